@@ -1,0 +1,177 @@
+//! Where a node puts its outputs and its trace notes, in order.
+
+use bytes::Bytes;
+
+use super::{DiskOp, DiskRequest, Output};
+use crate::id::{Addr, EventId, Fd, NodeId};
+use crate::time::Span;
+use crate::trace::{Kind, Tracer, Via};
+
+/// The descriptors of one process: the smallest free number is given out next, as a kernel does.
+#[derive(Clone, Debug, Default)]
+pub struct FdTable {
+    /// True where in use; the first [`FIRST_FD`] are the process's own.
+    used: Vec<bool>,
+    free_hint: usize,
+}
+
+/// Descriptors below this are taken by what a real server has open (standard streams, the listening sockets, epoll).
+const FIRST_FD: usize = 8;
+
+impl FdTable {
+    /// Takes the smallest free descriptor.
+    pub fn open(&mut self) -> Fd {
+        if self.used.is_empty() {
+            self.used.resize(FIRST_FD, true);
+            self.free_hint = FIRST_FD;
+        }
+        let index = (self.free_hint..self.used.len()).find(|&i| !self.used[i]).unwrap_or(self.used.len());
+        if index == self.used.len() {
+            self.used.push(true);
+        } else {
+            self.used[index] = true;
+        }
+        self.free_hint = index + 1;
+        Fd(u32::try_from(index).expect("fewer than 2^32 descriptors"))
+    }
+
+    /// Gives a descriptor back.
+    ///
+    /// # Panics
+    /// When it is not open: a process that closes twice is broken.
+    pub fn close(&mut self, fd: Fd) {
+        assert!(self.is_open(fd), "{fd:?} is not open");
+        self.used[fd.index()] = false;
+        self.free_hint = self.free_hint.min(fd.index());
+    }
+
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_open(&self, fd: Fd) -> bool {
+        fd.index() >= FIRST_FD && self.used.get(fd.index()).copied().unwrap_or(false)
+    }
+}
+
+/// The ordered effects of one call of a node.
+///
+/// The world owns one, lends it to each call with the fields below set, and drains it afterwards.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// What the node wants done, in order.
+    pub outputs: Vec<Output>,
+    /// The trace's end: notes are numbered and stamped as they are made.
+    pub tracer: Tracer,
+    /// The calling node's descriptors.
+    pub fds: FdTable,
+    /// The calling node.
+    pub node: Option<NodeId>,
+    /// What the next note or message is caused by. Starts as the cause of the input; each note becomes the new cause.
+    cause: EventId,
+    via: Option<Via>,
+    /// The node's newest note so far.
+    newest: EventId,
+}
+
+impl Outbox {
+    /// Prepares for a call: whose, and what it is caused by.
+    pub fn begin(&mut self, node: NodeId, cause: EventId, via: Via) {
+        self.node = Some(node);
+        self.cause = cause;
+        self.via = Some(via);
+        self.newest = EventId::NONE;
+    }
+
+    /// What messages sent from here on are caused by.
+    #[must_use]
+    pub fn cause(&self) -> EventId {
+        self.cause
+    }
+
+    /// The newest note made since [`Outbox::begin`], or [`EventId::NONE`].
+    #[must_use]
+    pub fn newest(&self) -> EventId {
+        self.newest
+    }
+
+    /// Says that what follows is caused by an earlier event that the node remembers (when its link was lost, say).
+    pub fn because(&mut self, cause: EventId) {
+        if cause != EventId::NONE {
+            self.cause = cause;
+        }
+    }
+
+    /// Puts an event into the trace; it becomes the cause of what follows. Returns its number, to remember as a cause.
+    pub fn note(&mut self, kind: Kind) -> EventId {
+        let id = self.tracer.record(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
+        self.cause = id;
+        self.newest = id;
+        id
+    }
+
+    /// Accept connections on a port.
+    pub fn listen(&mut self, port: u16) {
+        self.outputs.push(Output::Listen { port });
+    }
+
+    /// Open a connection; the answer is `Connected` or `Refused` for the descriptor returned.
+    pub fn connect(&mut self, to: Addr) -> Fd {
+        let fd = self.fds.open();
+        self.outputs.push(Output::Connect { fd, to });
+        fd
+    }
+
+    /// Give bytes to a socket; an empty slice is nothing.
+    pub fn send(&mut self, fd: Fd, data: Bytes) {
+        if !data.is_empty() {
+            self.outputs.push(Output::Send { fd, data });
+        }
+    }
+
+    /// Ask for `Writable`.
+    pub fn await_writable(&mut self, fd: Fd) {
+        self.outputs.push(Output::AwaitWritable { fd });
+    }
+
+    /// Close a descriptor. It may be reused by the very next [`Outbox::connect`].
+    pub fn close(&mut self, fd: Fd) {
+        self.fds.close(fd);
+        self.outputs.push(Output::Close { fd });
+    }
+
+    /// A disk operation that the main thread waits for.
+    pub fn disk_wait(&mut self, op: DiskOp) {
+        self.outputs.push(Output::Disk(DiskRequest { op, done: None }));
+    }
+
+    /// A disk operation in the background; `DiskDone` comes with this number.
+    pub fn disk(&mut self, op: DiskOp, done: u64) {
+        self.outputs.push(Output::Disk(DiskRequest { op, done: Some(done) }));
+    }
+
+    /// The main thread is occupied.
+    pub fn busy(&mut self, span: Span) {
+        if span == Span::ZERO {
+            return;
+        }
+        if let Some(Output::Busy(total)) = self.outputs.last_mut() {
+            *total += span;
+        } else {
+            self.outputs.push(Output::Busy(span));
+        }
+    }
+
+    /// Start a background job.
+    pub fn job(&mut self, job: u64, takes: Span) {
+        self.outputs.push(Output::Job { job, takes });
+    }
+
+    /// Kill a background job.
+    pub fn kill_job(&mut self, job: u64) {
+        self.outputs.push(Output::KillJob { job });
+    }
+
+    /// Exit the process.
+    pub fn exit(&mut self, code: u8) {
+        self.outputs.push(Output::Exit { code });
+    }
+}

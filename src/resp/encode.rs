@@ -1,0 +1,93 @@
+//! Writing RESP into a buffer.
+
+use bytes::BytesMut;
+
+/// Appends a decimal number and CRLF.
+fn number_line(out: &mut BytesMut, prefix: u8, number: i64) {
+    let mut digits = [0u8; 24];
+    let mut at = digits.len() - 2;
+    digits[at..].copy_from_slice(b"\r\n");
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    at -= 1;
+    digits[at] = prefix;
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A length as a signed number; lengths in memory always fit.
+fn length(len: usize) -> i64 {
+    i64::try_from(len).expect("no buffer is longer than i64::MAX")
+}
+
+/// `:<n>`
+pub fn integer(out: &mut BytesMut, n: i64) {
+    number_line(out, b':', n);
+}
+
+/// `*<n>`
+pub fn array_header(out: &mut BytesMut, n: usize) {
+    number_line(out, b'*', length(n));
+}
+
+/// An aggregate's header with any type byte: `%` map, `~` set, `>` push, `|` attribute, `*` array.
+pub fn header(out: &mut BytesMut, kind: u8, n: usize) {
+    number_line(out, kind, length(n));
+}
+
+/// `$<len>` and the bytes
+pub fn bulk(out: &mut BytesMut, data: &[u8]) {
+    number_line(out, b'$', length(data.len()));
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `+<text>`; the text must not contain line ends.
+pub fn simple(out: &mut BytesMut, text: &[u8]) {
+    out.extend_from_slice(b"+");
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `-<text>`; line ends become blanks, as `afterErrorReply`'s callers do.
+pub fn error(out: &mut BytesMut, text: &str) {
+    out.extend_from_slice(b"-");
+    if text.bytes().any(|byte| byte == b'\r' || byte == b'\n') {
+        out.extend_from_slice(text.replace(['\r', '\n'], " ").as_bytes());
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A request as clients, replicas and sentinels send it: an array of bulk strings.
+pub fn command(out: &mut BytesMut, parts: &[&[u8]]) {
+    array_header(out, parts.len());
+    for part in parts {
+        bulk(out, part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_at_the_edges() {
+        let mut out = BytesMut::new();
+        integer(&mut out, i64::MIN);
+        integer(&mut out, i64::MAX);
+        integer(&mut out, 0);
+        assert_eq!(&out[..], b":-9223372036854775808\r\n:9223372036854775807\r\n:0\r\n");
+    }
+}

@@ -1,0 +1,57 @@
+//! The Redis wire protocol, RESP2 and RESP3: bytes to values and back. No state beyond a buffer.
+
+mod command;
+pub mod encode;
+mod reply;
+mod split;
+
+pub use command::{Args, CommandReader, Limits, ProtocolError};
+pub use reply::{ReplyReader, Value};
+pub use split::{quote, split_args};
+
+/// Reads a decimal integer exactly as Redis's `string2ll`: no sign but a leading minus, no leading zeros, no blanks.
+#[must_use]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    match digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
+    }
+    let mut magnitude: u64 = 0;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_i64;
+
+    #[test]
+    fn integers_are_string2ll() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-0", None),
+            ("01", None),
+            ("+1", None),
+            (" 1", None),
+            ("", None),
+            ("-", None),
+            ("1a", None),
+        ] {
+            assert_eq!(parse_i64(text.as_bytes()), value, "{text}");
+        }
+    }
+}

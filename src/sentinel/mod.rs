@@ -1,0 +1,3 @@
+//! redis-sentinel as a state machine.
+
+pub mod config;

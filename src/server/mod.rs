@@ -1,0 +1,3 @@
+//! redis-server as a state machine.
+
+pub mod config;

@@ -1,0 +1,141 @@
+//! The running fingerprint of a trace: equal for equal traces on every platform, in debug and release.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Event;
+
+/// 64 bits that stand for a whole trace. Prints as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Fingerprint(pub u64);
+
+/// A running hash. Every integer is widened to 64 bits before it is mixed in, so that 32- and 64-bit platforms agree.
+#[derive(Clone, Debug)]
+pub struct Digest {
+    state: u64,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Digest::new()
+    }
+}
+
+impl Digest {
+    /// The digest of nothing.
+    #[must_use]
+    pub fn new() -> Digest {
+        Digest { state: 0x5350_4c49_5442_5241 }
+    }
+
+    /// Adds one event.
+    pub fn add(&mut self, event: &Event) {
+        event.hash(self);
+    }
+
+    /// The fingerprint so far.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Fingerprint(z ^ (z >> 31))
+    }
+
+    fn word(&mut self, word: u64) {
+        let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        #[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]
+        let folded = (wide as u64) ^ ((wide >> 64) as u64);
+        self.state = folded.wrapping_add(word.rotate_left(32));
+    }
+}
+
+/// Hash of bytes for tagging an operation in the trace: the same on every platform.
+#[must_use]
+pub fn hash_bytes(parts: &[&[u8]]) -> u64 {
+    let mut digest = Digest::new();
+    for part in parts {
+        digest.write_u64(part.len() as u64);
+        digest.write(part);
+    }
+    digest.fingerprint().0
+}
+
+#[allow(clippy::cast_sign_loss, reason = "two's complement is what is hashed")]
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            self.word(u64::from_le_bytes(chunk.try_into().expect("chunks of eight")));
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            let mut last = [0u8; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.word(u64::from_le_bytes(last));
+        }
+    }
+    fn write_u8(&mut self, n: u8) {
+        self.word(u64::from(n));
+    }
+    fn write_u16(&mut self, n: u16) {
+        self.word(u64::from(n));
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.word(u64::from(n));
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.word(n);
+    }
+    fn write_u128(&mut self, n: u128) {
+        self.write(&n.to_le_bytes());
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.word(n as u64);
+    }
+    fn write_i8(&mut self, n: i8) {
+        self.word(i64::from(n) as u64);
+    }
+    fn write_i16(&mut self, n: i16) {
+        self.word(i64::from(n) as u64);
+    }
+    fn write_i32(&mut self, n: i32) {
+        self.word(i64::from(n) as u64);
+    }
+    fn write_i64(&mut self, n: i64) {
+        self.word(n as u64);
+    }
+    fn write_isize(&mut self, n: isize) {
+        self.word(n as i64 as u64);
+    }
+    fn finish(&self) -> u64 {
+        self.fingerprint().0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map(Fingerprint).map_err(serde::de::Error::custom)
+    }
+}
