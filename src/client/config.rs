@@ -21,8 +21,10 @@ pub struct ClientConfig {
     pub db: u32,
     /// The protocol: 2, or 3 by `HELLO 3`.
     pub resp: u8,
-    /// Distinguishes this client's values from all others': the high bits of every value it writes.
+    /// Distinguishes this client's values from all others': the high 24 bits of every value it writes. From 0.
     pub number: u32,
+    /// How many clients there are in all; with [`KeyChoice::Sequential`] each has its own share of the keys.
+    pub clients: u32,
 }
 
 /// How a client finds its server.
@@ -117,6 +119,28 @@ pub struct WaitAfter {
     pub timeout: Span,
 }
 
+/// Which sentinel a client asks first when it looks for a server again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentinelOrder {
+    /// Always in the order of the list (Jedis, ioredis, Lettuce).
+    Fixed,
+    /// The one that answered last time changes places with the first (redis-py, and Redis's guidelines for clients).
+    AnsweringFirst,
+    /// As `AnsweringFirst`, and each client shuffles the list from its seed when it starts (go-redis).
+    Shuffled,
+}
+
+/// Where a client subscribes to `+switch-master`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere: a failover shows only in errors and lost connections (redis-py).
+    No,
+    /// At the sentinel that answered the last discovery (go-redis).
+    Answering,
+    /// At every sentinel (Jedis, ioredis).
+    All,
+}
+
 /// Time-outs and retries, as client libraries offer them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -138,8 +162,10 @@ pub struct Policy {
     pub retry_unknown: bool,
     /// Check `ROLE` after connecting to what the sentinels call a master.
     pub check_role: bool,
-    /// Subscribe to `+switch-master` at the sentinels.
-    pub listen: bool,
+    /// Which sentinel is asked first next time.
+    pub sentinel_order: SentinelOrder,
+    /// Subscribe to `+switch-master`, and where.
+    pub listen: Listen,
     /// On -READONLY: drop the connection and discover again. `false`: go on using it.
     pub reconnect_on_readonly: bool,
     /// Operations that may wait for a connection in an open loop; more fail at once as not sent.
@@ -160,7 +186,8 @@ impl Default for Policy {
             retries: 0,
             retry_unknown: false,
             check_role: true,
-            listen: true,
+            sentinel_order: SentinelOrder::AnsweringFirst,
+            listen: Listen::All,
             reconnect_on_readonly: true,
             queue: 10_000,
             queue_timeout: Span::from_ms(1_000),
