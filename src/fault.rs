@@ -142,12 +142,16 @@ pub struct LinkEffect {
 /// A fault on the timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timed {
-    /// When, after the start.
-    pub at: Span,
-    /// When it heals (after `at`); `None`: when the run settles, or never for what can't be healed.
-    pub lasts: Option<Span>,
-    /// For crash, shutdown and power-off: start the processes again this long after.
-    pub restart_after: Option<Span>,
+    /// When, after the start. The world draws each once, when it is built, from the stream (`fault <index>`, `at`).
+    pub at: Dist,
+    /// When it heals (after `at`); `None`: when the run settles, or never for what can't be healed. Drawn likewise
+    /// (`fault <index>`, `for`).
+    pub lasts: Option<Dist>,
+    /// For crash, shutdown and power-off: start the processes again this long after. Drawn likewise
+    /// (`fault <index>`, `restart-after`).
+    pub restart_after: Option<Dist>,
+    /// Begins this long after the fault with that index began, instead of after the start: `after = 0` in a scenario.
+    pub after: Option<u16>,
     /// What.
     pub fault: Fault,
     /// The fault as a sentence, with the scenario's names: made by [`Fault::describe`].

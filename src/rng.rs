@@ -210,6 +210,16 @@ impl Dist {
         }
     }
 
+    /// The least and the greatest value it can draw; the greatest of an unbounded one is [`Span::MAX`].
+    #[must_use]
+    pub fn bounds(&self) -> (Span, Span) {
+        match *self {
+            Dist::Constant(span) => (span, span),
+            Dist::Uniform(low, high) => (low, high),
+            Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => (Span::ZERO, Span::MAX),
+        }
+    }
+
     /// Reads the text form.
     ///
     /// # Errors

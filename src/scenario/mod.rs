@@ -31,7 +31,7 @@ pub struct Scenario {
     pub machines: Vec<Machine>,
     /// Nodes, indexed by [`NodeId`], in the order they are started.
     pub nodes: Vec<NodeSpec>,
-    /// The timeline, sorted by time.
+    /// The timeline, in the file's order.
     pub faults: Vec<Timed>,
     /// What must hold at the end.
     pub expect: Vec<Expectation>,
@@ -108,8 +108,8 @@ pub struct NodeSpec {
     pub machine: MachineId,
     /// Its address: the machine's ip and its port (0 for clients).
     pub addr: Addr,
-    /// When its process starts, after the start of the world.
-    pub start: Span,
+    /// When its process starts, after the start of the world: drawn once from the stream (name, `start`).
+    pub start: Dist,
     /// What it is.
     pub kind: NodeKind,
 }
