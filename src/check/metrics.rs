@@ -1,8 +1,11 @@
 //! Every metric: name, unit, meaning. `splitbrain metrics` prints this table, scenarios are checked against it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
+
+use crate::time::Span;
 
 /// What a metric counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +33,139 @@ pub struct Metric {
     pub doc: &'static str,
 }
 
+const fn row(name: &'static str, unit: Unit, doc: &'static str) -> Metric {
+    Metric { name, unit, doc }
+}
+
 /// All of them, sorted by name.
-pub const METRICS: &[Metric] = &[];
+pub const METRICS: &[Metric] = &[
+    row("client.connects", Unit::Count, "Connections that became ready for operations, over all clients."),
+    row("client.disconnects", Unit::Count, "Connections that ended or could not be made, over all clients."),
+    row("client.discoveries", Unit::Count, "Times that a sentinel named a server to a client."),
+    row("client.discoveries-failed", Unit::Count, "Discoveries that led nowhere."),
+    row(
+        "client.not-master",
+        Unit::Count,
+        "Times that a client found its server not to be a master (ROLE or READONLY).",
+    ),
+    row("client.switches-seen", Unit::Count, "+switch-master messages that clients heard."),
+    row(
+        "converged",
+        Unit::Bool,
+        "At the very end, with everything healed: one master in each replication group, every live replica linked to it with the same dataset, and all sentinels naming that master.",
+    ),
+    row("election.candidates-max", Unit::Count, "The most sentinels that stood for election in one epoch."),
+    row(
+        "election.duration",
+        Unit::Time,
+        "From the first +try-failover to +elected-leader, split votes and waiting included; the longest of the run.",
+    ),
+    row(
+        "election.leaders-per-epoch-max",
+        Unit::Count,
+        "The most sentinels elected in one epoch for one master; more than 1 is a bug.",
+    ),
+    row("election.rounds", Unit::Count, "Epochs in which a sentinel stood for election, won or not."),
+    row("election.votes", Unit::Count, "Votes that sentinels gave, those for themselves included."),
+    row(
+        "failover.aborted",
+        Unit::Count,
+        "Attempts that ended in -failover-abort-not-elected, -no-good-slave or -slave-timeout.",
+    ),
+    row("failover.attempts", Unit::Count, "+try-failover events: sentinels that began an attempt."),
+    row("failover.count", Unit::Count, "Failovers that reached +switch-master at any sentinel."),
+    row("failover.detection", Unit::Time, "From the fault to the first +odown of its master; the longest of the run."),
+    row(
+        "failover.duration",
+        Unit::Time,
+        "From the fault to the first write that the new master acknowledged; the longest of the run. Needs clients that write.",
+    ),
+    row(
+        "failover.promotion",
+        Unit::Time,
+        "From the fault to the chosen replica turning master; the longest of the run.",
+    ),
+    row("failover.sdown", Unit::Time, "From the fault to the first +sdown of its master; the longest of the run."),
+    row("failover.switch", Unit::Time, "From the fault to the first +switch-master; the longest of the run."),
+    row("failover.switch-all", Unit::Time, "From the fault to the last +switch-master; the longest of the run."),
+    row("final.keys", Unit::Count, "Keys at the very end, over all masters."),
+    row("final.masters", Unit::Count, "Servers that are masters at the very end."),
+    row("final.servers", Unit::Count, "Servers that are alive at the very end."),
+    row("odown.count", Unit::Count, "+odown events, over all sentinels."),
+    row("reads.acked", Unit::Count, "Reads that were answered."),
+    row("reads.failed", Unit::Count, "Reads that certainly did not happen: refused, or never sent."),
+    row("reads.invoked", Unit::Count, "Reads that clients began."),
+    row("reads.latency-max", Unit::Time, "The longest time from invoking a read to its answer."),
+    row("reads.latency-p50", Unit::Time, "Median time from invoking a read to its answer."),
+    row("reads.latency-p99", Unit::Time, "99th percentile of the time from invoking a read to its answer."),
+    row(
+        "reads.stale",
+        Unit::Count,
+        "Reads that returned a value older than one whose write was acknowledged before the read began.",
+    ),
+    row("reads.unknown", Unit::Count, "Reads that were never answered."),
+    row(
+        "replication.full-syncs",
+        Unit::Count,
+        "Full resynchronisations that masters granted, the first ones of a deployment included.",
+    ),
+    row("replication.full-syncs-after-fault", Unit::Count, "Full resynchronisations granted after the first fault."),
+    row(
+        "replication.lag-max",
+        Unit::Bytes,
+        "The most bytes by which a live replica was seen behind a live master of the same history (offsets are sampled every 100 ms).",
+    ),
+    row(
+        "replication.link-downs",
+        Unit::Count,
+        "Replication links that replicas lost, other than by being reconfigured.",
+    ),
+    row(
+        "replication.output-buffer-drops",
+        Unit::Count,
+        "Replicas dropped because their output buffer passed its limit.",
+    ),
+    row(
+        "replication.partial-refused",
+        Unit::Count,
+        "PSYNC requests with a history that got a full resynchronisation instead.",
+    ),
+    row("replication.partial-syncs", Unit::Count, "Partial resynchronisations that masters granted."),
+    row("sdown.masters", Unit::Count, "+sdown events about masters, over all sentinels."),
+    row("sdown.replicas", Unit::Count, "+sdown events about replicas, over all sentinels."),
+    row("sdown.sentinels", Unit::Count, "+sdown events about other sentinels, over all sentinels."),
+    row(
+        "split-brain.count",
+        Unit::Count,
+        "Windows in which two masters of one replication group executed clients' writes.",
+    ),
+    row(
+        "split-brain.duration",
+        Unit::Time,
+        "Time in which two masters of one replication group executed clients' writes.",
+    ),
+    row("tilt.count", Unit::Count, "+tilt events, over all sentinels."),
+    row(
+        "unavailable.count",
+        Unit::Count,
+        "Windows of at least 100 ms in which a client population asked and nothing succeeded.",
+    ),
+    row("unavailable.longest", Unit::Time, "The longest such window; 0 if there was none."),
+    row("unavailable.total", Unit::Time, "All such windows of the worst client population together."),
+    row("writes.acked", Unit::Count, "Writes that a server acknowledged."),
+    row("writes.failed", Unit::Count, "Writes that certainly did not happen: refused, or never sent."),
+    row("writes.failed-noreplicas", Unit::Count, "Writes refused by min-replicas-to-write."),
+    row("writes.failed-not-sent", Unit::Count, "Writes that found no connection in time."),
+    row("writes.failed-readonly", Unit::Count, "Writes refused by a replica."),
+    row("writes.invoked", Unit::Count, "Writes that clients began."),
+    row("writes.latency-max", Unit::Time, "The longest time from invoking a write to its acknowledgement."),
+    row("writes.latency-p50", Unit::Time, "Median time from invoking a write to its acknowledgement."),
+    row("writes.latency-p99", Unit::Time, "99th percentile of the time from invoking a write to its acknowledgement."),
+    row("writes.lost", Unit::Count, "Writes that were acknowledged and are in no surviving dataset at the end."),
+    row("writes.lost-ratio", Unit::Ratio, "Lost writes as a share of the acknowledged ones."),
+    row("writes.recovered", Unit::Count, "Writes of unknown outcome that are in a surviving dataset at the end."),
+    row("writes.unknown", Unit::Count, "Writes that were never answered: they may have happened or not."),
+];
 
 /// A metric's value in one run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -49,3 +183,156 @@ pub enum Value {
 
 /// The metrics of one run, by name.
 pub type Values = BTreeMap<&'static str, Value>;
+
+/// The metric of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.binary_search_by(|metric| metric.name.cmp(name)).ok().map(|index| &METRICS[index])
+}
+
+/// The metric whose name is nearest to a misspelt one, if any is near.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let score = |metric: &Metric| strsim::jaro_winkler(metric.name, name);
+    let best = METRICS.iter().max_by(|a, b| score(a).total_cmp(&score(b)))?;
+    (score(best) > 0.8).then_some(best.name)
+}
+
+impl Value {
+    /// A time, in milliseconds to the microsecond.
+    #[must_use]
+    pub fn time(span: Span) -> Value {
+        Value::Number(Span::from_us(span.us()).as_ms_f64())
+    }
+
+    /// A time that may not have happened.
+    #[must_use]
+    pub fn time_or_absent(span: Option<Span>) -> Value {
+        span.map_or(Value::Absent, Value::time)
+    }
+
+    /// A share; absent when there is nothing to share.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a result for people, and runs have far fewer than 2^53 operations")]
+    pub fn ratio(part: u64, whole: u64) -> Value {
+        if whole == 0 { Value::Absent } else { Value::Number(part as f64 / whole as f64) }
+    }
+
+    /// As a number, for comparisons and distributions: true is 1; `None` when absent.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "results for people; counts stay far below 2^53")]
+    pub fn number(self) -> Option<f64> {
+        match self {
+            Value::Count(n) => Some(n as f64),
+            Value::Number(x) => Some(x),
+            Value::Bool(b) => Some(f64::from(u8::from(b))),
+            Value::Absent => None,
+        }
+    }
+
+    /// For people: `1,049`, `12.35s`, `48.2%`, `1.2mb`, `true`, `none`.
+    #[must_use]
+    pub fn show(self, unit: Unit) -> String {
+        match (self, unit) {
+            (Value::Absent, _) => "none".to_owned(),
+            (Value::Bool(b), _) => b.to_string(),
+            (Value::Count(n), Unit::Bytes) => bytes(n),
+            (Value::Count(n), _) => thousands(n),
+            (Value::Number(ms), Unit::Time) => millis(ms),
+            (Value::Number(share), Unit::Ratio) => format!("{:.1}%", share * 100.0),
+            (Value::Number(x), Unit::Count | Unit::Bytes | Unit::Bool) => format!("{x:.2}"),
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unit::Count => "count",
+            Unit::Ratio => "ratio",
+            Unit::Time => "time",
+            Unit::Bytes => "bytes",
+            Unit::Bool => "true/false",
+        })
+    }
+}
+
+/// A time in milliseconds as people write it, to about three digits: `0.42ms`, `812ms`, `12.35s`, `2m05s`.
+#[must_use]
+pub fn millis(ms: f64) -> String {
+    if ms == 0.0 {
+        "0s".to_owned()
+    } else if ms < 10.0 {
+        format!("{ms:.2}ms")
+    } else if ms < 1_000.0 {
+        format!("{ms:.0}ms")
+    } else if ms < 120_000.0 {
+        format!("{:.2}s", ms / 1_000.0)
+    } else {
+        format!("{:.0}m{:02.0}s", (ms / 60_000.0).floor(), (ms / 1_000.0) % 60.0)
+    }
+}
+
+/// `1234567` as `1,234,567`.
+#[must_use]
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[allow(clippy::cast_precision_loss, reason = "display only")]
+fn bytes(n: u64) -> String {
+    match n {
+        0..1_024 => format!("{n} bytes"),
+        1_024..1_048_576 => format!("{:.1}kb", n as f64 / 1_024.0),
+        1_048_576..1_073_741_824 => format!("{:.1}mb", n as f64 / 1_048_576.0),
+        _ => format!("{:.1}gb", n as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_unique_and_explained() {
+        for pair in METRICS.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} before {}", pair[0].name, pair[1].name);
+        }
+        for metric in METRICS {
+            assert!(metric.doc.ends_with('.'), "{}", metric.name);
+            assert_eq!(find(metric.name).map(|m| m.name), Some(metric.name));
+        }
+    }
+
+    #[test]
+    fn values_read_well() {
+        for (value, unit, text) in [
+            (Value::Count(1_049), Unit::Count, "1,049"),
+            (Value::Count(7), Unit::Count, "7"),
+            (Value::Count(2_048), Unit::Bytes, "2.0kb"),
+            (Value::Number(12_345.6), Unit::Time, "12.35s"),
+            (Value::Number(0.0), Unit::Time, "0s"),
+            (Value::Number(0.4231), Unit::Time, "0.42ms"),
+            (Value::Number(0.482), Unit::Ratio, "48.2%"),
+            (Value::Bool(true), Unit::Bool, "true"),
+            (Value::Absent, Unit::Time, "none"),
+        ] {
+            assert_eq!(value.show(unit), text);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        assert_eq!(nearest("failover.durations"), Some("failover.duration"));
+        assert_eq!(nearest("write.lost"), Some("writes.lost"));
+        assert_eq!(nearest("zebra"), None);
+    }
+}

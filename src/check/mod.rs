@@ -1,22 +1,33 @@
 //! Checkers and metrics: they see the trace and nothing else.
+//!
+//! A [`Suite`] takes every event once, as it happens, and ends in a [`Judgement`]. Each checker is one file here
+//! and one line in [`all`]; what several need ([`context::Context`]) is computed once for all of them.
 
+pub mod context;
 pub mod expect;
+pub mod findings;
+pub mod lineage;
 pub mod metrics;
 
-pub use expect::{Comparison, Expectation, Outcome as ExpectationOutcome};
-pub use metrics::{METRICS, Metric, Unit, Value};
+pub use expect::{Comparison, Complaint, Expectation, Given, Outcome as ExpectationOutcome, evaluate};
+pub use findings::Findings;
+pub use metrics::{METRICS, Metric, Unit, Value, Values};
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use context::Context;
 
 use crate::id::EventId;
-use crate::trace::Event;
+use crate::trace::{Event, Sink};
 
 /// A checker: sees every event as it happens, then judges.
 pub trait Checker: Send {
     /// Its name in reports.
     fn name(&self) -> &'static str;
-    /// Sees the next event.
-    fn see(&mut self, event: &Event);
-    /// The end: adds its metrics and judges. Called once, after the last event.
-    fn finish(&mut self, metrics: &mut metrics::Values) -> Verdict;
+    /// Sees the next event. The context has already taken it in.
+    fn see(&mut self, event: &Event, context: &Context);
+    /// The end: adds its metrics and findings, and judges. Called once, after the last event.
+    fn finish(&mut self, context: &Context, metrics: &mut Values, findings: &mut Findings) -> Verdict;
 }
 
 /// A checker's answer. Worse is greater.
@@ -36,4 +47,144 @@ pub enum Verdict {
         /// The events that show it.
         witness: Vec<EventId>,
     },
+}
+
+impl Verdict {
+    /// 0 for a pass, 1 for unknown, 2 for a failure.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        match self {
+            Verdict::Pass => 0,
+            Verdict::Unknown { .. } => 1,
+            Verdict::Fail { .. } => 2,
+        }
+    }
+
+    /// `pass`, `unknown`, `fail`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Unknown { .. } => "unknown",
+            Verdict::Fail { .. } => "fail",
+        }
+    }
+}
+
+/// Every checker, in the order of reports.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Checker>> {
+    Vec::new()
+}
+
+/// All checkers over one run.
+pub struct Suite {
+    context: Context,
+    checkers: Vec<Seat>,
+}
+
+struct Seat {
+    checker: Box<dyn Checker>,
+    /// What it said when it panicked; it sees nothing more.
+    broken: Option<String>,
+}
+
+/// What a run comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Every metric of [`METRICS`]; those that didn't happen are [`Value::Absent`].
+    pub metrics: Values,
+    /// What each checker says, worst first.
+    pub verdicts: Vec<(&'static str, Verdict)>,
+    /// What they found.
+    pub findings: Findings,
+}
+
+impl Default for Suite {
+    fn default() -> Self {
+        Suite::new()
+    }
+}
+
+impl std::fmt::Debug for Suite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.checkers.iter().map(|seat| seat.checker.name())).finish()
+    }
+}
+
+impl Suite {
+    /// With every checker.
+    #[must_use]
+    pub fn new() -> Suite {
+        Suite::with(all())
+    }
+
+    /// With chosen checkers.
+    #[must_use]
+    pub fn with(checkers: Vec<Box<dyn Checker>>) -> Suite {
+        let checkers = checkers.into_iter().map(|checker| Seat { checker, broken: None }).collect();
+        Suite { context: Context::default(), checkers }
+    }
+
+    /// Sees the next event. Events must come in order, each once.
+    pub fn see(&mut self, event: &Event) {
+        self.context.see(event);
+        let mut next = 0;
+        while next < self.checkers.len() {
+            let at = &mut next;
+            let (context, checkers) = (&self.context, &mut self.checkers);
+            let seen = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(seat) = checkers.get_mut(*at) {
+                    if seat.broken.is_none() {
+                        seat.checker.see(event, context);
+                    }
+                    *at += 1;
+                }
+            }));
+            if let Err(panic) = seen {
+                self.checkers[next].broken = Some(panic_text(&*panic));
+                next += 1;
+            }
+        }
+    }
+
+    /// The end of the run.
+    #[must_use]
+    pub fn finish(mut self) -> Judgement {
+        let mut metrics: Values = METRICS.iter().map(|metric| (metric.name, Value::Absent)).collect();
+        let mut findings = Findings {
+            nodes: self.context.nodes.clone(),
+            settled: self.context.settled,
+            end: self.context.last.1,
+            ..Findings::default()
+        };
+        let mut verdicts = Vec::with_capacity(self.checkers.len());
+        for seat in &mut self.checkers {
+            let name = seat.checker.name();
+            let context = &self.context;
+            let verdict = match seat.broken.take() {
+                Some(text) => Err(text),
+                None => catch_unwind(AssertUnwindSafe(|| seat.checker.finish(context, &mut metrics, &mut findings)))
+                    .map_err(|panic| panic_text(&*panic)),
+            };
+            let verdict =
+                verdict.unwrap_or_else(|text| Verdict::Unknown { why: format!("the checker itself failed: {text}") });
+            verdicts.push((name, verdict));
+        }
+        verdicts.sort_by_key(|(_, verdict)| std::cmp::Reverse(verdict.severity()));
+        let unknown: Vec<&str> = metrics.keys().copied().filter(|name| metrics::find(name).is_none()).collect();
+        assert!(unknown.is_empty(), "metrics without a row in METRICS: {unknown:?}");
+        Judgement { metrics, verdicts, findings }
+    }
+}
+
+impl Sink for Suite {
+    fn see(&mut self, event: &Event) {
+        Suite::see(self, event);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
 }

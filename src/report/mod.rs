@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::check::{ExpectationOutcome, Verdict, metrics};
+use crate::check::{ExpectationOutcome, Findings, Verdict, metrics};
 use crate::id::EventId;
 use crate::rng::Seed;
 use crate::time::Span;
@@ -34,4 +34,6 @@ pub struct Run {
     pub metrics: metrics::Values,
     /// What the checkers say, worst first.
     pub verdicts: Vec<(&'static str, Verdict)>,
+    /// What they found: timeline, failovers, lost writes.
+    pub findings: Findings,
 }
