@@ -1,6 +1,10 @@
 //! From a finished run to what people read: text, charts, pages, other tools' formats. Formats map values to bytes;
 //! only `cli` writes files.
 
+pub mod chart;
+pub mod html;
+pub mod stage;
+
 use std::sync::Arc;
 
 use crate::check::{ExpectationOutcome, Findings, Verdict, metrics};

@@ -1,0 +1,348 @@
+//! What charts have in common: heading, legend, axes, panels, fault bands, and labels that don't run into each other.
+
+use super::axis::{Tick, TimeScale, Unit, ValueScale};
+use super::canvas::{Anchor, Canvas, Point, Type, middle_baseline};
+use super::theme::{
+    self, BODY, Color, FAINT, GREY, INK, LEFT, MUTED, RIGHT, RULE, SMALL, TINY, TITLE, VERMILLION, WHITE,
+};
+use crate::report::stage::{FaultBand, Stage};
+
+/// How a thing looks in the legend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Key {
+    /// A line: colour, width, dash.
+    Line(Color, f64, &'static [f64]),
+    /// A filled stretch.
+    Block(Color),
+    /// A mark.
+    Mark(Mark, Color),
+}
+
+/// The forms of marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// A filled disc.
+    Disc,
+    /// A ring.
+    Ring,
+    /// A filled diamond.
+    Diamond,
+    /// A cross.
+    Cross,
+    /// A triangle that points down.
+    Down,
+}
+
+/// An entry of the legend.
+pub(crate) type Entry = (Key, String);
+
+/// A panel: a rectangle with a vertical axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panel {
+    pub(crate) top: f64,
+    pub(crate) bottom: f64,
+}
+
+/// Writes title, subtitle and legend; returns the height at which the rest begins.
+pub(crate) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, legend: &[Entry]) -> f64 {
+    let left = 24.0;
+    canvas.text((left, 32.0), title, Type::new(TITLE).bold());
+    let shown = canvas.fonts.fit(subtitle, BODY, false, RIGHT - left);
+    canvas.text((left, 52.0), shown, Type::new(BODY).color(MUTED));
+    let (mut x, mut y) = (left, 76.0);
+    for (key, label) in legend {
+        let look = Type::new(SMALL);
+        let width = 28.0 + canvas.width_of(label, look) + 18.0;
+        if x + width - 18.0 > RIGHT && x > left {
+            (x, y) = (left, y + 18.0);
+        }
+        draw_key(canvas, (x, y - 4.0), *key);
+        canvas.text((x + 28.0, y), label.clone(), look);
+        x += width;
+    }
+    if legend.is_empty() { 62.0 } else { y + 12.0 }
+}
+
+fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
+    match key {
+        Key::Line(color, width, dash) => canvas.dashed(&[(x, y), (x + 22.0, y)], color, width, dash),
+        Key::Block(color) => {
+            canvas.rect((x, y - 6.0), (x + 22.0, y + 6.0), color);
+            if color.alpha < 0.5 || color == WHITE {
+                canvas.frame((x, y - 6.0), (x + 22.0, y + 6.0), RULE);
+            }
+        }
+        Key::Mark(form, color) => mark(canvas, (x + 11.0, y), form, color),
+    }
+}
+
+/// Draws a mark.
+pub(crate) fn mark(canvas: &mut Canvas, (x, y): Point, form: Mark, color: Color) {
+    let around = |r: f64| vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
+    match form {
+        Mark::Disc => {
+            canvas.dot((x, y), 5.5, WHITE);
+            canvas.dot((x, y), 4.5, color);
+        }
+        Mark::Ring => {
+            canvas.dot((x, y), 5.5, color);
+            canvas.dot((x, y), 3.0, WHITE);
+        }
+        Mark::Diamond => {
+            canvas.area(around(7.5), WHITE);
+            canvas.area(around(6.0), color);
+        }
+        Mark::Cross => {
+            for slope in [-1.0, 1.0] {
+                let ends = |r: f64| vec![(x - r, y - r * slope), (x + r, y + r * slope)];
+                canvas.line(ends(5.5), WHITE, 4.5);
+                canvas.line(ends(5.0), color, 2.5);
+            }
+        }
+        Mark::Down => canvas.area(vec![(x - 5.0, y - 5.0), (x + 5.0, y - 5.0), (x, y + 4.0)], color),
+    }
+}
+
+/// The subtitle that every chart shares: which run this is.
+pub(crate) fn which_run(run: &crate::report::Run, stage: &Stage) -> String {
+    let mut text = format!("{} · seed {} · run of {} s", run.scenario, run.seed.0, trimmed(stage.watched_until().as_secs_f64()));
+    if let Some(settle) = stage.settle.filter(|&settle| settle < stage.end) {
+        text.push_str(&format!(" + settle {} s", trimmed(stage.end.since(settle).as_secs_f64())));
+    }
+    text
+}
+
+/// Seconds with at most one decimal.
+pub(crate) fn trimmed(seconds: f64) -> String {
+    let text = format!("{seconds:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// The bars that name the faults, above the panels; returns the height below them.
+pub(crate) fn fault_strip(canvas: &mut Canvas, stage: &Stage, time: &TimeScale, top: f64) -> f64 {
+    const ROW: f64 = 19.0;
+    const ROWS: usize = 4;
+    let shown = |fault: &&FaultBand| {
+        if fault.instant { time.x(fault.from).is_some() } else { time.clip(fault.from, fault.to).next().is_some() }
+    };
+    let mut free = [f64::MIN; ROWS];
+    let mut rows = 0;
+    let mut hidden = 0;
+    for fault in stage.faults.iter().filter(shown) {
+        let spans: Vec<(f64, f64)> = if fault.instant {
+            time.x(fault.from).map(|x| (x, x + 1.0)).into_iter().collect()
+        } else {
+            time.clip(fault.from, fault.to).collect()
+        };
+        let Some(row) = free.iter().position(|&end| end <= spans[0].0) else {
+            hidden += 1;
+            continue;
+        };
+        rows = rows.max(row + 1);
+        let y = top + row_offset(row, ROW);
+        free[row] = fault_bar(canvas, fault, &spans, (y, y + ROW - 3.0));
+    }
+    if rows > 0 {
+        let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Right);
+        canvas.text((LEFT - 8.0, middle_baseline(top, top + ROW - 3.0, SMALL)), "faults", look);
+    }
+    if hidden > 0 {
+        let look = Type::new(TINY).color(MUTED).anchor(Anchor::Right);
+        canvas.text((LEFT - 8.0, middle_baseline(top + ROW, top + 2.0 * ROW, TINY)), format!("+{hidden} more"), look);
+    }
+    top + row_offset(rows, ROW) + if rows > 0 { 3.0 } else { 0.0 }
+}
+
+fn row_offset(row: usize, height: f64) -> f64 {
+    row as f64 * height
+}
+
+/// One fault's bar with its text inside, or beside it when it is short; returns where the next may begin.
+fn fault_bar(canvas: &mut Canvas, fault: &FaultBand, spans: &[(f64, f64)], (top, bottom): (f64, f64)) -> f64 {
+    let color = theme::fault(fault.kind);
+    let look = Type::new(SMALL);
+    let mut text = fault.what.to_string();
+    if !fault.instant && fault.to.since(fault.from).ns() > 0 {
+        let length = super::axis::span_text(fault.from, fault.to);
+        text.push_str(&format!(" ({length})"));
+    }
+    let width = canvas.width_of(&text, look) + 10.0;
+    for &(left, right) in spans {
+        canvas.rect((left, top), (right.max(left + 2.0), bottom), color.fade(0.30));
+        canvas.rect((left, top), (left + 2.0, bottom), color);
+    }
+    let widest = spans.iter().copied().fold(spans[0], |a, b| if b.1 - b.0 > a.1 - a.0 { b } else { a });
+    let baseline = middle_baseline(top, bottom, SMALL);
+    let last = spans.last().map_or(widest.1, |span| span.1);
+    if widest.1 - widest.0 >= width.min(160.0) {
+        let short = canvas.fonts.fit(&text, SMALL, false, widest.1 - widest.0 - 8.0);
+        canvas.text((widest.0 + 6.0, baseline), short, look);
+        return last + 4.0;
+    }
+    if last + width <= RIGHT {
+        canvas.text((last + 5.0, baseline), text, look);
+        return last + width + 4.0;
+    }
+    let room = spans[0].0 - LEFT - 8.0;
+    let short = canvas.fonts.fit(&text, SMALL, false, room.max(0.0));
+    canvas.text((spans[0].0 - 5.0, baseline), short, look.anchor(Anchor::Right));
+    last + 4.0
+}
+
+/// The faults as pale bands behind a panel, and the settle period in grey.
+pub(crate) fn bands(canvas: &mut Canvas, stage: &Stage, time: &TimeScale, panel: Panel) {
+    let Panel { top, bottom } = panel;
+    if let Some(settle) = stage.settle {
+        for (left, right) in time.clip(settle, stage.end) {
+            canvas.rect((left, top), (right, bottom), FAINT);
+        }
+    }
+    // Bands of one look are joined first, so that many of them don't add up to a wall of colour.
+    let mut joined: Vec<(Color, f64, f64)> = Vec::new();
+    for fault in stage.faults.iter().filter(|fault| !fault.instant) {
+        let color = theme::fault(fault.kind);
+        for (left, right) in time.clip(fault.from, fault.to) {
+            match joined.iter_mut().find(|band| band.0 == color && band.1 <= right && left <= band.2) {
+                Some(band) => (band.1, band.2) = (band.1.min(left), band.2.max(right)),
+                None => joined.push((color, left, right)),
+            }
+        }
+    }
+    for (color, left, right) in joined {
+        canvas.rect((left, top), (right, bottom), color.fade(0.09));
+    }
+    for fault in &stage.faults {
+        let color = theme::fault(fault.kind).fade(0.55);
+        let ends = [fault.from, fault.to];
+        let ends = if fault.instant || fault.to >= stage.end { &ends[..1] } else { &ends[..] };
+        for x in ends.iter().filter_map(|&at| time.x(at)) {
+            canvas.dashed(&[(x, top), (x, bottom)], color, 1.0, &[3.0, 3.0]);
+        }
+    }
+}
+
+/// White background, horizontal rules with their values, vertical rules, and the axis' title.
+pub(crate) fn panel(canvas: &mut Canvas, time: &TimeScale, panel: Panel, values: &ValueScale, unit: Unit, title: &str) {
+    let Panel { top, bottom } = panel;
+    for (left, right) in time.spans() {
+        for y in values.minor() {
+            canvas.line(vec![(left, y), (right, y)], FAINT, 1.0);
+        }
+        for (y, _) in values.ticks(unit) {
+            canvas.line(vec![(left, y), (right, y)], RULE, 1.0);
+        }
+        canvas.line(vec![(left, top), (left, bottom)], GREY, 1.0);
+    }
+    for (y, text) in values.ticks(unit) {
+        let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Right);
+        canvas.text((LEFT - 8.0, y + SMALL * 0.365), text, look);
+    }
+    canvas.upright((24.0, f64::midpoint(top, bottom)), title, Type::new(SMALL).color(MUTED));
+}
+
+/// Vertical rules at the ticks.
+pub(crate) fn time_rules(canvas: &mut Canvas, time: &TimeScale, panel: Panel) {
+    for (x, _) in time.ticks() {
+        canvas.line(vec![(x, panel.top), (x, panel.bottom)], FAINT, 1.0);
+    }
+}
+
+/// The time axis below the last panel; returns the height of the drawing.
+pub(crate) fn time_axis(canvas: &mut Canvas, stage: &Stage, time: &TimeScale, top: f64) -> f64 {
+    let ticks: Vec<Tick> = time.ticks();
+    let spans: Vec<(f64, f64)> = time.spans().collect();
+    for &(left, right) in &spans {
+        canvas.line(vec![(left, top), (right, top)], GREY, 1.0);
+    }
+    let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Middle);
+    let mut free = f64::MIN;
+    for (x, text) in ticks {
+        canvas.line(vec![(x, top), (x, top + 4.0)], GREY, 1.0);
+        let half = canvas.width_of(&text, look) / 2.0;
+        if x - half > free {
+            canvas.text((x, top + 17.0), text, look);
+            free = x + half + 6.0;
+        }
+    }
+    for pair in spans.windows(2) {
+        axis_break(canvas, f64::midpoint(pair[0].1, pair[1].0), top);
+    }
+    let center = f64::midpoint(LEFT, RIGHT);
+    canvas.text((center, top + 36.0), "time since the start of the run (s)", look);
+    if let Some((left, right)) = stage.settle.and_then(|settle| time.clip(settle, stage.end).last()) {
+        let look = Type::new(TINY).color(MUTED);
+        let text = "settle: everything healed";
+        let width = canvas.width_of(text, look);
+        let shown = if right - left > width { text } else { "settle" };
+        let x = f64::midpoint(left, right).min(RIGHT - canvas.width_of(shown, look) / 2.0);
+        canvas.text((x, top + 36.0), shown, look.anchor(Anchor::Middle));
+    }
+    top + 48.0
+}
+
+/// Two strokes that say that time is left out here.
+fn axis_break(canvas: &mut Canvas, x: f64, y: f64) {
+    for shift in [-3.0, 3.0] {
+        canvas.line(vec![(x + shift - 3.0, y + 6.0), (x + shift + 3.0, y - 6.0)], MUTED, 1.5);
+    }
+}
+
+/// A label in a coloured box with a stem at its moment, moved to the right when another one is in the way.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    free: f64,
+}
+
+impl Flags {
+    /// Puts a flag at `x` between two heights, its stem down to `foot`.
+    pub(crate) fn put(&mut self, canvas: &mut Canvas, x: f64, rows: (f64, f64), foot: f64, text: &str, color: Color) {
+        let look = Type::new(TINY).bold().color(color.ink());
+        let (top, bottom) = rows;
+        let width = canvas.width_of(text, look) + 8.0;
+        let left = x.max(self.free).min(RIGHT - width);
+        let crowded = left - x > 90.0 || left < self.free;
+        canvas.line(vec![(x, bottom), (x, foot)], color, 1.5);
+        if crowded {
+            canvas.rect((x - 2.0, bottom - 4.0), (x + 2.0, bottom), color);
+            return;
+        }
+        if left > x {
+            canvas.line(vec![(x, bottom), (left, bottom - 1.0)], color, 1.5);
+        }
+        canvas.rect((left, top), (left + width, bottom), color);
+        canvas.text((left + 4.0, middle_baseline(top, bottom, TINY)), text, look);
+        self.free = left + width + 3.0;
+    }
+}
+
+/// A stretch of a lane with its name inside when there is room.
+pub(crate) fn segment(canvas: &mut Canvas, from: Point, to: Point, fill: Color, text: &str) {
+    let to = (to.0.max(from.0 + 1.0), to.1);
+    canvas.rect(from, to, fill);
+    canvas.label_in(from, to, text, Type::new(TINY).color(if fill.alpha < 0.7 { INK } else { fill.ink() }));
+}
+
+/// Strokes over a stretch in which a process did not exist.
+pub(crate) fn hatch(canvas: &mut Canvas, from: Point, to: Point) {
+    canvas.rect(from, to, GREY.fade(0.25));
+    let height = to.1 - from.1;
+    let mut x = from.0 - height;
+    while x < to.0 {
+        let (mut a, mut b) = ((x, to.1), (x + height, from.1));
+        if a.0 < from.0 {
+            a = (from.0, to.1 - (from.0 - x));
+        }
+        if b.0 > to.0 {
+            b = (to.0, to.1 - (to.0 - x));
+        }
+        if a.0 < b.0 {
+            canvas.line(vec![a, b], GREY.fade(0.7), 1.0);
+        }
+        x += 7.0;
+    }
+}
+
+/// A cross where a process ended.
+pub(crate) fn death(canvas: &mut Canvas, at: Point) {
+    mark(canvas, at, Mark::Cross, VERMILLION);
+}

@@ -1,0 +1,85 @@
+//! Colours, sizes and dashes. The colours are Okabe and Ito's, which people with any kind of colour blindness can tell
+//! apart; where two things differ in kind, they also differ in shape, place or label.
+
+use crate::fault::FaultKind;
+
+/// A colour with its opacity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Color {
+    /// Red, green, blue.
+    pub(crate) rgb: (u8, u8, u8),
+    /// 0 is transparent, 1 opaque.
+    pub(crate) alpha: f64,
+}
+
+impl Color {
+    const fn new(rgb: u32) -> Color {
+        let [_, r, g, b] = rgb.to_be_bytes();
+        Color { rgb: (r, g, b), alpha: 1.0 }
+    }
+
+    /// The same, more transparent.
+    pub(crate) const fn fade(self, alpha: f64) -> Color {
+        Color { rgb: self.rgb, alpha }
+    }
+
+    /// Black or white, whichever reads better on it.
+    pub(crate) fn ink(self) -> Color {
+        let (r, g, b) = self.rgb;
+        let luma = u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114;
+        if luma > 150_000 { INK } else { WHITE }
+    }
+}
+
+pub(crate) const WHITE: Color = Color::new(0xff_ffff);
+pub(crate) const INK: Color = Color::new(0x1a_1a1a);
+pub(crate) const MUTED: Color = Color::new(0x5f_6368);
+pub(crate) const RULE: Color = Color::new(0xd5_d8dc);
+pub(crate) const FAINT: Color = Color::new(0xec_eef0);
+pub(crate) const GREY: Color = Color::new(0x99_9fa6);
+
+pub(crate) const ORANGE: Color = Color::new(0xe6_9f00);
+pub(crate) const SKY: Color = Color::new(0x56_b4e9);
+pub(crate) const GREEN: Color = Color::new(0x00_9e73);
+pub(crate) const YELLOW: Color = Color::new(0xf0_e442);
+pub(crate) const BLUE: Color = Color::new(0x00_72b2);
+pub(crate) const VERMILLION: Color = Color::new(0xd5_5e00);
+pub(crate) const PURPLE: Color = Color::new(0xcc_79a7);
+
+/// The colours of nodes, in the scenario's order; vermillion is kept for what went wrong.
+const SERIES: [Color; 6] = [BLUE, ORANGE, GREEN, PURPLE, SKY, Color::new(0x4d_4d4d)];
+
+/// Dash patterns in pixels, drawn and left out: the second round of colours is dashed, the third dotted.
+const DASHES: [&[f64]; 3] = [&[], &[7.0, 4.0], &[2.0, 3.0]];
+
+/// The colour of the n-th of several alike.
+pub(crate) fn series(n: usize) -> Color {
+    SERIES[n % SERIES.len()]
+}
+
+/// Its dash pattern.
+pub(crate) fn dash(n: usize) -> &'static [f64] {
+    DASHES[n / SERIES.len() % DASHES.len()]
+}
+
+/// The colour of a fault's band.
+pub(crate) fn fault(kind: FaultKind) -> Color {
+    match kind {
+        FaultKind::Crash | FaultKind::Shutdown | FaultKind::PowerOff => VERMILLION,
+        FaultKind::Pause | FaultKind::Cpu | FaultKind::Clock | FaultKind::Disk => ORANGE,
+        FaultKind::Partition | FaultKind::Link => PURPLE,
+        FaultKind::Restart | FaultKind::Exec => BLUE,
+    }
+}
+
+/// Width of every chart in pixels.
+pub(crate) const WIDTH: f64 = 1200.0;
+/// Left edge of the plots.
+pub(crate) const LEFT: f64 = 84.0;
+/// Right edge of the plots.
+pub(crate) const RIGHT: f64 = WIDTH - 24.0;
+
+pub(crate) const TITLE: f64 = 20.0;
+pub(crate) const BODY: f64 = 13.0;
+pub(crate) const SMALL: f64 = 11.5;
+pub(crate) const TINY: f64 = 10.0;
