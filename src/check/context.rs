@@ -1,13 +1,15 @@
 //! What every checker needs and none should compute twice: who is who, operations under way, writes, groups.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::findings::NodeInfo;
 use super::lineage::Lineage;
-use crate::id::{Addr, EventId, NodeId};
+use crate::id::{Addr, EventId, HexId, NodeId};
 use crate::time::Instant;
-use crate::trace::event::{ClientEvent, NodeRole, OpKind, ServerEvent, WorldEvent};
+use crate::trace::event::{ClientEvent, NodeRole, OpKind, SentinelEvent, ServerEvent, WorldEvent};
 use crate::trace::{Event, Kind};
 
 /// Kept up to date before any checker sees the event.
@@ -25,8 +27,8 @@ pub struct Context {
     pub settled: Option<Instant>,
     /// The last event's number and time.
     pub last: (EventId, Instant),
-    /// Which process runs: alive by node number.
-    pub alive: Vec<bool>,
+    alive: Vec<bool>,
+    sentinels: BTreeMap<HexId, NodeId>,
     pending: FxHashMap<(NodeId, u64), Op>,
     addrs: FxHashMap<Addr, NodeId>,
 }
@@ -148,6 +150,18 @@ impl Context {
         self.node_at(addr).map_or_else(|| addr.to_string(), |node| self.name(node))
     }
 
+    /// The name of the sentinel with an id, or the id's first digits.
+    #[must_use]
+    pub fn sentinel_name(&self, id: HexId) -> String {
+        self.sentinels.get(&id).map_or_else(|| format!("{id:.8}"), |&node| self.name(node))
+    }
+
+    /// Whether a node's process exists.
+    #[must_use]
+    pub fn is_alive(&self, node: NodeId) -> bool {
+        self.alive.get(node.index()).copied().unwrap_or(false)
+    }
+
     /// Whether the watched duration is over.
     #[must_use]
     pub fn settling(&self) -> bool {
@@ -161,6 +175,9 @@ impl Context {
             (Kind::Client(said), Some(node)) => self.client(event, node, said),
             (Kind::Server(said), Some(node)) => self.server(event, node, said),
             (Kind::World(said), node) => self.world(event, node, said),
+            (Kind::Sentinel(SentinelEvent::Ready { id, .. }), Some(node)) => {
+                self.sentinels.insert(*id, node);
+            }
             (Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_), _) | (Kind::Client(_) | Kind::Server(_), None) => {}
         }
     }

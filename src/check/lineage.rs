@@ -275,6 +275,17 @@ impl Lineage {
         Holds(held)
     }
 
+    /// Some other server that was in a history at the time of an event: before a full resynchronisation, its master.
+    #[must_use]
+    pub fn holder(&self, history: u32, other_than: NodeId, before: EventId) -> Option<NodeId> {
+        let stood = |node: &NodeId| {
+            let steps = self.steps(*node).iter().rev().find(|step| step.event < before);
+            *node != other_than && steps.and_then(|step| step.after).is_some_and(|after| after.history == history)
+        };
+        let owner = self.histories.get(history as usize).map(|history| history.owner);
+        owner.filter(stood).or_else(|| self.servers().find(stood))
+    }
+
     /// How the dataset at `to` came to leave `history`: the youngest history on the way up from `to` that has it as
     /// its parent, who began it and up to which offset both are one.
     #[must_use]

@@ -3,11 +3,22 @@
 //! A [`Suite`] takes every event once, as it happens, and ends in a [`Judgement`]. Each checker is one file here
 //! and one line in [`all`]; what several need ([`context::Context`]) is computed once for all of them.
 
+pub mod availability;
 pub mod context;
+pub mod convergence;
 pub mod expect;
+pub mod failovers;
 pub mod findings;
+pub mod latency;
 pub mod lineage;
+pub mod lost_writes;
 pub mod metrics;
+pub mod one_leader;
+pub mod operations;
+pub mod replication;
+pub mod split_brain;
+pub mod stale_reads;
+pub mod timeline;
 
 pub use expect::{Comparison, Complaint, Expectation, Given, Outcome as ExpectationOutcome, evaluate};
 pub use findings::Findings;
@@ -74,7 +85,18 @@ impl Verdict {
 /// Every checker, in the order of reports.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Checker>> {
-    Vec::new()
+    vec![
+        Box::new(operations::Operations::default()),
+        Box::new(timeline::Timeline::default()),
+        Box::new(failovers::Failovers::default()),
+        Box::new(availability::Availability::default()),
+        Box::new(replication::Replication::default()),
+        Box::new(lost_writes::LostWrites),
+        Box::new(split_brain::SplitBrain::default()),
+        Box::new(one_leader::OneLeader::default()),
+        Box::new(stale_reads::StaleReads::default()),
+        Box::new(convergence::Convergence::default()),
+    ]
 }
 
 /// All checkers over one run.
