@@ -95,7 +95,7 @@ impl Rng {
 
     /// A uniform float in (0, 1], exact on every platform (53 bits, one division by a power of two).
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-    fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         ((self.next_u64() >> 11) + 1) as f64 / 9_007_199_254_740_992.0
     }
 

@@ -157,4 +157,14 @@ mod tests {
         assert_eq!(hash_bytes(&[b"ab", b""]), hash_bytes(&[b"ab", b""]));
         assert_ne!(hash_bytes(&[b"ab", b""]), hash_bytes(&[b"a", b"b"]));
     }
+
+    /// Pinned: another value would change every published digest. The words are such that products fill 128 bits.
+    #[test]
+    fn hashes_are_pinned_and_tell_parts_apart() {
+        assert_eq!(hash_bytes(&[b"key:000000000001", &[0xff; 33]]), PIN);
+        assert_ne!(hash_bytes(&[b"ab", b"c"]), hash_bytes(&[b"a", b"bc"]));
+        assert_ne!(hash_bytes(&[b"a\0"]), hash_bytes(&[b"a"]));
+    }
+
+    const PIN: u64 = 12_536_113_438_328_751_485;
 }

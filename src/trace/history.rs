@@ -1,4 +1,16 @@
-//! The clients' operations: names shared by those who make them and those who judge them.
+//! The clients' operations: names shared by those who make them and those who judge them, operations with their
+//! intervals, and the history as lines that Jepsen's checkers and their kin read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::event::{ClientEvent, OpKind, Refusal, Unanswered};
+use super::{Event, Kind};
+use crate::id::{Addr, EventId, NodeId};
+use crate::time::Instant;
 
 /// The key that stands for a number in the KV workloads: `key:000000000012`, the width redis-benchmark uses.
 #[must_use]
@@ -25,6 +37,257 @@ pub fn value_tag(value: u64) -> [u8; 20] {
     tag
 }
 
+/// One operation of a client, with the interval in which it took effect if it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// Who.
+    pub client: NodeId,
+    /// Its number, unique within the client.
+    pub op: u64,
+    /// Read or write.
+    pub f: OpKind,
+    /// The key's number.
+    pub key: u32,
+    /// What it wrote, or what it read (`None`: the key had no value, or the read has no answer).
+    pub value: Option<u64>,
+    /// A write's tag in the servers' Write events; 0 for a read.
+    pub hash: u64,
+    /// When it began.
+    pub invoked: Instant,
+    /// The event that says so.
+    pub invoke: EventId,
+    /// When the client learned its outcome, or gave up on it; `None`: never.
+    pub returned: Option<Instant>,
+    /// How it came out.
+    pub outcome: Outcome,
+}
+
+/// How an operation came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered without an error.
+    Ok {
+        /// By whom.
+        server: Addr,
+        /// How many replicas WAIT counted, if it was asked.
+        replicas: Option<u16>,
+    },
+    /// It certainly did not happen.
+    Fail {
+        /// Why.
+        why: Refusal,
+        /// Who refused; `None` if it was never sent.
+        server: Option<Addr>,
+    },
+    /// Nobody knows; it may take effect at any time after it began.
+    Unknown {
+        /// Why.
+        why: Unanswered,
+        /// Who was asked, if the client lived to say.
+        server: Option<Addr>,
+    },
+}
+
+impl Operation {
+    /// Until when it can take effect: its return, or any time at all when the outcome isn't known.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        match self.outcome {
+            Outcome::Ok { .. } | Outcome::Fail { .. } => self.returned.unwrap_or(Instant::NEVER),
+            Outcome::Unknown { .. } => Instant::NEVER,
+        }
+    }
+}
+
+/// Builds operations from client events, one event at a time.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    operations: Vec<Operation>,
+    /// Where the operations without an outcome are.
+    open: FxHashMap<(NodeId, u64), usize>,
+}
+
+impl History {
+    /// Takes the next event of a trace; only clients' operations matter.
+    pub fn see(&mut self, event: &Event) {
+        let (Kind::Client(kind), Some(client)) = (&event.kind, event.node) else { return };
+        let (op, outcome, read) = match *kind {
+            ClientEvent::Invoke { op, f, key, value, hash } => {
+                self.open.insert((client, op), self.operations.len());
+                self.operations.push(Operation {
+                    client,
+                    op,
+                    f,
+                    key,
+                    value: (f == OpKind::Write).then_some(value),
+                    hash,
+                    invoked: event.at,
+                    invoke: event.id,
+                    returned: None,
+                    outcome: Outcome::Unknown { why: Unanswered::RunEnded, server: None },
+                });
+                return;
+            }
+            ClientEvent::Ok { op, value, server, replicas } => (op, Outcome::Ok { server, replicas }, value),
+            ClientEvent::Fail { op, why, server } => (op, Outcome::Fail { why, server }, None),
+            ClientEvent::Unknown { op, why, server } => (op, Outcome::Unknown { why, server: Some(server) }, None),
+            ClientEvent::Connected { .. }
+            | ClientEvent::Disconnected { .. }
+            | ClientEvent::Discovered { .. }
+            | ClientEvent::DiscoveryFailed { .. }
+            | ClientEvent::SwitchSeen { .. }
+            | ClientEvent::NotMaster { .. } => return,
+        };
+        let Some(index) = self.open.remove(&(client, op)) else { return };
+        let operation = &mut self.operations[index];
+        (operation.outcome, operation.returned) = (outcome, Some(event.at));
+        if operation.f == OpKind::Read {
+            operation.value = read;
+        }
+    }
+
+    /// All operations so far, in the order they began. Those without an outcome are unknown.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// All operations, in the order they began.
+    #[must_use]
+    pub fn into_operations(self) -> Vec<Operation> {
+        self.operations
+    }
+}
+
+/// Writes a history as JSON lines, one for each beginning and each outcome, in the order of the trace.
+///
+/// A Jepsen process does one thing at a time, and none after an outcome it doesn't know. A client with several
+/// operations in flight therefore appears as several processes; `client` says whose they are.
+#[derive(Debug)]
+pub struct HistoryWriter<W> {
+    out: W,
+    index: u64,
+    processes: u32,
+    /// Each client's processes that are free, the smallest last.
+    free: BTreeMap<NodeId, Vec<u32>>,
+    open: FxHashMap<(NodeId, u64), Open>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    process: u32,
+    f: OpKind,
+    key: u32,
+    value: u64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    index: u64,
+    /// Nanoseconds.
+    time: u64,
+    process: u32,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    f: OpKind,
+    key: u32,
+    value: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Addr>,
+    client: u16,
+}
+
+impl<W: Write> HistoryWriter<W> {
+    /// A history that goes to `out`.
+    pub fn new(out: W) -> HistoryWriter<W> {
+        HistoryWriter { out, index: 0, processes: 0, free: BTreeMap::new(), open: FxHashMap::default() }
+    }
+
+    /// Writes the line of the next event of a trace, if it has one.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    pub fn see(&mut self, event: &Event) -> io::Result<()> {
+        let (Kind::Client(kind), Some(client)) = (&event.kind, event.node) else { return Ok(()) };
+        match *kind {
+            ClientEvent::Invoke { op, f, key, value, .. } => {
+                let process = self.free.entry(client).or_default().pop().unwrap_or_else(|| {
+                    self.processes += 1;
+                    self.processes - 1
+                });
+                let open = Open { process, f, key, value };
+                self.open.insert((client, op), open);
+                self.line(event.at, client, open, "invoke", (f == OpKind::Write).then_some(value), None, None)
+            }
+            ClientEvent::Ok { op, value, server, .. } => {
+                let Some(open) = self.release(client, op) else { return Ok(()) };
+                let value = if open.f == OpKind::Write { Some(open.value) } else { value };
+                self.line(event.at, client, open, "ok", value, None, Some(server))
+            }
+            ClientEvent::Fail { op, why, server } => {
+                let Some(open) = self.release(client, op) else { return Ok(()) };
+                let value = (open.f == OpKind::Write).then_some(open.value);
+                self.line(event.at, client, open, "fail", value, Some(why.name()), server)
+            }
+            ClientEvent::Unknown { op, why, server } => {
+                // The process is not used again.
+                let Some(open) = self.open.remove(&(client, op)) else { return Ok(()) };
+                let value = (open.f == OpKind::Write).then_some(open.value);
+                self.line(event.at, client, open, "info", value, Some(why.name()), Some(server))
+            }
+            ClientEvent::Connected { .. }
+            | ClientEvent::Disconnected { .. }
+            | ClientEvent::Discovered { .. }
+            | ClientEvent::DiscoveryFailed { .. }
+            | ClientEvent::SwitchSeen { .. }
+            | ClientEvent::NotMaster { .. } => Ok(()),
+        }
+    }
+
+    /// Hands the writer back.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    fn release(&mut self, client: NodeId, op: u64) -> Option<Open> {
+        let open = self.open.remove(&(client, op))?;
+        let free = self.free.entry(client).or_default();
+        let at = free.partition_point(|&other| other > open.process);
+        free.insert(at, open.process);
+        Some(open)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one for each part of a line")]
+    fn line(
+        &mut self,
+        at: Instant,
+        client: NodeId,
+        open: Open,
+        kind: &'static str,
+        value: Option<u64>,
+        error: Option<&str>,
+        server: Option<Addr>,
+    ) -> io::Result<()> {
+        let line = Line {
+            index: self.index,
+            time: at.0,
+            process: open.process,
+            kind,
+            f: open.f,
+            key: open.key,
+            value,
+            error,
+            server,
+            client: client.0,
+        };
+        self.index += 1;
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +300,88 @@ mod tests {
             assert_eq!(value_number(&text), Some(value));
         }
         assert_eq!(value_number(b"short"), None);
+    }
+
+    const SERVER: Addr = Addr::new(crate::id::Ip::new(10, 0, 0, 1), 6379);
+
+    /// Two clients, two operations in flight at one of them, every kind of outcome, one operation left open.
+    fn trace() -> Vec<Event> {
+        let invoke = |op, f, key| {
+            let value = if f == OpKind::Write { op * 100 } else { 0 };
+            ClientEvent::Invoke { op, f, key, value, hash: value * 7 }
+        };
+        let ok = |op, value| ClientEvent::Ok { op, value, server: SERVER, replicas: None };
+        let events = [
+            (1, invoke(1, OpKind::Write, 5)),
+            (1, invoke(2, OpKind::Read, 5)),
+            (2, invoke(1, OpKind::Write, 6)),
+            (1, ok(2, Some(100))),
+            (1, invoke(3, OpKind::Read, 9)),
+            (1, ClientEvent::Connected { to: SERVER }),
+            (1, ClientEvent::Unknown { op: 1, why: Unanswered::Timeout, server: SERVER }),
+            (2, ClientEvent::Fail { op: 1, why: Refusal::Readonly, server: Some(SERVER) }),
+            (1, ok(3, None)),
+            (1, invoke(4, OpKind::Write, 5)),
+            (2, invoke(2, OpKind::Write, 6)),
+            (2, ClientEvent::Fail { op: 2, why: Refusal::NotSent, server: None }),
+            (2, ok(77, None)),
+        ];
+        let event = |(i, (node, kind)): (usize, (u16, ClientEvent))| Event {
+            id: EventId(i as u64 + 1),
+            at: Instant(i as u64 * 10),
+            node: Some(NodeId(node)),
+            cause: EventId::NONE,
+            via: crate::trace::Via::World,
+            kind: Kind::Client(kind),
+        };
+        events.into_iter().enumerate().map(event).collect()
+    }
+
+    #[test]
+    fn operations_have_intervals_and_outcomes() {
+        let mut history = History::default();
+        trace().iter().for_each(|event| history.see(event));
+        let ok = Outcome::Ok { server: SERVER, replicas: None };
+        let unknown = |why, server| Outcome::Unknown { why, server };
+        let fail = |why, server| Outcome::Fail { why, server };
+        let seen: Vec<_> = history
+            .operations()
+            .iter()
+            .map(|o| (o.client.0, o.op, o.value, o.invoked.0, o.returned.map(|at| at.0), o.until().0, o.outcome))
+            .collect();
+        let never = Instant::NEVER.0;
+        assert_eq!(
+            seen,
+            [
+                (1, 1, Some(100), 0, Some(60), never, unknown(Unanswered::Timeout, Some(SERVER))),
+                (1, 2, Some(100), 10, Some(30), 30, ok),
+                (2, 1, Some(100), 20, Some(70), 70, fail(Refusal::Readonly, Some(SERVER))),
+                (1, 3, None, 40, Some(80), 80, ok),
+                (1, 4, Some(400), 90, None, never, unknown(Unanswered::RunEnded, None)),
+                (2, 2, Some(200), 100, Some(110), 110, fail(Refusal::NotSent, None)),
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_are_a_jepsen_history() {
+        let mut writer = HistoryWriter::new(Vec::new());
+        for event in trace() {
+            writer.see(&event).expect("a vector takes everything");
+        }
+        let text = String::from_utf8(writer.into_inner()).expect("JSON is UTF-8");
+        insta::assert_snapshot!(text, @r#"
+        {"index":0,"time":0,"process":0,"type":"invoke","f":"write","key":5,"value":100,"client":1}
+        {"index":1,"time":10,"process":1,"type":"invoke","f":"read","key":5,"value":null,"client":1}
+        {"index":2,"time":20,"process":2,"type":"invoke","f":"write","key":6,"value":100,"client":2}
+        {"index":3,"time":30,"process":1,"type":"ok","f":"read","key":5,"value":100,"server":"10.0.0.1:6379","client":1}
+        {"index":4,"time":40,"process":1,"type":"invoke","f":"read","key":9,"value":null,"client":1}
+        {"index":5,"time":60,"process":0,"type":"info","f":"write","key":5,"value":100,"error":"timeout","server":"10.0.0.1:6379","client":1}
+        {"index":6,"time":70,"process":2,"type":"fail","f":"write","key":6,"value":100,"error":"readonly","server":"10.0.0.1:6379","client":2}
+        {"index":7,"time":80,"process":1,"type":"ok","f":"read","key":9,"value":null,"server":"10.0.0.1:6379","client":1}
+        {"index":8,"time":90,"process":1,"type":"invoke","f":"write","key":5,"value":400,"client":1}
+        {"index":9,"time":100,"process":2,"type":"invoke","f":"write","key":6,"value":200,"client":2}
+        {"index":10,"time":110,"process":2,"type":"fail","f":"write","key":6,"value":200,"error":"not-sent","client":2}
+        "#);
     }
 }

@@ -139,6 +139,37 @@ pub enum ClientEvent {
     },
 }
 
+impl Refusal {
+    /// Its name in histories, as serde writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::Readonly => "readonly",
+            Refusal::NoReplicas => "no-replicas",
+            Refusal::MasterDown => "master-down",
+            Refusal::Loading => "loading",
+            Refusal::Busy => "busy",
+            Refusal::Oom => "oom",
+            Refusal::Misconf => "misconf",
+            Refusal::Denied => "denied",
+            Refusal::Other => "other",
+            Refusal::NotSent => "not-sent",
+        }
+    }
+}
+
+impl Unanswered {
+    /// Its name in histories, as serde writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unanswered::Timeout => "timeout",
+            Unanswered::Closed => "closed",
+            Unanswered::RunEnded => "run-ended",
+        }
+    }
+}
+
 impl fmt::Display for ClientEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
