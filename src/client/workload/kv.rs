@@ -1,0 +1,257 @@
+//! SET and GET on numbered keys: which operations, and their bytes.
+
+use bytes::{Bytes, BytesMut};
+
+use super::keys::Keys;
+use crate::client::config::{ClientConfig, WaitAfter};
+use crate::resp::encode;
+use crate::rng::{Ratio, Rng, Seed};
+use crate::time::{NS_PER_S, Span};
+use crate::trace::digest::hash_bytes;
+use crate::trace::event::OpKind;
+use crate::trace::history::{key_name, value_tag};
+
+/// Bits of an operation's number that go into the values it writes; the client's own number stands above them.
+const NUMBER_BITS: u32 = 40;
+/// Bits that count operations within one life of the client; the incarnation stands above them.
+const COUNT_BITS: u32 = 32;
+
+/// One operation. Small: thousands may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Op {
+    /// Its number, unique within the client over all its lives.
+    pub(crate) number: u64,
+    pub(crate) key: u32,
+    /// How often it was retried.
+    pub(crate) retries: u16,
+    pub(crate) f: OpKind,
+}
+
+/// Makes the operations of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Kv {
+    keys: Keys,
+    write_ratio: Ratio,
+    mix: Rng,
+    next: u64,
+    /// The client's number, shifted to where values have it.
+    client: u64,
+    encoder: Encoder,
+}
+
+impl Kv {
+    pub(crate) fn new(config: &ClientConfig, seed: Seed, name: &str, incarnation: u32) -> Kv {
+        let load = &config.workload;
+        assert!(config.number < 1 << (64 - NUMBER_BITS), "client numbers have 24 bits");
+        let life = u64::from(incarnation.saturating_sub(1)) & ((1 << (NUMBER_BITS - COUNT_BITS)) - 1);
+        Kv {
+            keys: Keys::new(load.choice, load.keys, config.number, config.clients, seed.stream(name, "keys")),
+            write_ratio: load.write_ratio,
+            mix: seed.stream(name, "mix"),
+            next: (life << COUNT_BITS) + 1,
+            client: u64::from(config.number) << NUMBER_BITS,
+            encoder: Encoder::new(load.value_size, load.ttl),
+        }
+    }
+
+    /// The next operation.
+    pub(crate) fn draw(&mut self) -> Op {
+        let number = self.next;
+        self.next += 1;
+        // Pure workloads draw nothing.
+        let write = self.write_ratio == Ratio::ONE || self.mix.chance(self.write_ratio);
+        Op { number, key: self.keys.draw(), retries: 0, f: if write { OpKind::Write } else { OpKind::Read } }
+    }
+
+    /// What a write of this number writes.
+    pub(crate) fn value(&self, op: Op) -> u64 {
+        match op.f {
+            OpKind::Write => self.client | op.number,
+            OpKind::Read => 0,
+        }
+    }
+
+    /// The operation's request, and the hash of its arguments (0 for a read).
+    pub(crate) fn request(&mut self, op: Op) -> (&[u8], u64) {
+        let value = self.value(op);
+        match op.f {
+            OpKind::Write => {
+                self.encoder.fill_set(op.key, value);
+                (&self.encoder.set, self.encoder.hash_set())
+            }
+            OpKind::Read => {
+                self.encoder.fill_get(op.key);
+                (&self.encoder.get, 0)
+            }
+        }
+    }
+}
+
+/// `WAIT numreplicas timeout`, encoded.
+pub(crate) fn wait_request(wait: WaitAfter) -> Bytes {
+    let mut out = BytesMut::new();
+    let (replicas, timeout) = (wait.replicas.to_string(), wait.timeout.ms().to_string());
+    encode::command(&mut out, &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()]);
+    out.freeze()
+}
+
+/// The two requests as templates, into which key and value are written in place.
+#[derive(Clone, Debug)]
+struct Encoder {
+    set: Vec<u8>,
+    get: Vec<u8>,
+    key_len: usize,
+    set_key: usize,
+    get_key: usize,
+    value_at: usize,
+    value_len: usize,
+    /// Where the arguments after the value stand in `set`: PX and its number, or nothing.
+    rest: Vec<(usize, usize)>,
+    /// The value that `set` holds now.
+    value: u64,
+}
+
+/// Digits of a key's number, behind the prefix of [`key_name`].
+const KEY_DIGITS: usize = 12;
+/// Digits of a value's number.
+const TAG_DIGITS: usize = 20;
+
+impl Encoder {
+    fn new(value_size: u32, ttl: Option<Span>) -> Encoder {
+        let key = key_name(0);
+        let mut value = value_tag(0).to_vec();
+        let size = usize::try_from(value_size).expect("32 bits fit an address");
+        value.resize(size.max(TAG_DIGITS), b'x');
+
+        let expiry = ttl.map(|ttl| {
+            let (option, number) =
+                if ttl.ns().is_multiple_of(NS_PER_S) { ("EX", ttl.secs()) } else { ("PX", ttl.ms()) };
+            (option, number.max(1).to_string())
+        });
+        let mut parts: Vec<&[u8]> = vec![b"SET", key.as_bytes(), &value];
+        if let Some((option, number)) = &expiry {
+            parts.extend([option.as_bytes(), number.as_bytes()]);
+        }
+        let mut set = BytesMut::new();
+        let mut ends = Vec::new();
+        encode::array_header(&mut set, parts.len());
+        for part in &parts {
+            encode::bulk(&mut set, part);
+            let end = set.len() - 2;
+            ends.push((end - part.len(), end));
+        }
+        let mut get = BytesMut::new();
+        encode::command(&mut get, &[b"GET", key.as_bytes()]);
+        Encoder {
+            get_key: get.len() - 2 - key.len(),
+            get: get.to_vec(),
+            key_len: key.len(),
+            set_key: ends[1].0,
+            value_at: ends[2].0,
+            value_len: value.len(),
+            rest: ends[3..].to_vec(),
+            set: set.to_vec(),
+            value: 0,
+        }
+    }
+
+    fn fill_get(&mut self, key: u32) {
+        let end = self.get_key + self.key_len;
+        digits(&mut self.get[end - KEY_DIGITS..end], u64::from(key));
+    }
+
+    fn fill_set(&mut self, key: u32, value: u64) {
+        let end = self.set_key + self.key_len;
+        digits(&mut self.set[end - KEY_DIGITS..end], u64::from(key));
+        let tag = &mut self.set[self.value_at..self.value_at + TAG_DIGITS];
+        // Values of one client count up, so the decimal text does too: most steps touch one digit.
+        match value.checked_sub(self.value) {
+            Some(step @ 0..=4) => (0..step).for_each(|_| increment(tag)),
+            Some(_) | None => tag.copy_from_slice(&value_tag(value)),
+        }
+        self.value = value;
+    }
+
+    /// The hash of what `set` holds: its arguments without the command's name.
+    fn hash_set(&self) -> u64 {
+        let key = &self.set[self.set_key..self.set_key + self.key_len];
+        let value = &self.set[self.value_at..self.value_at + self.value_len];
+        match self.rest.as_slice() {
+            [option, number] => hash_bytes(&[key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]]),
+            _ => hash_bytes(&[key, value]),
+        }
+    }
+}
+
+/// Writes `number` in decimal, right-aligned, zeroes before it.
+fn digits(out: &mut [u8], mut number: u64) {
+    for digit in out.iter_mut().rev() {
+        if number == 0 {
+            *digit = b'0';
+        } else {
+            *digit = b"0123456789"[(number % 10) as usize];
+            number /= 10;
+        }
+    }
+}
+
+fn increment(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        if *digit == b'9' {
+            *digit = b'0';
+        } else {
+            *digit += 1;
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::{Args, CommandReader, Limits};
+
+    fn parse(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let (mut reader, mut args) = (CommandReader::default(), Args::default());
+        reader.feed(Bytes::copy_from_slice(bytes));
+        assert_eq!(reader.read(&mut args, Limits::default()), Ok(true));
+        assert_eq!(reader.unread(), 0);
+        args.iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// Whatever was in the templates before, a request is what a plain encoder would write, and its hash what a
+    /// server computes from the arguments.
+    #[test]
+    fn templates_equal_plain_encoding() {
+        for (size, ttl, tail) in [
+            (32, None, &[][..]),
+            (20, Some(Span::from_ms(1_500)), &["PX", "1500"]),
+            (5, Some(Span::from_secs(9)), &["EX", "9"]),
+            (3_000, Some(Span::from_us(10)), &["PX", "1"]),
+        ] {
+            let mut encoder = Encoder::new(size, ttl);
+            let values = [1u64, 2, 3, 9, 10, 99, 100, (1 << 40) | 999, (1 << 40) | 1000, 7, u64::MAX, 0, u64::MAX - 1];
+            for (i, value) in values.into_iter().enumerate() {
+                let key = [7, u32::MAX, 0, 999][i % 4];
+                encoder.fill_set(key, value);
+                let mut text = value_tag(value).to_vec();
+                text.resize((size as usize).max(20), b'x');
+                let mut expected = vec![b"SET".to_vec(), key_name(key).into_bytes(), text];
+                expected.extend(tail.iter().map(|part| part.as_bytes().to_vec()));
+                let parsed = parse(&encoder.set);
+                assert_eq!(parsed, expected);
+                let parts: Vec<&[u8]> = parsed[1..].iter().map(Vec::as_slice).collect();
+                assert_eq!(encoder.hash_set(), hash_bytes(&parts));
+
+                encoder.fill_get(key);
+                assert_eq!(parse(&encoder.get), [b"GET".to_vec(), key_name(key).into_bytes()]);
+            }
+        }
+    }
+
+    #[test]
+    fn wait_is_in_milliseconds() {
+        let wait = wait_request(WaitAfter { replicas: 2, timeout: Span::from_secs(1) });
+        assert_eq!(parse(&wait), [b"WAIT".to_vec(), b"2".to_vec(), b"1000".to_vec()]);
+    }
+}
