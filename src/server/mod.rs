@@ -1,3 +1,198 @@
-//! redis-server as a state machine.
+//! redis-server as a state machine: connections, data, commands, replication. This file only routes.
 
 pub mod config;
+
+mod call;
+mod clients;
+mod commands;
+mod cost;
+mod cron;
+mod db;
+mod expire;
+mod gate;
+pub mod keyspace;
+mod multi;
+mod pause;
+pub mod persistence;
+mod pubsub;
+pub mod replication;
+mod reply;
+mod session;
+mod shutdown;
+mod stats;
+
+use std::sync::Arc;
+
+use config::Config;
+use keyspace::Keyspace;
+
+use crate::id::{Fd, HexId};
+use crate::node::{DiskImage, Init, Input, Node, Outbox};
+use crate::rng::Rng;
+use crate::time::{Instant, Now, Unix};
+use crate::trace::Kind;
+use crate::trace::event::ServerEvent;
+
+/// A redis-server process.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub(crate) init: Init,
+    pub(crate) config: Arc<Config>,
+    /// Both clocks, as of the newest input.
+    pub(crate) now: Now,
+    pub(crate) started: Now,
+    pub(crate) run_id: HexId,
+    /// Random draws of commands and cycles.
+    pub(crate) rng: Rng,
+    pub(crate) sessions: session::Sessions,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) watchers: multi::Watchers,
+    pub(crate) exec: call::Exec,
+    pub(crate) repl: replication::Replication,
+    pub(crate) persistence: persistence::Persistence,
+    pub(crate) pause: pause::Pause,
+    pub(crate) stats: stats::Stats,
+    pub(crate) meter: cost::Meter,
+    pub(crate) cron: cron::Cron,
+    /// The dataset is being loaded: most commands are refused.
+    pub(crate) loading: bool,
+    /// It is loaded beside the old one, which stays readable.
+    pub(crate) async_loading: bool,
+    pub(crate) monitors: Vec<Fd>,
+    /// Sessions whose input waits for the next turn.
+    pub(crate) pending_input: Vec<Fd>,
+    /// Sessions that were unblocked and have yet to go on.
+    pub(crate) unblocked: Vec<Fd>,
+    /// Sessions to close at the end of this turn.
+    pub(crate) closing: Vec<Fd>,
+    /// Keys expired since the trace was last told.
+    pub(crate) expired_noted: u32,
+    /// Earliest timer, as of the end of the last turn.
+    wake: Option<Instant>,
+}
+
+impl Server {
+    /// A process that has not started yet.
+    #[must_use]
+    pub fn new(init: Init, config: Config) -> Server {
+        let zero = Now { mono: Instant::ZERO, unix: Unix(0) };
+        let databases = usize::try_from(config.databases).unwrap_or(16);
+        Server {
+            run_id: HexId::random(&mut init.seed.stream(&init.name, "run id")),
+            rng: init.seed.stream(&init.name, "server"),
+            repl: replication::Replication::new(&init),
+            meter: cost::Meter::new(init.cpu_milli),
+            config: Arc::new(config),
+            now: zero,
+            started: zero,
+            sessions: session::Sessions::default(),
+            keyspace: Keyspace::new(databases),
+            watchers: multi::Watchers::default(),
+            exec: call::Exec::default(),
+            persistence: persistence::Persistence::default(),
+            pause: pause::Pause::default(),
+            stats: stats::Stats::new(commands::count()),
+            cron: cron::Cron::new(Instant::ZERO),
+            loading: false,
+            async_loading: false,
+            monitors: Vec::new(),
+            pending_input: Vec::new(),
+            unblocked: Vec::new(),
+            closing: Vec::new(),
+            expired_noted: 0,
+            wake: None,
+            init,
+        }
+    }
+
+    /// The end of a turn: what waited for it, then the replies (`beforeSleep`).
+    fn before_sleep(&mut self, out: &mut Outbox) {
+        if !self.unblocked.is_empty() {
+            self.process_unblocked(out);
+        }
+        replication::before_sleep(self, out);
+        if !self.unblocked.is_empty() {
+            self.process_unblocked(out);
+        }
+        if self.expired_noted > 0 {
+            let keys = std::mem::take(&mut self.expired_noted);
+            out.note(Kind::Server(ServerEvent::Expired { keys }));
+        }
+        out.busy(self.meter.take());
+        if !self.sessions.pending_writes.is_empty() {
+            self.flush_sessions(out);
+        }
+        if !self.closing.is_empty() {
+            self.close_marked(out);
+        }
+        self.meter.begin_turn();
+        self.plan_cron();
+        self.wake =
+            [self.cron.due(), replication::next_timer(self), (!self.pending_input.is_empty()).then_some(self.now.mono)]
+                .into_iter()
+                .flatten()
+                .min();
+    }
+
+    fn on_wake(&mut self, out: &mut Outbox) {
+        if !self.pending_input.is_empty() {
+            self.continue_input(out);
+        }
+        replication::on_timer(self, out);
+    }
+}
+
+impl Node for Server {
+    fn start(&mut self, now: Now, disk: &DiskImage, out: &mut Outbox) {
+        self.now = now;
+        self.started = now;
+        self.cron = cron::Cron::new(now.mono);
+        persistence::load(self, disk, out);
+        out.listen(self.init.addr.port);
+        let keys = self.keyspace.len() as u64;
+        out.note(Kind::Server(ServerEvent::Ready { run_id: self.run_id, keys }));
+        replication::start(self, out);
+        self.before_sleep(out);
+    }
+
+    fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        self.now = now;
+        self.run_cron(out);
+        match input {
+            Input::Accepted { fd, from, local } => self.accept(fd, from, local, out),
+            Input::Connected { fd, local } => replication::on_connected(self, fd, local, out),
+            Input::Refused { fd, why } => replication::on_refused(self, fd, why, out),
+            Input::Bytes { fd, data } => self.receive(fd, data, out),
+            Input::Closed { fd, why } => self.closed(fd, why, out),
+            Input::Writable { fd, room } => self.writable(fd, room, out),
+            Input::Wake => self.on_wake(out),
+            Input::DiskDone { op, ok } => persistence::disk_done(self, op, ok, out),
+            Input::JobDone { job } => persistence::job_done(self, job, out),
+            Input::Signal(signal) => self.on_signal(signal, out),
+            Input::LoopEnd => self.before_sleep(out),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    fn probe(&self, _now: Now, out: &mut Outbox) {
+        let keys = self.keyspace.len() as u64;
+        out.note(Kind::Server(ServerEvent::Final {
+            master: self.repl.is_master(),
+            link_up: self.repl.link_up(),
+            replid: self.repl.replid,
+            offset: self.repl.offset(),
+            keys,
+            dataset: self.keyspace.digest(),
+            sync_full: self.stats.sync_full,
+            sync_partial_ok: self.stats.sync_partial_ok,
+            sync_partial_err: self.stats.sync_partial_err,
+        }));
+    }
+
+    fn box_clone(&self) -> Box<dyn Node> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,206 @@
+//! Executing a command and what follows from it: statistics, propagation, the trace (`call`, `afterCommand`).
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::commands::{Command, flag};
+use super::reply::encode_command;
+use super::session::Flags;
+use super::{Server, cost, replication};
+use crate::id::Fd;
+use crate::node::Outbox;
+use crate::resp::Args;
+use crate::time::NS_PER_MS;
+use crate::trace::Kind;
+use crate::trace::digest::hash_bytes;
+use crate::trace::event::ServerEvent;
+
+/// What a handler works with.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// The server.
+    pub s: &'a mut Server,
+    /// Effects.
+    pub out: &'a mut Outbox,
+    /// The calling session.
+    pub fd: Fd,
+    /// The command.
+    pub command: &'static Command,
+    /// Its arguments, the name first.
+    pub args: &'a Args,
+}
+
+/// State of the command that runs, and of the transaction around it.
+#[derive(Clone, Debug, Default)]
+pub struct Exec {
+    /// Changes to the dataset since the last save (`server.dirty`).
+    pub dirty: u64,
+    /// Commands to propagate when the outermost call ends (`also_propagate`).
+    also: SmallVec<[(u32, Bytes); 2]>,
+    /// Operations to note in the trace once they have an offset.
+    writes: SmallVec<[u64; 2]>,
+    /// What is propagated instead of the command's own arguments.
+    rewrite: Option<Bytes>,
+    /// Propagate although nothing changed (PUBLISH).
+    force: bool,
+    /// Don't propagate the command itself.
+    prevent: bool,
+    /// The command answered an error.
+    pub failed: bool,
+    /// Calls inside calls.
+    depth: u32,
+    /// EXEC runs its queue.
+    pub in_exec: bool,
+    /// The running command came from our master.
+    pub from_master: bool,
+}
+
+impl Cx<'_> {
+    /// Counts changes to the dataset: a command that made some is propagated.
+    pub fn dirty(&mut self, changes: u64) {
+        self.s.exec.dirty += changes;
+    }
+
+    /// Propagates these words instead of the command as it came (`rewriteClientCommandVector`).
+    pub fn rewrite(&mut self, parts: &[&[u8]]) {
+        self.s.exec.rewrite = Some(encode_command(parts));
+    }
+
+    /// Propagates the command whether or not it changed something (`forceCommandPropagation`).
+    pub fn force_propagation(&mut self) {
+        self.s.exec.force = true;
+    }
+
+    /// Doesn't propagate the command itself (`preventCommandPropagation`).
+    pub fn prevent_propagation(&mut self) {
+        self.s.exec.prevent = true;
+    }
+}
+
+impl Server {
+    /// True when commands must be put into the stream or the append-only file (`shouldPropagate`).
+    #[must_use]
+    pub fn should_propagate(&self) -> bool {
+        !self.loading && (self.repl.wants_stream() || self.persistence.wants_stream())
+    }
+
+    /// Propagates a further command when the outermost call ends (`alsoPropagate`). The bytes are a request as
+    /// [`encode_command`] makes it.
+    pub fn propagate(&mut self, db: u32, bytes: Bytes) {
+        if self.should_propagate() {
+            self.exec.also.push((db, bytes));
+        }
+    }
+
+    /// Executes a command that has passed the gate.
+    pub fn call(&mut self, fd: Fd, command: &'static Command, args: &Args, out: &mut Outbox) {
+        let dirty = self.exec.dirty;
+        let outer = (self.exec.rewrite.take(), self.exec.force, self.exec.prevent);
+        (self.exec.force, self.exec.prevent, self.exec.failed) = (false, false, false);
+        let before = self.meter.turn();
+        self.meter.add(cost::COMMAND + (args.raw().map_or(0, Bytes::len) as u64) / 16 * cost::COPY_16);
+        self.exec.depth += 1;
+        (command.spec.handler)(&mut Cx { s: self, out, fd, command, args });
+        self.exec.depth -= 1;
+        let took = self.meter.turn() - before;
+        let stat = &mut self.stats.commands[command.id];
+        stat.calls += 1;
+        stat.ns += took;
+        stat.failed += u64::from(self.exec.failed);
+        self.stats.num_commands += 1;
+        if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
+            out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
+        }
+        if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.feed_monitors(fd, args);
+        }
+        let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
+        let changed = self.exec.dirty > dirty;
+        if (changed || self.exec.force) && !self.exec.prevent && !command.is_exec() {
+            if self.should_propagate() {
+                let bytes = match self.exec.rewrite.take() {
+                    Some(bytes) => bytes,
+                    None => own_bytes(args),
+                };
+                self.exec.also.push((db, bytes));
+            }
+        }
+        if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
+            let parts: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
+            self.exec.writes.push(hash_bytes(&parts));
+        }
+        (self.exec.rewrite, self.exec.force, self.exec.prevent) = outer;
+        if self.exec.depth == 0 {
+            self.propagate_pending(out);
+        }
+    }
+
+    /// Sends what has accumulated into the stream, as a transaction when it is more than one command
+    /// (`propagatePendingCommands`).
+    pub fn propagate_pending(&mut self, out: &mut Outbox) {
+        match self.exec.also.len() {
+            0 => {}
+            1 => {
+                let (db, bytes) = self.exec.also.pop().expect("one is there");
+                self.propagate_now(db, &bytes);
+            }
+            _ => {
+                let ops = std::mem::take(&mut self.exec.also);
+                let first = ops[0].0;
+                self.propagate_now(first, b"*1\r\n$5\r\nMULTI\r\n");
+                let mut last = first;
+                for (db, bytes) in &ops {
+                    self.propagate_now(*db, bytes);
+                    last = *db;
+                }
+                self.propagate_now(last, b"*1\r\n$4\r\nEXEC\r\n");
+            }
+        }
+        if !self.exec.writes.is_empty() {
+            let offset = self.repl.offset();
+            for op in std::mem::take(&mut self.exec.writes) {
+                out.note(Kind::Server(ServerEvent::Write { op, offset }));
+            }
+        }
+    }
+
+    fn propagate_now(&mut self, db: u32, bytes: &[u8]) {
+        if self.persistence.wants_stream() {
+            super::persistence::feed(self, db, bytes);
+        }
+        if self.repl.wants_stream() {
+            replication::feed(self, db, bytes);
+        }
+    }
+
+    /// Refuses a command: the transaction being queued is lost, EXEC is answered by EXECABORT (`rejectCommand`).
+    pub fn reject(&mut self, fd: Fd, command: Option<&'static Command>, args: &Args, text: &str, out: &mut Outbox) {
+        if let Some(command) = command {
+            self.stats.commands[command.id].rejected += 1;
+        }
+        let session = self.sessions.at_mut(fd);
+        if session.flags.has(Flags::MULTI) {
+            session.flags.set(Flags::DIRTY_EXEC);
+        }
+        let fallback = super::commands::any();
+        let is_exec = command.is_some_and(Command::is_exec);
+        let mut cx = Cx { s: self, out, fd, command: command.unwrap_or(fallback), args };
+        if is_exec {
+            super::multi::discard(&mut cx);
+            let text = text.strip_prefix("ERR ").unwrap_or(text);
+            cx.add_error(&format!("EXECABORT Transaction discarded because of: {text}"));
+        } else {
+            cx.add_error(text);
+        }
+    }
+
+    fn feed_monitors(&mut self, _fd: Fd, _args: &Args) {}
+}
+
+/// The request as it arrived, or encoded again when it was inline.
+fn own_bytes(args: &Args) -> Bytes {
+    args.raw().cloned().unwrap_or_else(|| {
+        let parts: SmallVec<[&[u8]; 8]> = args.iter().collect();
+        encode_command(&parts)
+    })
+}

@@ -1,0 +1,248 @@
+//! Sessions come, are read, written and go (`networking.c`).
+
+use bytes::Bytes;
+
+use super::session::Flags;
+use super::{Server, cost, replication};
+use crate::id::{Addr, Fd};
+use crate::node::Outbox;
+use crate::resp::{Args, Limits};
+use crate::time::{Instant, NS_PER_MS};
+
+/// Input of one turn is left for the next once the turn has cost this much: later commands must see a later clock.
+const TURN_MAX_NS: u64 = NS_PER_MS;
+
+impl Server {
+    pub(crate) fn accept(&mut self, fd: Fd, from: Addr, local: Addr, out: &mut Outbox) {
+        self.meter.add(cost::ACCEPT);
+        if self.sessions.len() as u64 >= self.config.maxclients {
+            self.stats.rejected_connections += 1;
+            out.send(fd, Bytes::from_static(b"-ERR max number of clients reached\r\n"));
+            out.close(fd);
+            return;
+        }
+        self.stats.connections += 1;
+        let authenticated = !self.auth_required();
+        let now = self.now.unix;
+        self.sessions.insert(fd, from, local, now).authenticated = authenticated;
+    }
+
+    pub(crate) fn receive(&mut self, fd: Fd, data: Bytes, out: &mut Outbox) {
+        let now = self.now.unix;
+        let Some(session) = self.sessions.get_mut(fd) else {
+            return replication::on_bytes(self, fd, data, out);
+        };
+        session.last_interaction = now;
+        session.net_in += data.len() as u64;
+        let len = data.len() as u64;
+        let from_master = session.flags.has(Flags::MASTER);
+        session.reader.feed(data);
+        *(if from_master { &mut self.stats.net_repl_in } else { &mut self.stats.net_in }) += len;
+        self.stats.reads += 1;
+        self.meter.add(cost::READ + len / 16 * cost::COPY_16);
+        self.process_input(fd, out);
+    }
+
+    /// Executes what has been read of a session (`processInputBuffer`).
+    pub fn process_input(&mut self, fd: Fd, out: &mut Outbox) {
+        let mut args = Args::default();
+        let stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
+        loop {
+            let bulk_len = self.config.proto_max_bulk_len;
+            let Some(session) = self.sessions.get_mut(fd) else { return };
+            if session.flags.has(stop) || session.reader.unread() == 0 {
+                return;
+            }
+            if self.meter.turn() > TURN_MAX_NS {
+                session.flags.set(Flags::PENDING_INPUT);
+                self.pending_input.push(fd);
+                return;
+            }
+            let from_master = session.flags.has(Flags::MASTER);
+            let limits = Limits { bulk_len, authenticated: session.authenticated, master: from_master };
+            match session.reader.read(&mut args, limits) {
+                Ok(false) => return,
+                Ok(true) if args.is_empty() => {
+                    if from_master {
+                        replication::command_processed(self, fd, &args, out);
+                    }
+                }
+                Ok(true) => {
+                    self.execute(fd, &args, from_master, out);
+                    if from_master {
+                        replication::command_processed(self, fd, &args, out);
+                    }
+                }
+                Err(error) => {
+                    let text = format!("ERR {error}");
+                    self.stats.count_error(&text);
+                    crate::resp::encode::error(session.reply.tail(), &text);
+                    session.flags.set(Flags::CLOSE_AFTER_REPLY);
+                    self.sessions.want_write(fd);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Executes one request and keeps what it answers, unless the session doesn't want answers.
+    fn execute(&mut self, fd: Fd, args: &Args, from_master: bool, out: &mut Outbox) {
+        let before = self.sessions.at(fd).reply.len();
+        self.exec.from_master = from_master;
+        self.process_command(fd, args, out);
+        self.exec.from_master = false;
+        let Some(session) = self.sessions.get_mut(fd) else { return };
+        let muted = Flags::MASTER.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP);
+        if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
+            session.reply.truncate(before);
+        }
+        session.flags.clear(Flags::REPLY_SKIP.with(Flags::FORCE_REPLY));
+        if session.flags.has(Flags::REPLY_SKIP_NEXT) {
+            session.flags.clear(Flags::REPLY_SKIP_NEXT);
+            session.flags.set(Flags::REPLY_SKIP);
+        }
+        if session.flags.has(Flags::CLOSE_AFTER_COMMAND) {
+            session.flags.set(Flags::CLOSE_AFTER_REPLY);
+        }
+        if !session.reply.is_empty() || session.flags.has(Flags::CLOSE_AFTER_REPLY) {
+            self.sessions.want_write(fd);
+        }
+    }
+
+    /// Continues sessions whose input was left over from the last turn.
+    pub(crate) fn continue_input(&mut self, out: &mut Outbox) {
+        for fd in std::mem::take(&mut self.pending_input) {
+            if let Some(session) = self.sessions.get_mut(fd) {
+                session.flags.clear(Flags::PENDING_INPUT);
+                self.process_input(fd, out);
+            }
+        }
+    }
+
+    /// Lets a blocked session go on: its input is processed at the end of this turn (`unblockClient`).
+    pub fn unblock(&mut self, fd: Fd) {
+        if let Some(session) = self.sessions.get_mut(fd) {
+            session.flags.clear(Flags::BLOCKED.with(Flags::POSTPONED));
+            self.unblocked.push(fd);
+            if !session.reply.is_empty() {
+                self.sessions.want_write(fd);
+            }
+        }
+    }
+
+    /// Runs what unblocked sessions had waiting (`processUnblockedClients`).
+    pub(crate) fn process_unblocked(&mut self, out: &mut Outbox) {
+        while !self.unblocked.is_empty() {
+            for fd in std::mem::take(&mut self.unblocked) {
+                let Some(session) = self.sessions.get_mut(fd) else { continue };
+                let from_master = session.flags.has(Flags::MASTER);
+                if let Some(args) = session.postponed.take() {
+                    self.execute(fd, &args, from_master, out);
+                }
+                self.process_input(fd, out);
+            }
+        }
+    }
+
+    /// Closes at the end of this turn (`freeClientAsync`).
+    pub fn close_later(&mut self, fd: Fd) {
+        if let Some(session) = self.sessions.get_mut(fd) {
+            session.flags.set(Flags::CLOSE_ASAP);
+            self.closing.push(fd);
+        }
+    }
+
+    /// Closes a session and its connection now (`freeClient`).
+    pub fn close_session(&mut self, fd: Fd, out: &mut Outbox) {
+        if self.sessions.get(fd).is_some() {
+            self.forget_session(fd, out);
+            out.close(fd);
+        }
+    }
+
+    /// The connection is gone already, or goes on without its session.
+    pub(crate) fn forget_session(&mut self, fd: Fd, out: &mut Outbox) {
+        self.unwatch_all(fd);
+        self.unsubscribe_all(fd);
+        self.monitors.retain(|&other| other != fd);
+        self.pause.postponed.retain(|&other| other != fd);
+        let session = self.sessions.remove(fd).expect("the caller has looked");
+        if session.flags.has(Flags::MASTER.with(Flags::REPLICA).with(Flags::BLOCKED)) {
+            replication::session_gone(self, session, out);
+        }
+    }
+
+    /// The peer closed, or the connection broke.
+    pub(crate) fn closed(&mut self, fd: Fd, why: crate::node::CloseWhy, out: &mut Outbox) {
+        if self.sessions.get(fd).is_some() {
+            self.forget_session(fd, out);
+        } else {
+            replication::on_closed(self, fd, why, out);
+        }
+    }
+
+    pub(crate) fn writable(&mut self, fd: Fd, room: usize, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(fd) else {
+            return replication::on_writable(self, fd, room, out);
+        };
+        session.room = room;
+        session.flags.clear(Flags::AWAITS_ROOM);
+        self.sessions.want_write(fd);
+    }
+
+    /// Sends the replies of this turn (`handleClientsWithPendingWrites`).
+    pub(crate) fn flush_sessions(&mut self, out: &mut Outbox) {
+        let mut pending = std::mem::take(&mut self.sessions.pending_writes);
+        let mut kept = Vec::new();
+        for fd in pending.drain(..) {
+            let Some(session) = self.sessions.get_mut(fd) else { continue };
+            if session.flags.has(Flags::PENDING_INPUT) {
+                // Its pipeline goes on in the next turn; a real server answers it as one.
+                kept.push(fd);
+                continue;
+            }
+            session.flags.clear(Flags::PENDING_WRITE);
+            let is_replica = session.flags.has(Flags::REPLICA);
+            let sent = session.flush(out) as u64;
+            let done = session.reply.is_empty() && session.flags.has(Flags::CLOSE_AFTER_REPLY);
+            *(if is_replica { &mut self.stats.net_repl_out } else { &mut self.stats.net_out }) += sent;
+            self.stats.writes += 1;
+            if is_replica {
+                replication::flush(self, fd, out);
+            }
+            if done {
+                self.close_session(fd, out);
+            } else {
+                self.check_output_limit(fd);
+            }
+        }
+        if kept.is_empty() {
+            self.sessions.pending_writes = pending;
+        } else {
+            self.sessions.pending_writes.append(&mut kept);
+        }
+    }
+
+    fn check_output_limit(&mut self, _fd: Fd) {}
+
+    /// Closes what was marked (`freeClientsInAsyncFreeQueue`).
+    pub(crate) fn close_marked(&mut self, out: &mut Outbox) {
+        for fd in std::mem::take(&mut self.closing) {
+            if self.sessions.get(fd).is_some_and(|session| session.flags.has(Flags::CLOSE_ASAP)) {
+                self.close_session(fd, out);
+            }
+        }
+    }
+
+    pub(crate) fn clients_cron(&mut self, _out: &mut Outbox) {}
+
+    pub(crate) fn clients_cron_need(&self) -> Option<Instant> {
+        None
+    }
+
+    pub(crate) fn end_pause_if_over(&mut self, _out: &mut Outbox) {}
+
+    pub(crate) fn pause_need(&self) -> Option<Instant> {
+        None
+    }
+}

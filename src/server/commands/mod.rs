@@ -1,0 +1,207 @@
+//! The command table: rows, lookup, and what a row says. One file for each group of commands.
+
+pub mod replication;
+
+pub mod admin;
+pub mod connection;
+pub mod strings;
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use super::call::Cx;
+
+/// Bits of [`Spec::flags`], the numbers of Redis's `CMD_*`.
+pub mod flag {
+    #![allow(missing_docs, reason = "Redis's own names, as COMMAND INFO prints them")]
+    pub const WRITE: u64 = 1;
+    pub const READONLY: u64 = 1 << 1;
+    pub const DENYOOM: u64 = 1 << 2;
+    pub const ADMIN: u64 = 1 << 4;
+    pub const PUBSUB: u64 = 1 << 5;
+    pub const NOSCRIPT: u64 = 1 << 6;
+    pub const BLOCKING: u64 = 1 << 8;
+    pub const LOADING: u64 = 1 << 9;
+    pub const STALE: u64 = 1 << 10;
+    pub const SKIP_MONITOR: u64 = 1 << 11;
+    pub const SKIP_SLOWLOG: u64 = 1 << 12;
+    pub const ASKING: u64 = 1 << 13;
+    pub const FAST: u64 = 1 << 14;
+    pub const NO_AUTH: u64 = 1 << 15;
+    pub const MAY_REPLICATE: u64 = 1 << 16;
+    pub const NO_MANDATORY_KEYS: u64 = 1 << 19;
+    pub const PROTECTED: u64 = 1 << 20;
+    pub const NO_ASYNC_LOADING: u64 = 1 << 23;
+    pub const NO_MULTI: u64 = 1 << 24;
+    pub const MOVABLE_KEYS: u64 = 1 << 25;
+    pub const ALLOW_BUSY: u64 = 1 << 26;
+}
+
+/// Executes a command that has passed the gate: arity and flags hold.
+pub type Handler = fn(&mut Cx<'_>);
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// In lower case; a subcommand's is `container|name`.
+    pub name: &'static str,
+    /// Arguments, the name included; negative: at least that many.
+    pub arity: i32,
+    /// [`flag`] bits.
+    pub flags: u64,
+    /// First key, last key (negative: from the end), step; zeroes: no keys.
+    pub keys: (i32, i32, i32),
+    /// ACL categories as COMMAND INFO prints them.
+    pub categories: &'static str,
+    /// What executes it.
+    pub handler: Handler,
+    /// Subcommands, when it is a container.
+    pub subs: &'static [Spec],
+}
+
+/// A row without subcommands.
+#[must_use]
+pub const fn row(
+    name: &'static str,
+    arity: i32,
+    flags: u64,
+    keys: (i32, i32, i32),
+    categories: &'static str,
+    handler: Handler,
+) -> Spec {
+    Spec { name, arity, flags, keys, categories, handler, subs: &[] }
+}
+
+/// A row with subcommands.
+#[must_use]
+pub const fn container(row: Spec, subs: &'static [Spec]) -> Spec {
+    Spec { subs, ..row }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A row with its number.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The row.
+    pub spec: Spec,
+    /// Index into the per-command statistics.
+    pub id: usize,
+    /// Its subcommands.
+    pub subs: Vec<Command>,
+}
+
+impl Command {
+    /// True when the row has any of these flags.
+    #[must_use]
+    pub fn is(&self, flags: u64) -> bool {
+        self.spec.flags & flags != 0
+    }
+}
+
+const GROUPS: &[&[Spec]] = &[connection::SPECS, strings::SPECS, admin::SPECS, replication::SPECS];
+
+/// The table: open addressing over the lower-cased name.
+#[derive(Debug)]
+struct Table {
+    commands: Vec<Command>,
+    slots: Vec<u16>,
+    count: usize,
+}
+
+const SLOTS: usize = 1024;
+const NAME_MAX: usize = 32;
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut id = 0;
+    let mut number = || {
+        id += 1;
+        id - 1
+    };
+    let mut commands = Vec::new();
+    for &spec in GROUPS.iter().copied().flatten() {
+        let own = number();
+        let subs = spec.subs.iter().map(|&sub| Command { spec: sub, id: number(), subs: Vec::new() }).collect();
+        commands.push(Command { spec, id: own, subs });
+    }
+    let mut slots = vec![u16::MAX; SLOTS];
+    for (index, command) in commands.iter().enumerate() {
+        let mut at = slot_of(command.spec.name.as_bytes());
+        while slots[at] != u16::MAX {
+            at = (at + 1) % SLOTS;
+        }
+        slots[at] = u16::try_from(index).expect("fewer than 65,535 commands");
+    }
+    let count = number();
+    Table { commands, slots, count }
+});
+
+fn slot_of(lower: &[u8]) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    for &byte in lower {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    (hash ^ hash >> 15) as usize % SLOTS
+}
+
+/// How many commands and subcommands there are: the size of per-command statistics.
+#[must_use]
+pub fn count() -> usize {
+    TABLE.count
+}
+
+/// All commands, in the order of the table.
+#[must_use]
+pub fn all() -> &'static [Command] {
+    &TABLE.commands
+}
+
+/// The command of that name, whatever its case; a container for its subcommands too.
+#[must_use]
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    let table: &'static Table = &TABLE;
+    let mut lower = [0u8; NAME_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    for (to, from) in lower.iter_mut().zip(name) {
+        *to = from.to_ascii_lowercase();
+    }
+    let mut at = slot_of(lower);
+    loop {
+        let index = usize::from(table.slots[at]);
+        let command = table.commands.get(index)?;
+        if command.spec.name.as_bytes() == lower {
+            return Some(command);
+        }
+        at = (at + 1) % SLOTS;
+    }
+}
+
+/// The subcommand of that name.
+#[must_use]
+pub fn lookup_sub(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
+    container
+        .subs
+        .iter()
+        .find(|sub| sub.spec.name.split_once('|').is_some_and(|(_, own)| own.as_bytes().eq_ignore_ascii_case(name)))
+}
+
+/// Containers have no handler of their own: a missing subcommand is refused before.
+pub(crate) fn no_handler(_: &mut Cx<'_>) {}
+
+impl Command {
+    /// True for EXEC, which is never propagated itself.
+    #[must_use]
+    pub fn is_exec(&self) -> bool {
+        self.spec.name == "exec"
+    }
+}
+
+/// Some command, where one is needed that was not found.
+#[must_use]
+pub(crate) fn any() -> &'static Command {
+    &TABLE.commands[0]
+}

@@ -1,0 +1,69 @@
+//! What work costs on the CPU: a small table of nanoseconds, scaled by the scenario.
+//!
+//! The figures are those of a current server core: some 100,000 unpipelined and a million pipelined commands a second.
+
+use crate::time::Span;
+
+/// Reading a socket that has data (epoll, read).
+pub const READ: u64 = 2_000;
+/// Writing replies to a socket.
+pub const WRITE: u64 = 2_500;
+/// Accepting or closing a connection.
+pub const ACCEPT: u64 = 8_000;
+/// Parsing and executing any command.
+pub const COMMAND: u64 = 700;
+/// Visiting one element (KEYS, SCAN, DBSIZE of nothing else).
+pub const ELEMENT: u64 = 60;
+/// Freeing one key.
+pub const FREE: u64 = 120;
+/// Sixteen bytes copied, in or out.
+pub const COPY_16: u64 = 2;
+/// INFO with the default sections.
+pub const INFO: u64 = 40_000;
+
+/// Accumulates what a turn of the event loop costs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meter {
+    milli: u64,
+    /// Not yet told to the world.
+    pending: u64,
+    /// Since the turn began.
+    turn: u64,
+}
+
+impl Meter {
+    /// A meter whose costs are scaled by `milli` thousandths; 0: nothing costs anything.
+    #[must_use]
+    pub fn new(milli: u32) -> Meter {
+        Meter { milli: u64::from(milli), pending: 0, turn: 0 }
+    }
+
+    /// Adds nanoseconds of the table.
+    pub fn add(&mut self, ns: u64) {
+        let scaled = ns.saturating_mul(self.milli) / 1_000;
+        self.pending += scaled;
+        self.turn += scaled;
+    }
+
+    /// Adds a time that no scale changes (DEBUG SLEEP).
+    pub fn add_exactly(&mut self, ns: u64) {
+        self.pending += ns;
+        self.turn += ns;
+    }
+
+    /// What this turn has cost so far, in nanoseconds.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// Takes what is to be told to the world.
+    pub fn take(&mut self) -> Span {
+        Span::from_ns(std::mem::take(&mut self.pending))
+    }
+
+    /// A new turn begins.
+    pub fn begin_turn(&mut self) {
+        self.turn = 0;
+    }
+}

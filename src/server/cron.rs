@@ -1,0 +1,134 @@
+//! Periodic work (`serverCron`). Its ticks are counted, not simulated: the server wakes only for a tick that has work.
+
+use super::{Server, expire, persistence, replication};
+use crate::node::Outbox;
+use crate::time::{Instant, Span};
+
+/// When the first tick comes after the start.
+const FIRST: Span = Span::from_ms(1);
+
+/// Where the ticks stand.
+#[derive(Clone, Debug)]
+pub struct Cron {
+    /// The next tick.
+    pub next: Instant,
+    /// Ticks so far (`server.cronloops`).
+    pub loops: u64,
+    /// The tick that has work, as known at the end of the last turn.
+    due: Option<Instant>,
+}
+
+impl Cron {
+    /// Ticks of a process that starts now.
+    #[must_use]
+    pub fn new(now: Instant) -> Cron {
+        Cron { next: now + FIRST, loops: 0, due: None }
+    }
+
+    /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
+    #[must_use]
+    pub fn tick_after(&self, at: Instant, period: Span, every: u64) -> Instant {
+        let ahead = at.since(self.next).ns().div_ceil(period.ns());
+        let number = (self.loops + ahead).next_multiple_of(every);
+        self.next + period.times(number - self.loops)
+    }
+
+    /// When the server must wake for a tick.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+impl Server {
+    /// Time between two ticks.
+    #[must_use]
+    pub fn cron_period(&self) -> Span {
+        Span::from_ms(1_000 / self.config.hz.clamp(1, 500))
+    }
+
+    /// Ticks in a second: `run_with_period(1000)` runs in one of these.
+    #[must_use]
+    pub fn ticks_per_second(&self) -> u64 {
+        self.ticks_in(1_000)
+    }
+
+    /// Ticks in that many milliseconds, at least one.
+    #[must_use]
+    pub fn ticks_in(&self, ms: u64) -> u64 {
+        (ms / self.cron_period().ms().max(1)).max(1)
+    }
+
+    /// Counts ticks that have passed and runs the work of the newest one when it is due.
+    pub fn run_cron(&mut self, out: &mut Outbox) {
+        let now = self.now.mono;
+        if now < self.cron.next {
+            return;
+        }
+        let period = self.cron_period();
+        let due = self.cron.due.is_some_and(|due| due <= now);
+        let passed = if due {
+            // The tick with work was waited for: the ones before it had none. Later ones were missed, as a blocked
+            // event loop misses them, and the next one counts from now.
+            let at = self.cron.due.unwrap_or(now);
+            let passed = at.since(self.cron.next).ns() / period.ns();
+            self.cron.loops += passed;
+            self.cron.next = now;
+            passed + 1
+        } else {
+            let passed = now.since(self.cron.next).ns() / period.ns() + 1;
+            self.cron.loops += passed;
+            self.cron.next += period.times(passed);
+            passed
+        };
+        self.sample_rates(passed);
+        if due {
+            self.tick(out);
+            self.cron.loops += 1;
+            self.cron.next = now + period;
+        }
+    }
+
+    /// One tick that has work.
+    fn tick(&mut self, out: &mut Outbox) {
+        self.shutdown_cron(out);
+        self.clients_cron(out);
+        expire::slow_cycle(self, out);
+        persistence::cron(self, out);
+        self.end_pause_if_over(out);
+        let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
+        if self.cron.loops.is_multiple_of(every) {
+            replication::cron(self, out);
+        }
+    }
+
+    /// Works out when the next tick with work is.
+    pub fn plan_cron(&mut self) {
+        let period = self.cron_period();
+        let now = self.now.mono;
+        let mut due: Option<Instant> = None;
+        let mut consider = |at: Option<Instant>, every: u64| {
+            if let Some(at) = at {
+                let tick = self.cron.tick_after(at.max(now), period, every);
+                due = Some(due.map_or(tick, |other| other.min(tick)));
+            }
+        };
+        let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
+        consider(replication::cron_need(self), every);
+        consider(persistence::cron_need(self), 1);
+        consider(expire::slow_need(self), 1);
+        consider(self.clients_cron_need(), 1);
+        consider(self.shutdown_need(), 1);
+        consider(self.pause_need(), 1);
+        self.cron.due = due;
+    }
+
+    fn sample_rates(&mut self, ticks: u64) {
+        let stats = &mut self.stats;
+        stats.ops.sample(stats.num_commands, ticks);
+        stats.input.sample(stats.net_in + stats.net_repl_in, ticks);
+        stats.output.sample(stats.net_out + stats.net_repl_out, ticks);
+        stats.repl_input.sample(stats.net_repl_in, ticks);
+        stats.repl_output.sample(stats.net_repl_out, ticks);
+    }
+}

@@ -1,0 +1,144 @@
+//! Keys as commands see them: lookups with lazy expiry, changes that are signalled (`db.c`).
+
+use bytes::Bytes;
+
+use super::Server;
+use super::call::Cx;
+use super::keyspace::{Entry, Value};
+use super::reply::encode_command;
+
+impl Server {
+    /// Seconds since 1970 as entries remember their last access.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        u32::try_from(self.now.unix.secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since 1970 on this machine's wall clock: what expiry compares with.
+    #[must_use]
+    pub fn ms(&self) -> i64 {
+        i64::try_from(self.now.unix.ms()).expect("times fit 63 bits of milliseconds")
+    }
+
+    /// True when an entry's time is over (`keyIsExpired`).
+    #[must_use]
+    pub fn is_expired(&self, entry: &Entry) -> bool {
+        entry.expire >= 0 && !self.loading && self.ms() > entry.expire
+    }
+
+    /// Deals with an expired key (`expireIfNeeded`): true when it is to be treated as absent. A master deletes it
+    /// and tells its replicas; a replica only hides it, unless it is about to be written, and obeys its master.
+    pub fn expire_if_needed(&mut self, db: u32, at: u32, force: bool) -> bool {
+        let entry = self.keyspace.db(db).entry(at);
+        if entry.expire < 0 || !self.is_expired(entry) {
+            return false;
+        }
+        if !self.repl.is_master() {
+            if self.exec.from_master {
+                return false;
+            }
+            if !force {
+                return true;
+            }
+        }
+        if self.pause.active(self.now.unix) {
+            return true;
+        }
+        self.delete_expired(db, at);
+        true
+    }
+
+    /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
+    pub fn delete_expired(&mut self, db: u32, at: u32) {
+        let entry = self.keyspace.db_mut(db).remove(at);
+        self.signal_modified(db, entry.key.as_slice());
+        let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+        if self.should_propagate() {
+            self.propagate(db, encode_command(&[verb, entry.key.as_slice()]));
+        }
+        self.stats.expired_keys += 1;
+        self.expired_noted += 1;
+    }
+
+    /// Looks a key up without any effect but lazy expiry: its index.
+    pub fn lookup(&mut self, db: u32, key: &[u8], force_expire: bool) -> Option<u32> {
+        let at = self.keyspace.db(db).find(key)?;
+        if self.keyspace.db(db).entry(at).expire >= 0 && self.expire_if_needed(db, at, force_expire) {
+            return None;
+        }
+        Some(at)
+    }
+
+    /// Deletes a key. Returns the entry if it was there.
+    pub fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
+        let at = self.keyspace.db(db).find(key)?;
+        let entry = self.keyspace.db_mut(db).remove(at);
+        self.signal_modified(db, key);
+        Some(entry)
+    }
+}
+
+impl Cx<'_> {
+    /// The number of the session's database.
+    #[must_use]
+    pub fn db(&self) -> u32 {
+        self.session().db
+    }
+
+    /// The key at argument `i` for reading: counts a hit or a miss and touches it (`lookupKeyRead`).
+    pub fn find_read(&mut self, i: usize) -> Option<u32> {
+        let (db, args) = (self.db(), self.args);
+        let found = self.s.lookup(db, args.get(i), false);
+        if let Some(at) = found {
+            self.s.stats.hits += 1;
+            let seconds = self.s.seconds();
+            self.s.keyspace.db_mut(db).touch(at, seconds);
+        } else {
+            self.s.stats.misses += 1;
+        }
+        found
+    }
+
+    /// The key at argument `i` for writing: deletes it if it is expired (`lookupKeyWrite`).
+    pub fn find_write(&mut self, i: usize) -> Option<u32> {
+        let (db, args) = (self.db(), self.args);
+        let found = self.s.lookup(db, args.get(i), true);
+        if let Some(at) = found {
+            let seconds = self.s.seconds();
+            self.s.keyspace.db_mut(db).touch(at, seconds);
+        }
+        found
+    }
+
+    /// The value of the key at argument `i`, for reading.
+    pub fn lookup_read(&mut self, i: usize) -> Option<&Value> {
+        let at = self.find_read(i)?;
+        Some(&self.s.keyspace.db(self.db()).entry(at).value)
+    }
+
+    /// The entry at an index of the session's database.
+    #[must_use]
+    pub fn entry(&self, at: u32) -> &Entry {
+        self.s.keyspace.db(self.db()).entry(at)
+    }
+
+    /// Sets the key at argument `i`, whatever was there, and signals it (`setKey`).
+    pub fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
+        let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
+        let key = args.get(i);
+        self.s.keyspace.db_mut(db).set(key, value, keep_ttl, seconds);
+        self.s.signal_modified(db, key);
+    }
+
+    /// Signals that the key at argument `i` changed.
+    pub fn signal(&mut self, i: usize) {
+        let (db, args) = (self.db(), self.args);
+        self.s.signal_modified(db, args.get(i));
+    }
+
+    /// Argument `i` sharing the request's memory.
+    #[must_use]
+    pub fn arg_bytes(&self, i: usize) -> Bytes {
+        self.args.bytes(i)
+    }
+}

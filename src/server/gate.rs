@@ -1,0 +1,220 @@
+//! May this command run now? The checks of `processCommand`, in its order.
+
+use super::Server;
+use super::commands::{self, Command, flag};
+use super::session::Flags;
+use crate::id::Fd;
+use crate::node::Outbox;
+use crate::resp::Args;
+
+/// What is to happen with a request.
+enum Verdict {
+    /// Refuse with this error.
+    Refuse(&'static str),
+    /// Refuse with an error made for the occasion.
+    RefuseWith(String),
+    /// Hold it back until CLIENT PAUSE ends.
+    Postpone,
+    /// Queue it for EXEC.
+    Queue,
+    /// Run it.
+    Run,
+}
+
+impl Server {
+    /// Takes one request of a session through the gate and executes, queues, postpones or refuses it.
+    pub fn process_command(&mut self, fd: Fd, args: &Args, out: &mut Outbox) {
+        let name = args.get(0);
+        if name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post") {
+            self.sessions.at_mut(fd).flags.set(Flags::CLOSE_ASAP);
+            return self.close_later(fd);
+        }
+        let mut command = commands::lookup(name);
+        let container = command.filter(|command| !command.subs.is_empty());
+        if let Some(container) = container {
+            if args.len() > 1 {
+                command = commands::lookup_sub(container, args.get(1));
+            }
+        }
+        let Some(command) = command else {
+            let text = if container.is_some() { unknown_subcommand(args) } else { unknown_command(args) };
+            return self.reject(fd, None, args, &text, out);
+        };
+        self.sessions.at_mut(fd).last_cmd = Some(command.spec.name);
+        match self.gate(fd, command, args) {
+            Verdict::Run => {
+                self.call(fd, command, args, out);
+                let offset = self.repl.offset();
+                if let Some(session) = self.sessions.get_mut(fd) {
+                    session.woff = offset;
+                }
+            }
+            Verdict::Queue => self.queue_command(fd, command, args),
+            Verdict::Postpone => {
+                let session = self.sessions.at_mut(fd);
+                session.flags.set(Flags::BLOCKED.with(Flags::POSTPONED));
+                session.postponed = Some(Box::new(args.clone()));
+                self.pause.postponed.push(fd);
+            }
+            Verdict::Refuse(text) => self.reject(fd, Some(command), args, text, out),
+            Verdict::RefuseWith(text) => self.reject(fd, Some(command), args, &text, out),
+        }
+    }
+
+    fn gate(&mut self, fd: Fd, command: &'static Command, args: &Args) -> Verdict {
+        let arity = command.spec.arity;
+        let len = i32::try_from(args.len()).unwrap_or(i32::MAX);
+        if (arity > 0 && arity != len) || len < -arity {
+            return Verdict::RefuseWith(format!("ERR wrong number of arguments for '{}' command", command.spec.name));
+        }
+        if command.is(flag::PROTECTED) && !self.protected_allowed(fd) {
+            return Verdict::Refuse(
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+                 from a local connection, otherwise you need to set this option in the configuration file, and then \
+                 restart the server.",
+            );
+        }
+        let session = self.sessions.at(fd);
+        let is_exec = command.is_exec();
+        let queued = session.multi.as_ref().filter(|_| is_exec);
+        let flags = command.spec.flags | queued.map_or(0, |multi| multi.flags);
+        let missing = !command.spec.flags | queued.map_or(0, |multi| multi.inv_flags);
+        if !session.authenticated && command.spec.flags & flag::NO_AUTH == 0 && self.auth_required() {
+            return Verdict::Refuse("NOAUTH Authentication required.");
+        }
+        let in_multi = session.flags.has(Flags::MULTI);
+        if in_multi && command.is(flag::NO_MULTI) {
+            return Verdict::Refuse("ERR Command not allowed inside a transaction");
+        }
+        if let Some(refusal) = self.gate_state(session.flags, session.resp, command, flags, missing) {
+            return refusal;
+        }
+        let is_replica = session.flags.has(Flags::REPLICA) && !session.flags.has(Flags::MONITOR);
+        if is_replica && flags & (flag::WRITE | flag::MAY_REPLICATE | flag::READONLY) != 0 {
+            return Verdict::Refuse("ERR Replica can't interact with the keyspace");
+        }
+        if !session.flags.has(Flags::REPLICA)
+            && self.pause.holds(self.now.unix, flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
+        {
+            return Verdict::Postpone;
+        }
+        let immediate = is_exec || matches!(command.spec.name, "discard" | "multi" | "watch" | "quit" | "reset");
+        if in_multi && !immediate { Verdict::Queue } else { Verdict::Run }
+    }
+
+    /// The checks that depend on this server's role and state.
+    fn gate_state(
+        &self,
+        session: Flags,
+        resp: u8,
+        command: &'static Command,
+        flags: u64,
+        missing: u64,
+    ) -> Option<Verdict> {
+        let obey = session.has(Flags::MASTER);
+        let write = flags & flag::WRITE != 0;
+        if !obey && (write || command.spec.name == "ping") {
+            if let Some(text) = self.persistence.write_error(self) {
+                return Some(Verdict::Refuse(text));
+            }
+        }
+        if write && !self.repl.enough_good_replicas(&self.config) {
+            return Some(Verdict::Refuse("NOREPLICAS Not enough good replicas to write."));
+        }
+        if write && !obey && self.config.replica_read_only && !self.repl.is_master() {
+            return Some(Verdict::Refuse("READONLY You can't write against a read only replica."));
+        }
+        if session.has(Flags::PUBSUB) && resp == 2 && !allowed_while_subscribed(command.spec.name) {
+            return Some(Verdict::RefuseWith(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                command.spec.name
+            )));
+        }
+        if !self.config.replica_serve_stale_data && missing & flag::STALE != 0 && self.repl.stale() {
+            return Some(Verdict::Refuse(
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            ));
+        }
+        let refused =
+            if self.async_loading { flags & flag::NO_ASYNC_LOADING != 0 } else { missing & flag::LOADING != 0 };
+        if self.loading && refused {
+            return Some(Verdict::Refuse("LOADING Redis is loading the dataset in memory"));
+        }
+        None
+    }
+
+    fn queue_command(&mut self, fd: Fd, command: &'static Command, args: &Args) {
+        let session = self.sessions.at_mut(fd);
+        // A doomed transaction is not worth its memory.
+        if !session.flags.has(Flags::DIRTY_CAS.with(Flags::DIRTY_EXEC)) {
+            let multi = session.multi.get_or_insert_default();
+            multi.flags |= command.spec.flags;
+            multi.inv_flags |= !command.spec.flags;
+            multi.queue.push((command, args.clone()));
+        }
+        session.reply.constant(b"+QUEUED\r\n");
+    }
+
+    /// True when a session without authentication must authenticate.
+    #[must_use]
+    pub fn auth_required(&self) -> bool {
+        !self.config.requirepass.is_empty()
+    }
+
+    fn protected_allowed(&self, fd: Fd) -> bool {
+        match self.config.enable_debug_command {
+            super::config::Protected::Yes => true,
+            super::config::Protected::No => false,
+            super::config::Protected::Local => {
+                let peer = self.sessions.at(fd).addr.ip;
+                peer == crate::id::Ip::LOOPBACK || peer == self.init.addr.ip
+            }
+        }
+    }
+}
+
+fn allowed_while_subscribed(name: &str) -> bool {
+    matches!(
+        name,
+        "ping"
+            | "subscribe"
+            | "ssubscribe"
+            | "unsubscribe"
+            | "sunsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "quit"
+            | "reset"
+    )
+}
+
+/// The first 128 bytes up to a NUL, as `%.128s` prints them.
+fn clip(text: &[u8]) -> String {
+    let text = &text[..text.len().min(128)];
+    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+    latin1(&text[..end])
+}
+
+/// Bytes as text, one character for each: errors carry what the client sent.
+fn latin1(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn unknown_subcommand(args: &Args) -> String {
+    let name = latin1(args.get(0)).to_ascii_uppercase();
+    format!("ERR unknown subcommand '{}'. Try {name} HELP.", clip(args.get(1)))
+}
+
+fn unknown_command(args: &Args) -> String {
+    let mut rest = String::new();
+    for arg in args.iter().skip(1) {
+        if rest.len() >= 128 {
+            break;
+        }
+        let arg = &arg[..arg.len().min(128 - rest.len())];
+        let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
+        rest.push_str(&format!("'{}' ", latin1(&arg[..end])));
+    }
+    format!("ERR unknown command '{}', with args beginning with: {rest}", clip(args.get(0)))
+}

@@ -1,0 +1,379 @@
+//! A chained hash table of power-of-two size that grows and shrinks a bucket at a time and can be scanned meanwhile
+//! (`dict.c`): the table behind a database and behind its index of expiring keys.
+
+use crate::rng::Rng;
+
+const NIL: u32 = u32::MAX;
+/// Smallest table (`DICT_HT_INITIAL_SIZE`).
+const INITIAL: usize = 4;
+/// Empty buckets that one step of rehashing passes at most.
+const EMPTY_VISITS: usize = 10;
+
+#[derive(Clone, Debug)]
+struct Slot<T> {
+    hash: u64,
+    next: u32,
+    item: Option<T>,
+}
+
+/// The table. Items keep their index from insertion to removal.
+#[derive(Clone, Debug)]
+pub struct Dict<T> {
+    slots: Vec<Slot<T>>,
+    free: u32,
+    len: usize,
+    /// Heads of chains; the second is the target while rehashing and empty otherwise.
+    tables: [Vec<u32>; 2],
+    /// Next bucket of the first table to be moved.
+    rehash: Option<usize>,
+}
+
+impl<T> Default for Dict<T> {
+    fn default() -> Self {
+        Dict { slots: Vec::new(), free: NIL, len: 0, tables: [Vec::new(), Vec::new()], rehash: None }
+    }
+}
+
+/// Hash of a key: the same for every run and platform.
+#[must_use]
+pub fn hash_key(key: &[u8]) -> u64 {
+    const MUL: u64 = 0x9fb2_1c65_1e98_df25;
+    let mut state = 0x2545_f491_4f6c_dd1d ^ key.len() as u64;
+    let mut chunks = key.chunks_exact(8);
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight"));
+        state = (state ^ word).wrapping_mul(MUL);
+        state ^= state >> 32;
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let mut last = [0u8; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        state = (state ^ u64::from_le_bytes(last)).wrapping_mul(MUL);
+        state ^= state >> 32;
+    }
+    state = state.wrapping_mul(MUL);
+    state ^ state >> 29
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "only the low bits choose a bucket; tables have at most 2^32 of them"
+)]
+fn bucket(hash: u64, size: usize) -> usize {
+    (hash as u32) as usize & (size - 1)
+}
+
+fn index(at: usize) -> u32 {
+    u32::try_from(at).ok().filter(|&at| at != NIL).expect("a database has fewer than 2^32 - 1 keys")
+}
+
+impl<T> Dict<T> {
+    /// How many items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Buckets of both tables together (`dictSlots`).
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.tables[0].len() + self.tables[1].len()
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        *self = Dict::default();
+    }
+
+    /// The item at an index that [`Dict::find`] or [`Dict::insert`] returned.
+    ///
+    /// # Panics
+    /// When it was removed.
+    #[must_use]
+    pub fn get(&self, at: u32) -> &T {
+        self.slots[at as usize].item.as_ref().expect("indices are used only while their item lives")
+    }
+
+    /// The item at an index, for changing it; what its hash is made of must stay.
+    ///
+    /// # Panics
+    /// When it was removed.
+    pub fn get_mut(&mut self, at: u32) -> &mut T {
+        self.slots[at as usize].item.as_mut().expect("indices are used only while their item lives")
+    }
+
+    /// The hash of the item at an index.
+    #[must_use]
+    pub fn hash_at(&self, at: u32) -> u64 {
+        self.slots[at as usize].hash
+    }
+
+    /// The index of the item with this hash for which `same` holds.
+    pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
+        for table in &self.tables {
+            if table.is_empty() {
+                break;
+            }
+            let mut at = table[bucket(hash, table.len())];
+            while at != NIL {
+                let slot = &self.slots[at as usize];
+                if slot.hash == hash && slot.item.as_ref().is_some_and(&same) {
+                    return Some(at);
+                }
+                at = slot.next;
+            }
+        }
+        None
+    }
+
+    /// Adds an item that is not there yet.
+    pub fn insert(&mut self, hash: u64, item: T) -> u32 {
+        self.step();
+        self.grow_if_needed();
+        let table = usize::from(self.rehash.is_some());
+        let head = bucket(hash, self.tables[table].len());
+        let slot = Slot { hash, next: self.tables[table][head], item: Some(item) };
+        let at = if self.free == NIL {
+            self.slots.push(slot);
+            index(self.slots.len() - 1)
+        } else {
+            let at = self.free;
+            self.free = std::mem::replace(&mut self.slots[at as usize], slot).next;
+            at
+        };
+        self.tables[table][head] = at;
+        self.len += 1;
+        at
+    }
+
+    /// Removes the item at an index.
+    ///
+    /// # Panics
+    /// When it was removed before.
+    pub fn remove(&mut self, at: u32) -> T {
+        self.step();
+        let hash = self.slots[at as usize].hash;
+        self.unlink(hash, at);
+        let slot = &mut self.slots[at as usize];
+        slot.next = self.free;
+        self.free = at;
+        self.len -= 1;
+        let item = slot.item.take().expect("indices are used only while their item lives");
+        if self.rehash.is_none() && self.tables[0].len() > INITIAL && self.len * 10 < self.tables[0].len() {
+            self.begin_rehash(self.len.next_power_of_two().max(INITIAL));
+        }
+        item
+    }
+
+    fn unlink(&mut self, hash: u64, at: u32) {
+        let next = self.slots[at as usize].next;
+        for table in &mut self.tables {
+            if table.is_empty() {
+                break;
+            }
+            let size = table.len();
+            let head = &mut table[bucket(hash, size)];
+            if *head == at {
+                *head = next;
+                return;
+            }
+            let mut before = *head;
+            while before != NIL {
+                let slot = &mut self.slots[before as usize];
+                if slot.next == at {
+                    slot.next = next;
+                    return;
+                }
+                before = slot.next;
+            }
+        }
+        unreachable!("an item is in the chain of its hash");
+    }
+
+    fn grow_if_needed(&mut self) {
+        if self.rehash.is_some() {
+            return;
+        }
+        if self.tables[0].is_empty() {
+            self.tables[0] = vec![NIL; INITIAL];
+        } else if self.len >= self.tables[0].len() {
+            self.begin_rehash((self.len + 1).next_power_of_two());
+        }
+    }
+
+    fn begin_rehash(&mut self, size: usize) {
+        if size != self.tables[0].len() {
+            self.tables[1] = vec![NIL; size];
+            self.rehash = Some(0);
+        }
+    }
+
+    /// Moves one bucket, as every change of the table does.
+    fn step(&mut self) {
+        let Some(mut from) = self.rehash else { return };
+        let mut empty = EMPTY_VISITS;
+        while from < self.tables[0].len() && self.tables[0][from] == NIL {
+            from += 1;
+            empty -= 1;
+            if empty == 0 {
+                break;
+            }
+        }
+        if from < self.tables[0].len() {
+            let mut at = std::mem::replace(&mut self.tables[0][from], NIL);
+            let size = self.tables[1].len();
+            while at != NIL {
+                let slot = &mut self.slots[at as usize];
+                let head = &mut self.tables[1][bucket(slot.hash, size)];
+                let next = std::mem::replace(&mut slot.next, *head);
+                *head = at;
+                at = next;
+            }
+            if empty > 0 {
+                from += 1;
+            }
+        }
+        if from >= self.tables[0].len() {
+            self.tables[0] = std::mem::take(&mut self.tables[1]);
+            self.rehash = None;
+        } else {
+            self.rehash = Some(from);
+        }
+    }
+
+    fn chain(&self, table: usize, head: usize, visit: &mut impl FnMut(u32)) {
+        let mut at = self.tables[table][head];
+        while at != NIL {
+            visit(at);
+            at = self.slots[at as usize].next;
+        }
+    }
+
+    /// One step of an iteration that survives growing and shrinking (`dictScan`): every item that is there all the
+    /// time is visited at least once. Starts with 0 and is over when 0 comes back.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(u32)) -> u64 {
+        if self.len == 0 {
+            return 0;
+        }
+        let (small, large) = match self.rehash {
+            None => {
+                let mask = self.tables[0].len() as u64 - 1;
+                self.chain(0, bucket(cursor, self.tables[0].len()), &mut visit);
+                return advance(cursor, mask);
+            }
+            Some(_) if self.tables[0].len() <= self.tables[1].len() => (0, 1),
+            Some(_) => (1, 0),
+        };
+        let small_mask = self.tables[small].len() as u64 - 1;
+        let large_mask = self.tables[large].len() as u64 - 1;
+        self.chain(small, bucket(cursor, self.tables[small].len()), &mut visit);
+        let mut cursor = cursor;
+        loop {
+            self.chain(large, bucket(cursor, self.tables[large].len()), &mut visit);
+            cursor = advance(cursor, large_mask);
+            if cursor & (small_mask ^ large_mask) == 0 {
+                return cursor;
+            }
+        }
+    }
+
+    /// A random item: a random bucket that isn't empty, then a random one of its chain (`dictGetRandomKey`).
+    pub fn random(&self, rng: &mut Rng) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let first = self.tables[0].len();
+        let begin = self.rehash.unwrap_or(0);
+        let (table, head) = loop {
+            let draw = begin + usize::try_from(rng.below((self.buckets() - begin) as u64)).expect("below a length");
+            let (table, head) = if draw < first { (0, draw) } else { (1, draw - first) };
+            if self.tables[table][head] != NIL {
+                break (table, head);
+            }
+        };
+        let mut chain = smallvec::SmallVec::<[u32; 8]>::new();
+        self.chain(table, head, &mut |at| chain.push(at));
+        let pick = usize::try_from(rng.below(chain.len() as u64)).expect("below a length");
+        Some(chain[pick])
+    }
+
+    /// All items, in the order of their indices.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.item.as_ref())
+    }
+
+    /// All indices and items, in the order of their indices.
+    pub fn indexed(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().enumerate().filter_map(|(at, slot)| slot.item.as_ref().map(|item| (index(at), item)))
+    }
+}
+
+/// Increments the reversed bits of the cursor under the mask.
+fn advance(cursor: u64, mask: u64) -> u64 {
+    let cursor = cursor | !mask;
+    cursor.reverse_bits().wrapping_add(1).reverse_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn find(dict: &Dict<u32>, item: u32) -> Option<u32> {
+        dict.find(hash_key(&item.to_le_bytes()), |&other| other == item)
+    }
+
+    proptest! {
+        /// The table is a set, whatever is inserted and removed.
+        #[test]
+        fn is_a_set(steps in prop::collection::vec((any::<bool>(), 0u32..300), 0..1500)) {
+            let (mut dict, mut model) = (Dict::default(), BTreeMap::new());
+            for (add, item) in steps {
+                prop_assert_eq!(find(&dict, item), model.get(&item).copied());
+                match (add, model.get(&item).copied()) {
+                    (true, None) => { model.insert(item, dict.insert(hash_key(&item.to_le_bytes()), item)); }
+                    (false, Some(at)) => { prop_assert_eq!(dict.remove(at), item); model.remove(&item); }
+                    _ => {}
+                }
+                prop_assert_eq!(dict.len(), model.len());
+            }
+            prop_assert_eq!(dict.iter().copied().collect::<BTreeSet<_>>(), model.keys().copied().collect::<BTreeSet<_>>());
+        }
+
+        /// A scan sees everything that was there throughout, though the table grows and shrinks between its steps.
+        #[test]
+        fn scan_misses_nothing(stay in 1u32..200, changes in prop::collection::vec((any::<bool>(), 1u32..60), 0..60)) {
+            let (mut dict, mut others) = (Dict::default(), Vec::new());
+            for item in 0..stay {
+                dict.insert(hash_key(&item.to_le_bytes()), item);
+            }
+            let (mut cursor, mut seen, mut next) = (0, BTreeSet::new(), 1_000_000u32);
+            let mut changes = changes.into_iter();
+            loop {
+                cursor = dict.scan(cursor, |at| { seen.insert(*dict.get(at)); });
+                if cursor == 0 { break; }
+                if let Some((add, count)) = changes.next() {
+                    for _ in 0..count * 4 {
+                        if add {
+                            next += 1;
+                            others.push(dict.insert(hash_key(&next.to_le_bytes()), next));
+                        } else if let Some(at) = others.pop() {
+                            dict.remove(at);
+                        }
+                    }
+                }
+            }
+            for item in 0..stay {
+                prop_assert!(seen.contains(&item), "{item} was not seen");
+            }
+        }
+    }
+}

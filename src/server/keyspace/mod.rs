@@ -1,0 +1,267 @@
+//! The data: databases of keys with values and expiry times. No protocol, no clock.
+
+pub mod dict;
+pub mod text;
+pub mod value;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use dict::{Dict, hash_key};
+pub use text::Key;
+pub use value::Value;
+
+use crate::trace::Digest;
+use std::hash::Hasher as _;
+
+/// No expiry.
+pub const NO_EXPIRY: i64 = -1;
+
+/// A key with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub key: Key,
+    /// Its value.
+    pub value: Value,
+    /// When it expires, in milliseconds since 1970; [`NO_EXPIRY`]: never.
+    pub expire: i64,
+    /// When it was last touched, in seconds since 1970 (`lru`).
+    pub touched: u32,
+    /// Its place in the index of expiring keys, while it has an expiry.
+    expire_at: u32,
+}
+
+/// The tables of one database.
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    keys: Dict<Entry>,
+    /// Indices of entries that have an expiry.
+    expires: Dict<u32>,
+}
+
+/// One database. A clone shares the tables until either side changes.
+#[derive(Clone, Debug, Default)]
+pub struct Db {
+    tables: Arc<Tables>,
+    /// No key expires before this, in milliseconds since 1970: the active cycle has nothing to do until then.
+    pub earliest: i64,
+    /// Where the active expire cycle goes on.
+    pub expires_cursor: u64,
+    /// Average time to live in milliseconds, as the active cycle last estimated it.
+    pub avg_ttl: i64,
+}
+
+impl Db {
+    /// An empty database.
+    #[must_use]
+    pub fn new() -> Db {
+        Db { earliest: i64::MAX, ..Db::default() }
+    }
+
+    fn tables_mut(&mut self) -> &mut Tables {
+        Arc::make_mut(&mut self.tables)
+    }
+
+    /// How many keys, logically expired ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables.keys.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.keys.is_empty()
+    }
+
+    /// How many keys have an expiry.
+    #[must_use]
+    pub fn expires_len(&self) -> usize {
+        self.tables.expires.len()
+    }
+
+    /// The index of a key, whether expired or not.
+    #[must_use]
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        self.tables.keys.find(hash_key(key), |entry| entry.key.as_slice() == key)
+    }
+
+    /// The entry at an index.
+    #[must_use]
+    pub fn entry(&self, at: u32) -> &Entry {
+        self.tables.keys.get(at)
+    }
+
+    /// The value at an index, for changing it.
+    pub fn value_mut(&mut self, at: u32) -> &mut Value {
+        &mut self.tables_mut().keys.get_mut(at).value
+    }
+
+    /// Remembers that an entry was touched.
+    pub fn touch(&mut self, at: u32, seconds: u32) {
+        // Most touches come within the second of the last one and must not copy a shared table.
+        if self.tables.keys.get(at).touched != seconds {
+            self.tables_mut().keys.get_mut(at).touched = seconds;
+        }
+    }
+
+    /// Adds a key that is not there (`dbAdd`).
+    pub fn add(&mut self, key: Key, value: Value, seconds: u32) -> u32 {
+        let hash = hash_key(key.as_slice());
+        let entry = Entry { key, value, expire: NO_EXPIRY, touched: seconds, expire_at: 0 };
+        self.tables_mut().keys.insert(hash, entry)
+    }
+
+    /// Sets a key, whatever was there; an old expiry goes unless it is to be kept (`setKey`). True when it is new.
+    pub fn set(&mut self, key: &[u8], value: Value, keep_ttl: bool, seconds: u32) -> bool {
+        match self.find(key) {
+            Some(at) => {
+                let tables = self.tables_mut();
+                let entry = tables.keys.get_mut(at);
+                entry.value = value;
+                entry.touched = seconds;
+                if !keep_ttl && entry.expire != NO_EXPIRY {
+                    self.persist(at);
+                }
+                false
+            }
+            None => {
+                self.add(Key::copy(key), value, seconds);
+                true
+            }
+        }
+    }
+
+    /// Sets when an entry expires.
+    pub fn set_expire(&mut self, at: u32, when: i64) {
+        self.earliest = self.earliest.min(when);
+        let tables = self.tables_mut();
+        let hash = tables.keys.hash_at(at);
+        let entry = tables.keys.get_mut(at);
+        if entry.expire == NO_EXPIRY {
+            entry.expire_at = tables.expires.insert(hash, at);
+        }
+        entry.expire = when;
+    }
+
+    /// Removes an entry's expiry; false when it has none.
+    pub fn persist(&mut self, at: u32) -> bool {
+        if self.entry(at).expire == NO_EXPIRY {
+            return false;
+        }
+        let tables = self.tables_mut();
+        let entry = tables.keys.get_mut(at);
+        entry.expire = NO_EXPIRY;
+        tables.expires.remove(entry.expire_at);
+        true
+    }
+
+    /// Removes an entry.
+    pub fn remove(&mut self, at: u32) -> Entry {
+        let tables = self.tables_mut();
+        let entry = tables.keys.remove(at);
+        if entry.expire != NO_EXPIRY {
+            tables.expires.remove(entry.expire_at);
+        }
+        entry
+    }
+
+    /// Removes everything; returns how many keys there were.
+    pub fn clear(&mut self) -> usize {
+        let len = self.len();
+        *self = Db::new();
+        len
+    }
+
+    /// The keys' table, for SCAN and the like.
+    #[must_use]
+    pub fn keys(&self) -> &Dict<Entry> {
+        &self.tables.keys
+    }
+
+    /// The index of expiring keys: indices into [`Db::keys`].
+    #[must_use]
+    pub fn expires(&self) -> &Dict<u32> {
+        &self.tables.expires
+    }
+
+    /// All entries, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.tables.keys.iter()
+    }
+}
+
+/// All databases of a server. Cloning is cheap: the clones share their tables until one changes.
+#[derive(Clone, Debug)]
+pub struct Keyspace {
+    /// By number.
+    pub dbs: Vec<Db>,
+}
+
+impl Keyspace {
+    /// That many empty databases.
+    #[must_use]
+    pub fn new(databases: usize) -> Keyspace {
+        Keyspace { dbs: vec![Db::new(); databases] }
+    }
+
+    /// The database of that number.
+    ///
+    /// # Panics
+    /// When there is none: SELECT checks.
+    #[must_use]
+    pub fn db(&self, number: u32) -> &Db {
+        &self.dbs[number as usize]
+    }
+
+    /// The database of that number.
+    ///
+    /// # Panics
+    /// When there is none: SELECT checks.
+    pub fn db_mut(&mut self, number: u32) -> &mut Db {
+        &mut self.dbs[number as usize]
+    }
+
+    /// Keys in all databases.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dbs.iter().map(Db::len).sum()
+    }
+
+    /// True when there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dbs.iter().all(Db::is_empty)
+    }
+
+    /// Removes everything; returns how many keys there were.
+    pub fn clear(&mut self) -> usize {
+        self.dbs.iter_mut().map(Db::clear).sum()
+    }
+
+    /// Order-independent hash of all keys, values and expiry times.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut total = 0u64;
+        for (number, db) in self.dbs.iter().enumerate() {
+            for entry in db.iter() {
+                let mut digest = Digest::new();
+                digest.write_usize(number);
+                digest.write_usize(entry.key.len());
+                digest.write(entry.key.as_slice());
+                digest.write_i64(entry.expire);
+                entry.value.with_text(|text| {
+                    digest.write_usize(text.len());
+                    digest.write(text);
+                });
+                total = total.wrapping_add(digest.fingerprint().0);
+            }
+        }
+        total
+    }
+}
+
+/// A key and its database, as transactions watch them.
+pub type DbKey = (u32, Bytes);

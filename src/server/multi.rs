@@ -1,0 +1,118 @@
+//! MULTI, EXEC, DISCARD, WATCH: the state they keep (`multi.c`).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Server;
+use super::call::Cx;
+use super::commands::Command;
+use super::keyspace::DbKey;
+use super::session::Flags;
+use crate::id::Fd;
+use crate::resp::Args;
+
+/// A transaction being queued.
+#[derive(Clone, Debug, Default)]
+pub struct MultiState {
+    /// Commands with their arguments.
+    pub queue: Vec<(&'static Command, Args)>,
+    /// All flags of the queued commands together.
+    pub flags: u64,
+    /// Flags that at least one queued command lacks.
+    pub inv_flags: u64,
+}
+
+/// A key that a session watches.
+#[derive(Clone, Debug)]
+pub struct WatchedKey {
+    /// Where and which.
+    pub key: DbKey,
+    /// It was already expired when WATCH was called.
+    pub expired: bool,
+}
+
+/// Who watches which key.
+#[derive(Clone, Debug, Default)]
+pub struct Watchers(BTreeMap<DbKey, Vec<Fd>>);
+
+impl Watchers {
+    /// True when nobody watches anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a watcher.
+    pub fn add(&mut self, key: DbKey, fd: Fd) {
+        self.0.entry(key).or_default().push(fd);
+    }
+
+    /// Removes a watcher.
+    pub fn remove(&mut self, key: &DbKey, fd: Fd) {
+        if let Some(fds) = self.0.get_mut(key) {
+            fds.retain(|&other| other != fd);
+            if fds.is_empty() {
+                self.0.remove(key);
+            }
+        }
+    }
+
+    /// Who watches a key.
+    #[must_use]
+    pub fn of(&self, db: u32, key: &[u8]) -> Vec<Fd> {
+        self.0.get(&(db, Bytes::copy_from_slice(key))).cloned().unwrap_or_default()
+    }
+
+    /// Watched keys of a database with their watchers.
+    pub fn in_db(&self, db: u32) -> impl Iterator<Item = (&DbKey, &Vec<Fd>)> {
+        self.0.range((db, Bytes::new())..).take_while(move |((number, _), _)| *number == db)
+    }
+}
+
+impl Server {
+    /// A key changes: transactions that watch it are doomed (`signalModifiedKey`).
+    pub fn signal_modified(&mut self, db: u32, key: &[u8]) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        for fd in self.watchers.of(db, key) {
+            self.sessions.at_mut(fd).flags.set(Flags::DIRTY_CAS);
+        }
+    }
+
+    /// A whole database is replaced or emptied: watchers of keys that exist before or after are doomed
+    /// (`touchAllWatchedKeysInDb`).
+    pub fn signal_flushed(&mut self, db: u32, replaced_with: Option<u32>) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let mut doomed = Vec::new();
+        for ((_, key), fds) in self.watchers.in_db(db) {
+            let here = self.keyspace.db(db).find(key).is_some();
+            let there = replaced_with.is_some_and(|other| self.keyspace.db(other).find(key).is_some());
+            if here || there {
+                doomed.extend_from_slice(fds);
+            }
+        }
+        for fd in doomed {
+            self.sessions.at_mut(fd).flags.set(Flags::DIRTY_CAS);
+        }
+    }
+
+    /// Forgets everything that a session watches.
+    pub fn unwatch_all(&mut self, fd: Fd) {
+        let session = self.sessions.at_mut(fd);
+        for watched in std::mem::take(&mut session.watched) {
+            self.watchers.remove(&watched.key, fd);
+        }
+    }
+}
+
+/// Ends the calling session's transaction without running it (`discardTransaction`).
+pub(crate) fn discard(cx: &mut Cx<'_>) {
+    let session = cx.session_mut();
+    session.multi = None;
+    session.flags.clear(Flags::MULTI.with(Flags::DIRTY_CAS).with(Flags::DIRTY_EXEC));
+    cx.s.unwatch_all(cx.fd);
+}

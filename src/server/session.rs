@@ -1,0 +1,353 @@
+//! One connection as the server sees it: identity, protocol state, output buffer. And the table of all of them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::multi::{MultiState, WatchedKey};
+use super::pubsub::Subscriptions;
+use crate::id::{Addr, Fd};
+use crate::node::{Outbox, SOCKET_ROOM};
+use crate::resp::CommandReader;
+use crate::time::{Instant, Unix};
+
+/// What a session is and what is to become of it, as bits (`client.flags`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// The link to our master: its commands are obeyed and not answered.
+    pub const MASTER: Flags = Flags(1);
+    /// A replica (or MONITOR's reader) of ours.
+    pub const REPLICA: Flags = Flags(1 << 1);
+    /// Reads MONITOR's feed.
+    pub const MONITOR: Flags = Flags(1 << 2);
+    /// Waits (WAIT, CLIENT PAUSE): no input of it is read.
+    pub const BLOCKED: Flags = Flags(1 << 3);
+    /// Closes once its replies have left.
+    pub const CLOSE_AFTER_REPLY: Flags = Flags(1 << 4);
+    /// Closes at the end of this turn, replies or not.
+    pub const CLOSE_ASAP: Flags = Flags(1 << 5);
+    /// Between MULTI and EXEC.
+    pub const MULTI: Flags = Flags(1 << 6);
+    /// A watched key has changed: EXEC fails.
+    pub const DIRTY_CAS: Flags = Flags(1 << 7);
+    /// A command was refused while queueing: EXEC aborts.
+    pub const DIRTY_EXEC: Flags = Flags(1 << 8);
+    /// CLIENT REPLY OFF.
+    pub const REPLY_OFF: Flags = Flags(1 << 9);
+    /// CLIENT REPLY SKIP was the last command: the next one is muted.
+    pub const REPLY_SKIP_NEXT: Flags = Flags(1 << 10);
+    /// This command is muted by CLIENT REPLY SKIP.
+    pub const REPLY_SKIP: Flags = Flags(1 << 11);
+    /// CLIENT NO-EVICT ON.
+    pub const NO_EVICT: Flags = Flags(1 << 12);
+    /// Blocked by CLIENT PAUSE (or FAILOVER): the command runs when the pause ends.
+    pub const POSTPONED: Flags = Flags(1 << 13);
+    /// Has replies to flush: is in the list of pending writes.
+    pub const PENDING_WRITE: Flags = Flags(1 << 14);
+    /// Has parsed input that waits for the next turn.
+    pub const PENDING_INPUT: Flags = Flags(1 << 15);
+    /// Subscribed to at least one channel or pattern.
+    pub const PUBSUB: Flags = Flags(1 << 16);
+    /// Replies although it is the master (REPLCONF GETACK).
+    pub const FORCE_REPLY: Flags = Flags(1 << 17);
+    /// Waits for [`crate::node::Input::Writable`].
+    pub const AWAITS_ROOM: Flags = Flags(1 << 18);
+    /// Closes after the command that is running.
+    pub const CLOSE_AFTER_COMMAND: Flags = Flags(1 << 19);
+    /// A replica that is to be resynchronised without PSYNC (SYNC).
+    pub const PRE_PSYNC: Flags = Flags(1 << 20);
+
+    /// True when any bit of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Sets the bits of `other`.
+    pub fn set(&mut self, other: Flags) {
+        self.0 |= other.0;
+    }
+
+    /// Clears the bits of `other`.
+    pub fn clear(&mut self, other: Flags) {
+        self.0 &= !other.0;
+    }
+}
+
+/// Replies that have not left yet. A single constant reply (`+OK`) costs no memory.
+#[derive(Clone, Debug, Default)]
+pub struct ReplyBuf {
+    first: &'static [u8],
+    pub(crate) buf: BytesMut,
+}
+
+impl ReplyBuf {
+    /// Bytes that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.buf.len()
+    }
+
+    /// True when nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.buf.is_empty()
+    }
+
+    /// The buffer to append to.
+    pub fn tail(&mut self) -> &mut BytesMut {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            self.buf.extend_from_slice(first);
+        }
+        &mut self.buf
+    }
+
+    /// Appends a constant.
+    pub fn constant(&mut self, text: &'static [u8]) {
+        if self.is_empty() {
+            self.first = text;
+        } else {
+            self.tail().extend_from_slice(text);
+        }
+    }
+
+    /// Forgets what was appended since the buffer had `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len == 0 {
+            self.first = &[];
+            self.buf.clear();
+        } else if len < self.len() {
+            self.tail().truncate(len);
+        }
+    }
+
+    /// Takes up to `room` bytes off the front.
+    pub fn take(&mut self, room: usize) -> Bytes {
+        if !self.first.is_empty() {
+            if self.buf.is_empty() && self.first.len() <= room {
+                return Bytes::from_static(std::mem::take(&mut self.first));
+            }
+            // Unreachable buffers keep their order: a constant only ever stands alone.
+            self.tail();
+        }
+        if self.buf.len() <= room { self.buf.split().freeze() } else { self.buf.split_to(room).freeze() }
+    }
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its descriptor.
+    pub fd: Fd,
+    /// `client.id`, counted from 1 for each process.
+    pub id: u64,
+    /// The peer.
+    pub addr: Addr,
+    /// The own end.
+    pub laddr: Addr,
+    /// CLIENT SETNAME.
+    pub name: Option<Bytes>,
+    /// What it is.
+    pub flags: Flags,
+    /// The selected database.
+    pub db: u32,
+    /// 2 or 3.
+    pub resp: u8,
+    /// False until AUTH when a password is needed.
+    pub authenticated: bool,
+    /// Input.
+    pub reader: CommandReader,
+    /// Output.
+    pub reply: ReplyBuf,
+    /// What the socket still takes, as far as is known.
+    pub room: usize,
+    /// When it was made.
+    pub created: Unix,
+    /// When something last arrived (or, for a master link, left).
+    pub last_interaction: Unix,
+    /// The last command's full name, for CLIENT LIST.
+    pub last_cmd: Option<&'static str>,
+    /// The transaction being queued.
+    pub multi: Option<Box<MultiState>>,
+    /// Watched keys.
+    pub watched: SmallVec<[WatchedKey; 1]>,
+    /// Channels and patterns.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Offset of the stream after its last write: what WAIT waits for.
+    pub woff: u64,
+    /// When its output buffer passed the soft limit.
+    pub soft_limit_since: Option<Instant>,
+    /// The command that CLIENT PAUSE holds back.
+    pub postponed: Option<Box<crate::resp::Args>>,
+    /// Bytes received and sent.
+    pub net_in: u64,
+    /// Bytes sent.
+    pub net_out: u64,
+}
+
+impl Session {
+    /// A fresh session.
+    #[must_use]
+    pub fn new(fd: Fd, id: u64, addr: Addr, laddr: Addr, now: Unix) -> Session {
+        Session {
+            fd,
+            id,
+            addr,
+            laddr,
+            name: None,
+            flags: Flags::default(),
+            db: 0,
+            resp: 2,
+            authenticated: false,
+            reader: CommandReader::default(),
+            reply: ReplyBuf::default(),
+            room: SOCKET_ROOM,
+            created: now,
+            last_interaction: now,
+            last_cmd: None,
+            multi: None,
+            watched: SmallVec::new(),
+            subscriptions: None,
+            woff: 0,
+            soft_limit_since: None,
+            postponed: None,
+            net_in: 0,
+            net_out: 0,
+        }
+    }
+
+    /// Sends what waits and fits. Asks for room when something stays. Returns bytes sent.
+    pub fn flush(&mut self, out: &mut Outbox) -> usize {
+        let mut sent = 0;
+        while !self.reply.is_empty() && self.room > 0 {
+            let data = self.reply.take(self.room);
+            self.room -= data.len();
+            sent += data.len();
+            out.send(self.fd, data);
+        }
+        if !self.reply.is_empty() && !self.flags.has(Flags::AWAITS_ROOM) {
+            self.flags.set(Flags::AWAITS_ROOM);
+            out.await_writable(self.fd);
+        }
+        self.net_out += sent as u64;
+        sent
+    }
+}
+
+/// All sessions, by descriptor.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    slots: Vec<Option<Box<Session>>>,
+    /// Descriptors in order of creation: the order of CLIENT LIST.
+    order: Vec<Fd>,
+    /// Sessions that have something to flush at the end of the turn, in the order they got it.
+    pub pending_writes: Vec<Fd>,
+    next_id: u64,
+}
+
+impl Sessions {
+    /// Adds one; it gets the next id.
+    pub fn insert(&mut self, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
+        self.next_id += 1;
+        if self.slots.len() <= fd.index() {
+            self.slots.resize_with(fd.index() + 1, || None);
+        }
+        let slot = &mut self.slots[fd.index()];
+        assert!(slot.is_none(), "{fd:?} already has a session");
+        self.order.push(fd);
+        slot.insert(Box::new(Session::new(fd, self.next_id, addr, laddr, now)))
+    }
+
+    /// Gives an id that no session will have (HELLO of the first client counts from it).
+    pub fn skip_id(&mut self) {
+        self.next_id += 1;
+    }
+
+    /// Removes one.
+    pub fn remove(&mut self, fd: Fd) -> Option<Box<Session>> {
+        let session = self.slots.get_mut(fd.index())?.take()?;
+        self.order.retain(|&other| other != fd);
+        if session.flags.has(Flags::PENDING_WRITE) {
+            self.pending_writes.retain(|&other| other != fd);
+        }
+        Some(session)
+    }
+
+    /// The session of a descriptor.
+    #[must_use]
+    pub fn get(&self, fd: Fd) -> Option<&Session> {
+        self.slots.get(fd.index())?.as_deref()
+    }
+
+    /// The session of a descriptor.
+    pub fn get_mut(&mut self, fd: Fd) -> Option<&mut Session> {
+        self.slots.get_mut(fd.index())?.as_deref_mut()
+    }
+
+    /// The session of a descriptor that is known to have one.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn at(&self, fd: Fd) -> &Session {
+        self.slots[fd.index()].as_deref().expect("the session exists while its command runs")
+    }
+
+    /// The session of a descriptor that is known to have one.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn at_mut(&mut self, fd: Fd) -> &mut Session {
+        self.slots[fd.index()].as_deref_mut().expect("the session exists while its command runs")
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// All descriptors in order of creation.
+    #[must_use]
+    pub fn fds(&self) -> &[Fd] {
+        &self.order
+    }
+
+    /// All in order of creation.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.order.iter().map(|&fd| self.at(fd))
+    }
+
+    /// Marks a session as having something to flush at the end of the turn.
+    pub fn want_write(&mut self, fd: Fd) {
+        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut) {
+            if !session.flags.has(Flags::PENDING_WRITE) {
+                session.flags.set(Flags::PENDING_WRITE);
+                self.pending_writes.push(fd);
+            }
+        }
+    }
+
+    /// The name of a session as CLIENT commands show it.
+    #[must_use]
+    pub fn name_of(&self, fd: Fd) -> Option<Arc<str>> {
+        let name = self.get(fd)?.name.as_ref()?;
+        Some(String::from_utf8_lossy(name).into())
+    }
+}
