@@ -273,6 +273,12 @@ pub fn millis(ms: f64) -> String {
     }
 }
 
+/// A span as people write it, to about three digits.
+#[must_use]
+pub fn span(span: Span) -> String {
+    millis(span.as_ms_f64())
+}
+
 /// `1234567` as `1,234,567`.
 #[must_use]
 pub fn thousands(n: u64) -> String {

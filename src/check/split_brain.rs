@@ -5,6 +5,7 @@
 
 use super::context::Context;
 use super::findings::{Mark, SplitWindow};
+use super::metrics::span;
 use super::{Checker, Findings, Value, Values, Verdict};
 use crate::id::{EventId, NodeId};
 use crate::time::{Instant, Span};
@@ -76,7 +77,11 @@ impl Checker for SplitBrain {
                 let (names, from, more) = (names.join(" and "), first.from.at, windows.len() - 1);
                 let more = if more > 0 { format!(" and in {more} more windows") } else { String::new() };
                 Verdict::Fail {
-                    why: format!("{names} both executed writes for {} from {from}{more}", first.length()),
+                    why: format!(
+                        "{names} both executed writes for {} from {:.3}s{more}",
+                        span(first.length()),
+                        from.as_secs_f64()
+                    ),
                     witness: windows.iter().flat_map(|window| [window.from.event, window.to.event]).collect(),
                 }
             }

@@ -279,7 +279,9 @@ impl Stage {
 #[must_use]
 pub fn population(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((stem, number)) if !stem.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty() => {
+        Some((stem, number))
+            if !stem.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty() =>
+        {
             stem
         }
         Some(_) | None => name,

@@ -93,7 +93,6 @@ impl Piece {
     }
 }
 
-
 fn seconds(from: Instant, to: Instant) -> f64 {
     to.since(from).as_secs_f64()
 }
@@ -235,7 +234,13 @@ pub(crate) fn text(value: f64, unit: Unit) -> String {
         },
     };
     let shown = value / scale;
-    let decimals = if shown >= 99.95 { 0 } else if shown >= 9.995 { 1 } else { 2 };
+    let decimals = if shown >= 99.95 {
+        0
+    } else if shown >= 9.995 {
+        1
+    } else {
+        2
+    };
     let digits = format!("{shown:.decimals$}");
     let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { &digits };
     format!("{digits}{suffix}")
@@ -247,7 +252,11 @@ pub(crate) fn span_text(from: Instant, to: Instant) -> String {
     if ns >= 10 * NS_PER_S {
         return text(libm::round(seconds(from, to) * 10.0) / 10.0, Unit::Seconds);
     }
-    if ns < NS_PER_MS { text(seconds(from, to), Unit::Seconds) } else { text(libm::round(seconds(from, to) * 1e3) / 1e3, Unit::Seconds) }
+    if ns < NS_PER_MS {
+        text(seconds(from, to), Unit::Seconds)
+    } else {
+        text(libm::round(seconds(from, to) * 1e3) / 1e3, Unit::Seconds)
+    }
 }
 
 #[cfg(test)]
@@ -272,7 +281,8 @@ mod tests {
 
     #[test]
     fn steps_are_round_and_large_enough() {
-        for (least, step) in [(1, 1_000), (3_000_000, 5_000_000), (NS_PER_S, NS_PER_S), (11 * NS_PER_S, 15 * NS_PER_S)] {
+        for (least, step) in [(1, 1_000), (3_000_000, 5_000_000), (NS_PER_S, NS_PER_S), (11 * NS_PER_S, 15 * NS_PER_S)]
+        {
             assert_eq!(round_step(least), step);
         }
         assert_eq!(seconds_text(1_250_000_000, 50_000_000), "1.25");

@@ -105,7 +105,8 @@ pub(crate) fn mark(canvas: &mut Canvas, (x, y): Point, form: Mark, color: Color)
 
 /// The subtitle that every chart shares: which run this is.
 pub(crate) fn which_run(run: &crate::report::Run, stage: &Stage) -> String {
-    let mut text = format!("{} · seed {} · run of {} s", run.scenario, run.seed.0, trimmed(stage.watched_until().as_secs_f64()));
+    let mut text =
+        format!("{} · seed {} · run of {} s", run.scenario, run.seed.0, trimmed(stage.watched_until().as_secs_f64()));
     if let Some(settle) = stage.settle.filter(|&settle| settle < stage.end) {
         text.push_str(&format!(" + settle {} s", trimmed(stage.end.since(settle).as_secs_f64())));
     }

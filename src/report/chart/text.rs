@@ -50,14 +50,7 @@ impl Fonts {
     }
 
     /// Calls `pixel` with the place and coverage of every pixel of a text whose baseline begins at `at`.
-    pub(crate) fn draw(
-        &self,
-        text: &str,
-        size: f64,
-        bold: bool,
-        at: (f64, f64),
-        mut pixel: impl FnMut(i32, i32, f64),
-    ) {
+    pub(crate) fn draw(&self, text: &str, size: f64, bold: bool, at: (f64, f64), mut pixel: impl FnMut(i32, i32, f64)) {
         let face = self.face(bold);
         let per_unit = size / Self::em(face);
         let height = per_unit * f64::from(face.height_unscaled());
@@ -94,7 +87,8 @@ mod tests {
     #[test]
     fn every_symbol_that_charts_use_is_in_the_font() {
         let fonts = Fonts::bundled();
-        for c in "abcXYZ019 äé→←↑↓–—·…×±µ≤≥▲▼●◆◇○★✔✘■□ [](){}<>|_%#@:;,.!?\"'/\\+-=*&$^~".chars() {
+        for c in "abcXYZ019 äé→←↑↓–—·…×±µ≤≥▲▼●◆◇○★✔✘■□ [](){}<>|_%#@:;,.!?\"'/\\+-=*&$^~".chars()
+        {
             for bold in [false, true] {
                 assert_ne!(fonts.face(bold).glyph_id(c).0, 0, "{c} bold {bold}");
             }

@@ -2,11 +2,11 @@
 
 mod fold;
 
+use super::Chart;
 use super::axis::{TimeScale, Unit, ValueScale};
 use super::canvas::{Anchor, Canvas, Type, middle_baseline};
 use super::frame::{self, Entry, Key, Mark, Panel};
 use super::theme::{self, BODY, Color, GREY, INK, LEFT, MUTED, RIGHT, SKY, TINY, VERMILLION, YELLOW};
-use super::Chart;
 use crate::report::Run;
 use crate::report::stage::{Life, Stage};
 use crate::time::Instant;
@@ -171,7 +171,15 @@ fn draw_backlog(canvas: &mut Canvas, time: &TimeScale, scale: &ValueScale, band:
     canvas.area(upper, color.fade(0.12));
 }
 
-fn draw_marks(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, scale: &ValueScale, n: usize, shift: f64) {
+fn draw_marks(
+    canvas: &mut Canvas,
+    stage: &Stage,
+    server: &Server,
+    time: &TimeScale,
+    scale: &ValueScale,
+    n: usize,
+    shift: f64,
+) {
     #[allow(clippy::cast_precision_loss, reason = "display only")]
     let y = |offset: u64| scale.y(offset as f64) + shift;
     for jump in &server.jumps {
@@ -259,7 +267,14 @@ fn draw_lanes(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale,
 }
 
 /// One server's lane, also for the election chart.
-pub(crate) fn lane(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, (top, bottom): (f64, f64), own: Color) {
+pub(crate) fn lane(
+    canvas: &mut Canvas,
+    stage: &Stage,
+    server: &Server,
+    time: &TimeScale,
+    (top, bottom): (f64, f64),
+    own: Color,
+) {
     let look = Type::new(BODY).color(INK).anchor(Anchor::Right);
     let name = canvas.fonts.fit(&server.name, BODY, false, LEFT - 26.0);
     canvas.text((LEFT - 18.0, middle_baseline(top, bottom, BODY)), name, look);
