@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::context::{Context, Op, WriteOutcome};
 use super::findings::StaleRead;
+use super::metrics::span;
 use super::{Checker, Findings, Value, Values, Verdict};
 use crate::id::{EventId, NodeId};
 use crate::time::Instant;
@@ -130,12 +131,12 @@ impl Checker for StaleReads {
                 let server = context.name_at(first.server);
                 let got = first.value.map_or("nothing".to_owned(), |value| format!("value {value}"));
                 let why = format!(
-                    "{count} stale reads; the first: {} got {got} of key {} from {server} at {}, though value {} had been acknowledged {} before it asked",
+                    "{count} stale reads; the first: {} got {got} of key {} from {server} at {:.3}s, though value {} had been acknowledged {} before it asked",
                     context.name(first.client),
                     first.key,
-                    first.at,
+                    first.at.as_secs_f64(),
                     first.newer,
-                    first.age,
+                    span(first.age),
                 );
                 Verdict::Fail { why, witness }
             }
