@@ -48,7 +48,7 @@ impl Server {
         let mut args = Args::default();
         let stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
         loop {
-            let bulk_len = self.config.proto_max_bulk_len;
+            let bulk_len = i64::try_from(self.config.proto_max_bulk_len).unwrap_or(i64::MAX);
             let Some(session) = self.sessions.get_mut(fd) else { return };
             if session.flags.has(stop) || session.reader.unread() == 0 {
                 return;

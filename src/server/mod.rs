@@ -74,7 +74,8 @@ pub struct Server {
 impl Server {
     /// A process that has not started yet.
     #[must_use]
-    pub fn new(init: Init, config: Config) -> Server {
+    pub fn new(init: Init, mut config: Config) -> Server {
+        config.port = u64::from(init.addr.port);
         let zero = Now { mono: Instant::ZERO, unix: Unix(0) };
         let databases = usize::try_from(config.databases).unwrap_or(16);
         Server {

@@ -1,0 +1,150 @@
+//! Directives with a syntax of their own: how they are read and printed.
+
+use super::{BufferLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
+use crate::conf::parse_memory;
+
+pub(super) fn get_save(config: &Config) -> String {
+    let points: Vec<String> = config.save.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect();
+    points.join(" ")
+}
+
+pub(super) fn set_save(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let mut fresh = Config { save: Vec::new(), ..Config::default() };
+    add_save(&mut fresh, args)?;
+    config.save = fresh.save;
+    Ok(())
+}
+
+/// Adds save points; a single empty argument removes them all.
+pub(super) fn add_save(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let invalid = || "Invalid save parameters".to_owned();
+    if matches!(args, [""]) {
+        config.save.clear();
+        return Ok(());
+    }
+    if !args.len().is_multiple_of(2) {
+        return Err(invalid());
+    }
+    let mut points = Vec::new();
+    for pair in args.chunks_exact(2) {
+        let seconds: u64 = pair[0].parse().ok().filter(|&seconds| seconds >= 1).ok_or_else(invalid)?;
+        let changes: u64 = pair[1].parse().map_err(|_| invalid())?;
+        points.push(SavePoint { seconds, changes });
+    }
+    config.save.extend(points);
+    Ok(())
+}
+
+pub(super) fn get_client_output_buffer_limit(config: &Config) -> String {
+    let limits = &config.client_output_buffer_limit;
+    let classes = [("normal", limits.normal), ("slave", limits.replica), ("pubsub", limits.pubsub)];
+    let texts = classes.map(|(name, limit)| format!("{name} {} {} {}", limit.hard, limit.soft, limit.soft_seconds));
+    texts.join(" ")
+}
+
+pub(super) fn set_client_output_buffer_limit(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    if args.is_empty() || !args.len().is_multiple_of(4) {
+        return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
+    }
+    let mut limits = config.client_output_buffer_limit;
+    for class in args.chunks_exact(4) {
+        let slot = match class[0].to_ascii_lowercase().as_str() {
+            "normal" => &mut limits.normal,
+            "slave" | "replica" => &mut limits.replica,
+            "pubsub" => &mut limits.pubsub,
+            _ => return Err("Invalid client class specified in buffer limit configuration.".to_owned()),
+        };
+        let (Some(hard), Some(soft), Ok(soft_seconds)) =
+            (parse_memory(class[1]), parse_memory(class[2]), class[3].parse())
+        else {
+            return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".to_owned());
+        };
+        *slot = BufferLimit { hard, soft, soft_seconds };
+    }
+    config.client_output_buffer_limit = limits;
+    Ok(())
+}
+
+pub(super) fn get_replicaof(config: &Config) -> String {
+    config.replicaof.as_ref().map_or_else(String::new, |(host, port)| format!("{host} {port}"))
+}
+
+pub(super) fn set_replicaof(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let [host, port] = args else { return Err("wrong number of arguments".to_owned()) };
+    config.replicaof = if host.eq_ignore_ascii_case("no") && port.eq_ignore_ascii_case("one") {
+        None
+    } else {
+        let port = port.parse().map_err(|_| "Invalid master port".to_owned())?;
+        Some(((*host).to_owned(), port))
+    };
+    Ok(())
+}
+
+pub(super) fn get_repl_diskless_load(config: &Config) -> String {
+    match config.repl_diskless_load {
+        DisklessLoad::Disabled => "disabled",
+        DisklessLoad::OnEmptyDb => "on-empty-db",
+        DisklessLoad::Swapdb => "swapdb",
+    }
+    .to_owned()
+}
+
+pub(super) fn set_repl_diskless_load(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.repl_diskless_load = match args[0].to_ascii_lowercase().as_str() {
+        "on-empty-db" => DisklessLoad::OnEmptyDb,
+        "swapdb" => DisklessLoad::Swapdb,
+        _ => DisklessLoad::Disabled,
+    };
+    Ok(())
+}
+
+pub(super) fn get_enable_debug_command(config: &Config) -> String {
+    match config.enable_debug_command {
+        Protected::No => "no",
+        Protected::Yes => "yes",
+        Protected::Local => "local",
+    }
+    .to_owned()
+}
+
+pub(super) fn set_enable_debug_command(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.enable_debug_command = match args[0].to_ascii_lowercase().as_str() {
+        "yes" => Protected::Yes,
+        "local" => Protected::Local,
+        _ => Protected::No,
+    };
+    Ok(())
+}
+
+fn words(flags: ShutdownFlags) -> String {
+    let words = [(flags.save, "save"), (flags.nosave, "nosave"), (flags.now, "now"), (flags.force, "force")];
+    let set: Vec<&str> = words.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
+    if set.is_empty() { "default".to_owned() } else { set.join(" ") }
+}
+
+fn flags(args: &[&str]) -> Result<ShutdownFlags, String> {
+    let has = |word: &str| args.iter().any(|arg| arg.eq_ignore_ascii_case(word));
+    let flags = ShutdownFlags { save: has("save"), nosave: has("nosave"), now: has("now"), force: has("force") };
+    if flags.save && flags.nosave {
+        return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned());
+    }
+    Ok(flags)
+}
+
+pub(super) fn get_shutdown_on_sigint(config: &Config) -> String {
+    words(config.shutdown_on_sigint)
+}
+
+pub(super) fn set_shutdown_on_sigint(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.shutdown_on_sigint = flags(args)?;
+    Ok(())
+}
+
+pub(super) fn get_shutdown_on_sigterm(config: &Config) -> String {
+    words(config.shutdown_on_sigterm)
+}
+
+pub(super) fn set_shutdown_on_sigterm(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.shutdown_on_sigterm = flags(args)?;
+    Ok(())
+}
