@@ -7,6 +7,9 @@
 //! - `s.exec.dirty` counts changes; a finished save subtracts what it covered.
 //! - [`save`], [`bgsave`] serve SAVE, BGSAVE and SHUTDOWN.
 
+pub mod lzf;
+pub mod rdb;
+
 use super::Server;
 use crate::node::{DiskImage, Outbox};
 use crate::time::Instant;

@@ -23,6 +23,8 @@
 //!
 //! **Sessions.** [`session_gone`] gets each removed session that was a master, a replica, or blocked.
 
+pub mod backlog;
+
 use bytes::Bytes;
 
 use super::Server;
