@@ -1,6 +1,23 @@
 //! The validated scenario: plain data with defaults filled and names resolved, the only thing a world is built from.
+//!
+//! [`load`] makes one from the text of a file. Nothing here reads files: configuration files that a scenario names come through
+//! a function of the caller.
+
+mod field;
+mod json;
+mod print;
+pub mod raw;
+mod resolve;
+mod set;
+pub mod source;
+pub mod tree;
+mod units;
 
 use std::sync::Arc;
+
+pub use resolve::ReadFile;
+pub use source::Report;
+pub use tree::Format;
 
 use crate::check::Expectation;
 use crate::client::config::ClientConfig;
@@ -37,6 +54,107 @@ pub struct Scenario {
     pub expect: Vec<Expectation>,
     /// What commands cost on the CPU, relative to the table: in thousandths; 0 switches costs off.
     pub cpu_scale_milli: u32,
+    /// How it is tested over many seeds.
+    pub test: TestPlan,
+}
+
+/// How a scenario is tested over many seeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestPlan {
+    /// The first and the last seed; `None`: the scenario's own only.
+    pub seeds: Option<(Seed, Seed)>,
+    /// Digests that must not change, as hexadecimal digits.
+    pub digests: Vec<(Seed, Arc<str>)>,
+}
+
+/// What [`load`] is given.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The file's name: for messages, for the language, and for a scenario without a name of its own.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Changes to it: `network.latency=5ms`.
+    pub sets: &'a [String],
+    /// Reads a configuration file that it names.
+    pub read_file: ReadFile<'a>,
+}
+
+/// What [`load`] returns.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The file with defaults filled in, changes applied and configuration files inlined.
+    pub effective: raw::File,
+    /// Warnings.
+    pub report: Report,
+}
+
+/// Makes a scenario of a file.
+///
+/// # Errors
+/// All mistakes that can be found at once, and the warnings.
+pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
+    let mut problems = source::Problems::default();
+    let mut sources = source::Sources::default();
+    let source = sources.add(input.name, input.text);
+    let format = Format::of(input.name, input.text);
+    let Some(mut tree) = tree::parse(input.text, format, source, &mut problems) else {
+        return Err(Box::new(Report { sources, problems }));
+    };
+    for change in input.sets {
+        set::apply(&mut tree, change, &mut sources, &mut problems);
+    }
+    refuse_later(&mut tree, &mut problems);
+    let Some(mut effective) = <raw::File as field::Field>::read(&tree, &mut problems) else {
+        return Err(Box::new(Report { sources, problems }));
+    };
+    let stem = stem(input.name);
+    match resolve::resolve(&mut effective, &stem, &mut sources, &mut problems, input.read_file) {
+        Some(scenario) => Ok(Loaded { scenario, effective, report: Report { sources, problems } }),
+        None => Err(Box::new(Report { sources, problems })),
+    }
+}
+
+/// The file's name without folders and extension, with what can't stand in a scenario's name replaced.
+fn stem(path: &str) -> String {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let fine = |c: char| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '-' };
+    let stem: String = stem.chars().map(fine).collect();
+    if stem.is_empty() || stem.starts_with('.') { "scenario".to_owned() } else { stem }
+}
+
+/// Fields of the format that this version doesn't have yet: said, not ignored.
+fn refuse_later(tree: &mut tree::Tree, problems: &mut source::Problems) {
+    let tree::Data::Table(entries) = &mut tree.data else { return };
+    entries.retain(|(key, _)| {
+        let what = match key.name.as_str() {
+            "chaos" => "faults drawn from the seed are",
+            "matrix" => "combinations of settings are",
+            "cluster" => "cluster nodes are",
+            _ => return true,
+        };
+        problems
+            .error(key.place, format!("`{}`: {what} not yet supported by this version", key.name))
+            .label("not yet supported");
+        false
+    });
+}
+
+impl Loaded {
+    /// The effective scenario as TOML that loads to the same scenario.
+    #[must_use]
+    pub fn print(&self) -> String {
+        print::toml(&self.effective)
+    }
+}
+
+impl std::fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).field("sets", &self.sets).finish_non_exhaustive()
+    }
 }
 
 /// How events at the same instant are ordered.

@@ -1,0 +1,259 @@
+//! The timeline: each `[[fault]]` becomes one [`Timed`] fault.
+
+use std::sync::Arc;
+
+use super::super::raw;
+use super::super::raw::{Command, Names, Partition};
+use super::super::source::Place;
+use super::Resolver;
+use super::machines::check_drift;
+use crate::fault::{Fault, Timed};
+use crate::id::MachineId;
+use crate::resp::split_args;
+use crate::time::Span;
+
+/// A fault and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedFault {
+    pub(super) timed: Timed,
+    pub(super) place: Place,
+}
+
+const KINDS: &str =
+    "crash, shutdown, restart, pause, power-off, partition, link, clock, cpu, disk or exec";
+
+impl Resolver<'_> {
+    /// All faults in the order of their times.
+    pub(super) fn build_faults(&mut self) -> Vec<PlacedFault> {
+        let mut out = Vec::new();
+        for raw in &self.file.fault.clone() {
+            let Some(at) = &raw.at else { continue };
+            let Some((fault, kind)) = self.fault(raw) else { continue };
+            self.check_duration_fields(raw, &fault, kind);
+            let node = |id: crate::id::NodeId| self.drafts[id.index()].name.to_string();
+            let machine = |id: MachineId| self.machines[id.index()].name.to_string();
+            let text = Arc::from(fault.describe(&node, &machine));
+            let timed = Timed {
+                at: at.0,
+                lasts: raw.lasts.as_ref().map(|time| time.0),
+                restart_after: raw.restart_after.as_ref().map(|time| time.0),
+                fault,
+                text,
+            };
+            out.push(PlacedFault { timed, place: at.place });
+        }
+        out.sort_by_key(|fault| fault.timed.at);
+        out
+    }
+
+    /// Exactly one kind, resolved.
+    fn fault(&mut self, raw: &raw::Fault) -> Option<(Fault, &'static str)> {
+        let given = [
+            ("crash", raw.crash.is_some()),
+            ("shutdown", raw.shutdown.is_some()),
+            ("restart", raw.restart.is_some()),
+            ("pause", raw.pause.is_some()),
+            ("power-off", raw.power_off.is_some()),
+            ("partition", raw.partition.is_some()),
+            ("link", raw.link.is_some()),
+            ("clock", raw.clock.is_some()),
+            ("cpu", raw.cpu.is_some()),
+            ("disk", raw.disk.is_some()),
+            ("exec", raw.exec.is_some()),
+        ];
+        let given: Vec<&'static str> = given.into_iter().filter(|(_, there)| *there).map(|(kind, _)| kind).collect();
+        let kind = match given.as_slice() {
+            [one] => *one,
+            [] => {
+                self.problems.error(raw.place.0, "the fault has no kind").help(format!("give one of {KINDS}"));
+                return None;
+            }
+            many => {
+                self.problems
+                    .error(raw.place.0, format!("one fault has the kinds {}", many.join(" and ")))
+                    .help("write a [[fault]] for each; they may have the same time");
+                return None;
+            }
+        };
+        if let Some(flap) = &raw.flap {
+            if kind != "partition" {
+                self.problems.error(flap.place, format!("`flap` belongs to a partition, not to {kind}"));
+            } else if flap.0 < Span::from_ms(1) {
+                self.problems.error(flap.place, format!("a partition can't flap every {}", flap.0)).help("at least \"1ms\"");
+            }
+        }
+        Some((self.fault_of(raw, kind)?, kind))
+    }
+
+    fn fault_of(&mut self, raw: &raw::Fault, kind: &str) -> Option<Fault> {
+        match kind {
+            "crash" => Some(Fault::Crash { nodes: self.processes(raw.crash.as_ref()?)? }),
+            "shutdown" => Some(Fault::Shutdown { nodes: self.processes(raw.shutdown.as_ref()?)? }),
+            "restart" => Some(Fault::Restart { nodes: self.processes(raw.restart.as_ref()?)? }),
+            "pause" => Some(Fault::Pause { nodes: self.processes(raw.pause.as_ref()?)? }),
+            "power-off" => Some(Fault::PowerOff { machines: self.machines_of(raw.power_off.as_ref()?)? }),
+            "partition" => self.partition(raw.partition.as_ref()?, raw.flap.as_ref().map(|flap| flap.0)),
+            "link" => {
+                let (from, to, both, effect) = self.link(raw.link.as_ref()?)?;
+                Some(Fault::Link { from, to, both, effect })
+            }
+            "clock" => self.clock(raw.clock.as_ref()?),
+            "cpu" => {
+                let cpu = raw.cpu.as_ref()?;
+                let (nodes, factor) = (self.processes(cpu.nodes.as_ref()?)?, cpu.slow_down.as_ref()?);
+                if factor.0 == 0 {
+                    self.problems.error(factor.place, "slow-down = 0 would make every command free").help("10 is ten times slower");
+                    return None;
+                }
+                Some(Fault::Cpu { nodes, slow_down_milli: factor.0 })
+            }
+            "disk" => {
+                let disk = raw.disk.as_ref()?;
+                let machines = self.machines_of(disk.machines.as_ref()?)?;
+                Some(Fault::Disk { machines, extra: disk.slow.as_ref()?.0 })
+            }
+            _ => self.exec(raw.exec.as_ref()?),
+        }
+    }
+
+    fn processes(&mut self, names: &Names) -> Option<Vec<crate::id::NodeId>> {
+        let nodes = self.directory.nodes(names, self.problems);
+        (!nodes.is_empty()).then_some(nodes)
+    }
+
+    fn machines_of(&mut self, names: &Names) -> Option<Vec<MachineId>> {
+        let machines = self.directory.machines(names, self.problems);
+        (!machines.is_empty()).then_some(machines)
+    }
+
+    fn partition(&mut self, raw: &Partition, flap: Option<Span>) -> Option<Fault> {
+        let groups = match raw {
+            Partition::OneWay(one_way) => {
+                let (from, to) = (self.side(one_way.from.as_ref()?), self.side(one_way.to.as_ref()?));
+                self.check_disjoint(one_way.place.0, &[from.clone(), to.clone()]);
+                return Some(Fault::PartitionOneWay { from, to, flap });
+            }
+            Partition::Groups(place, groups) => {
+                if groups.len() < 2 {
+                    self.problems
+                        .error(*place, "a partition needs at least two groups")
+                        .help("machines in no group reach everyone, so the other side must be listed too");
+                    return None;
+                }
+                let sides: Vec<Vec<MachineId>> = groups.iter().map(|group| self.side(group)).collect();
+                self.check_disjoint(*place, &sides);
+                sides
+            }
+        };
+        Some(Fault::Partition { groups, flap })
+    }
+
+    /// The machines of one side. A node stands for its machine, so a neighbour that isn't named comes along.
+    fn side(&mut self, names: &Names) -> Vec<MachineId> {
+        let machines = self.directory.machines(names, self.problems);
+        let named: Vec<_> = names.list.iter().filter_map(|name| self.directory.get(name)).flat_map(|entry| entry.nodes.clone()).collect();
+        for name in &names.list {
+            let Some(entry) = self.directory.get(name) else { continue };
+            if !matches!(entry.what, super::names::What::Server | super::names::What::Sentinel | super::names::What::Client) {
+                continue;
+            }
+            for (index, draft) in self.drafts.iter().enumerate() {
+                let known = named.iter().any(|node| node.index() == index);
+                if entry.machines.contains(&draft.machine) && !known {
+                    let machine = &self.machines[draft.machine.index()].name;
+                    let message = format!("cutting `{}` cuts its whole machine `{machine}`, also `{}`", name.value, draft.name);
+                    self.problems.warning(name.place, message).help(format!("write \"{machine}\" to say so"));
+                    break;
+                }
+            }
+        }
+        machines
+    }
+
+    fn check_disjoint(&mut self, place: Place, sides: &[Vec<MachineId>]) {
+        for (index, side) in sides.iter().enumerate() {
+            for machine in side {
+                if sides[..index].iter().any(|other| other.contains(machine)) {
+                    let name = &self.machines[machine.index()].name;
+                    self.problems.error(place, format!("the machine `{name}` is on two sides of the partition"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn clock(&mut self, raw: &raw::Clock) -> Option<Fault> {
+        let machines = self.machines_of(raw.machines.as_ref()?)?;
+        if raw.jump.is_none() && raw.drift.is_none() {
+            self.problems.error(raw.place.0, "the clocks are given nothing to do").help("jump = \"+1h\", or drift = 200");
+            return None;
+        }
+        check_drift(raw.drift.as_ref(), self.problems);
+        Some(Fault::Clock {
+            machines,
+            jump_ns: raw.jump.as_ref().map_or(0, |step| step.0),
+            drift_ppm: raw.drift.as_ref().map(|drift| drift.value),
+        })
+    }
+
+    fn exec(&mut self, raw: &raw::Exec) -> Option<Fault> {
+        let name = raw.node.as_ref()?;
+        let nodes = self.directory.find(name, self.problems)?.nodes.clone();
+        let [node] = nodes.as_slice() else {
+            self.problems.error(name.place, format!("`{}` is not a single node", name.value));
+            return None;
+        };
+        if matches!(self.drafts[node.index()].role, super::Role::Client(_)) {
+            self.problems.error(name.place, format!("`{}` is a client: it takes no commands", name.value));
+            return None;
+        }
+        let (place, words) = match raw.command.as_ref()? {
+            Command::Line(line) => {
+                let words = split_args(line.as_bytes());
+                let text = |word: Vec<u8>| Arc::from(String::from_utf8_lossy(&word));
+                (line.place, words.map(|words| words.into_iter().map(text).collect::<Vec<Arc<str>>>()))
+            }
+            Command::Words(place, words) => (*place, Some(words.iter().map(|word| Arc::from(word.as_str())).collect())),
+        };
+        match words {
+            Some(argv) if !argv.is_empty() => Some(Fault::Exec { node: *node, argv }),
+            Some(_) => {
+                self.problems.error(place, "an empty command");
+                None
+            }
+            None => {
+                self.problems.error(place, "unbalanced quotes in the command");
+                None
+            }
+        }
+    }
+
+    /// `for` and `restart-after` belong to some kinds only.
+    fn check_duration_fields(&mut self, raw: &raw::Fault, fault: &Fault, kind: &str) {
+        let lasting = match fault {
+            Fault::Crash { .. } | Fault::Shutdown { .. } | Fault::PowerOff { .. } => false,
+            Fault::Restart { .. } | Fault::Exec { .. } => false,
+            Fault::Pause { .. } | Fault::Partition { .. } | Fault::PartitionOneWay { .. } | Fault::Link { .. } => true,
+            Fault::Clock { .. } | Fault::Cpu { .. } | Fault::Disk { .. } => true,
+        };
+        let killing = matches!(fault, Fault::Crash { .. } | Fault::Shutdown { .. } | Fault::PowerOff { .. });
+        if let Some(lasts) = &raw.lasts {
+            if !lasting {
+                let problem = self.problems.error(lasts.place, format!("`for` has no meaning with {kind}"));
+                if killing {
+                    problem.help(format!("to start the process again write restart-after = \"{}\"", lasts.0));
+                }
+            } else if lasts.0 == Span::ZERO {
+                self.problems.error(lasts.place, format!("a {kind} that lasts no time"));
+            }
+        }
+        if let Some(after) = &raw.restart_after
+            && !killing
+        {
+            let problem = self.problems.error(after.place, format!("`restart-after` has no meaning with {kind}"));
+            if lasting {
+                problem.help(format!("to end it write for = \"{}\"", after.0));
+            }
+        }
+    }
+}
