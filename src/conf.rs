@@ -1,6 +1,6 @@
 //! The syntax that redis.conf and sentinel.conf share: lines, quoting, units. What directives mean lives with each process.
 
-use crate::resp::split_args;
+pub use crate::resp::{quote, split_args};
 
 /// One line of a configuration file, or one directive from elsewhere (a scenario's inline table).
 #[derive(Clone, Debug, PartialEq, Eq)]

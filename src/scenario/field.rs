@@ -79,7 +79,9 @@ impl<T: Scalar> Field for At<T> {
             }
             Err(None) => {
                 let found = tree.data.describe();
-                problems.error(tree.place, format!("expected {}, found {found}", T::EXPECTED)).label("of the wrong type");
+                problems
+                    .error(tree.place, format!("expected {}, found {found}", T::EXPECTED))
+                    .label("of the wrong type");
                 None
             }
         }

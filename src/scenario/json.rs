@@ -88,9 +88,7 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Read<Data> {
         let rest = &self.bytes[self.at..];
-        for (word, data) in
-            [("true", Data::Bool(true)), ("false", Data::Bool(false)), ("null", Data::Null)]
-        {
+        for (word, data) in [("true", Data::Bool(true)), ("false", Data::Bool(false)), ("null", Data::Null)] {
             if rest.starts_with(word.as_bytes()) {
                 self.at += word.len();
                 return Ok(data);

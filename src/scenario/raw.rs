@@ -4,10 +4,12 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::field::{Always, At, Field, Map, tables};
+use super::TieBreak;
+use super::field::{Always, At, Field, Map, Scalar, tables};
 use super::source::{Place, Problems};
 use super::tree::{Data, Tree};
 use super::units::{Bandwidth, Delay, Factor, Rate, Share, Size, Step, Time};
+use crate::client::config::{Listen, SentinelOrder};
 
 tables! {
     /// A scenario: a deployment of Redis, what goes wrong and when, and what must hold at the end.
@@ -98,8 +100,8 @@ tables! {
         "config" config: Option<Directives>,
         /// A redis.conf, relative to the scenario file; `config` wins over it.
         "config-file" config_file: Option<At<String>>,
-        /// When its process starts. Default: "0s".
-        "start" start: Option<At<Time>>,
+        /// When its process starts. A distribution is drawn from the seed, for each node. Default: "0s".
+        "start" start: Option<At<Delay>>,
     }
 
     /// One redis-sentinel, or several alike.
@@ -114,8 +116,8 @@ tables! {
         "config" config: Option<Directives>,
         /// A sentinel.conf, relative to the scenario file; `config` wins over it.
         "config-file" config_file: Option<At<String>>,
-        /// When its process starts. Default: "0s".
-        "start" start: Option<At<Time>>,
+        /// When its process starts. A distribution is drawn from the seed, for each node. Default: "0s".
+        "start" start: Option<At<Delay>>,
     }
 
     /// A master that a sentinel watches. The fields beyond the first three are sentinel.conf's, with its defaults.
@@ -258,8 +260,10 @@ tables! {
         "retry-unknown" retry_unknown: Option<At<bool>>,
         /// Ask ROLE of what the sentinels call the master. Default: true.
         "check-role" check_role: Option<At<bool>>,
-        /// Subscribe to +switch-master at the sentinels. Default: true.
-        "listen" listen: Option<At<bool>>,
+        /// Where it subscribes to +switch-master: "all" sentinels (Jedis, ioredis; the default), the one "answering" (go-redis), "no" (redis-py).
+        "listen" listen: Option<At<Listen>>,
+        /// Which sentinel it asks first next time: "answering-first" (the one that answered last: redis-py; the default), "fixed" (always the first of the list: Jedis, ioredis) or "shuffled" (as answering-first, after shuffling the list: go-redis).
+        "sentinel-order" sentinel_order: Option<At<SentinelOrder>>,
         /// On -READONLY drop the connection and look for the master again. Default: true.
         "reconnect-on-readonly" reconnect_on_readonly: Option<At<bool>>,
         /// How many operations may wait for a connection; more fail at once. Default: 10000.
@@ -270,12 +274,16 @@ tables! {
 
     /// Something that goes wrong: a time and exactly one kind.
     pub struct Fault in "[[fault]]" requires ["at"] {
-        /// When.
-        "at" at: Option<At<Time>>,
+        /// A name, for the `after` of a later fault.
+        "name" name: Option<At<String>>,
+        /// When: after the start of the run, or after the beginning of the fault that `after` names. A distribution is drawn from the seed.
+        "at" at: Option<At<Delay>>,
+        /// An earlier fault of the file, by its name: `at` counts from its beginning.
+        "after" after: Option<At<String>>,
         /// How long it lasts (pause, partition, link, clock, cpu, disk). Default: until the run settles.
-        "for" lasts: Option<At<Time>>,
+        "for" lasts: Option<At<Delay>>,
         /// For crash, shutdown and power-off: start the processes again after this long. Default: never.
-        "restart-after" restart_after: Option<At<Time>>,
+        "restart-after" restart_after: Option<At<Delay>>,
         /// kill -9: nodes (a machine's name means the nodes on it).
         "crash" crash: Option<Names>,
         /// SIGTERM: nodes.
@@ -345,27 +353,17 @@ tables! {
     }
 }
 
-/// The order of simultaneous events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-pub enum TieBreak {
-    /// As they were scheduled.
-    Sequence,
-    /// Drawn from the seed.
-    Random,
-}
-
 /// The kinds of workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkloadKind {
     /// SET and GET of single keys.
     Kv,
 }
 
+/// Enums that a file spells as words.
 macro_rules! choices {
-    ($($type:ty, $expected:literal, $($text:literal => $value:path),+;)+) => {$(
-        impl super::field::Scalar for $type {
+    ($($type:ty, $name:literal, $expected:literal, $($text:literal => $value:path),+;)+) => {$(
+        impl Scalar for $type {
             const EXPECTED: &'static str = $expected;
             fn read(data: &Data) -> Result<Self, Option<String>> {
                 let Data::Text(text) = data else { return Err(None) };
@@ -381,12 +379,28 @@ macro_rules! choices {
                 Data::Text(match self { $($value => $text,)+ }.to_owned())
             }
         }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($text),+] })
+            }
+        }
     )+};
 }
 
 choices! {
-    TieBreak, "\"sequence\" or \"random\"", "sequence" => TieBreak::Sequence, "random" => TieBreak::Random;
-    WorkloadKind, "\"kv\", the only kind of workload in this version", "kv" => WorkloadKind::Kv;
+    TieBreak, "TieBreak", "\"sequence\" or \"random\"",
+        "sequence" => TieBreak::Sequence, "random" => TieBreak::Random;
+    Listen, "Listen", "\"all\", \"answering\" or \"no\"",
+        "all" => Listen::All, "answering" => Listen::Answering, "no" => Listen::No;
+    SentinelOrder, "SentinelOrder", "\"answering-first\", \"fixed\" or \"shuffled\"",
+        "answering-first" => SentinelOrder::AnsweringFirst, "fixed" => SentinelOrder::Fixed,
+        "shuffled" => SentinelOrder::Shuffled;
+    WorkloadKind, "WorkloadKind", "\"kv\", the only kind of workload in this version",
+        "kv" => WorkloadKind::Kv;
 }
 
 /// One name or a list of names.
@@ -419,7 +433,9 @@ impl Field for Names {
     fn write(&self) -> Option<Data> {
         match self.list.as_slice() {
             [one] => one.write(),
-            many => Some(Data::List(many.iter().map(|name| Data::Text(name.value.clone()).at(Place::default())).collect())),
+            many => {
+                Some(Data::List(many.iter().map(|name| Data::Text(name.value.clone()).at(Place::default())).collect()))
+            }
         }
     }
 }
@@ -453,7 +469,7 @@ pub enum LooseItem {
     Text(String),
 }
 
-impl super::field::Scalar for LooseItem {
+impl Scalar for LooseItem {
     const EXPECTED: &'static str = "a text, a number, true or false";
     fn read(data: &Data) -> Result<Self, Option<String>> {
         match data {
@@ -483,7 +499,9 @@ impl Field for Loose {
     fn write(&self) -> Option<Data> {
         match self.0.as_slice() {
             [one] => one.write(),
-            many => Some(Data::List(many.iter().filter_map(Field::write).map(|data| data.at(Place::default())).collect())),
+            many => {
+                Some(Data::List(many.iter().filter_map(Field::write).map(|data| data.at(Place::default())).collect()))
+            }
         }
     }
 }

@@ -231,9 +231,17 @@ mod tests {
         assert_eq!(data(&tree, &["expect", "writes.lost"]), &Data::Text("<= 5".to_owned()));
         let tree = set("", "a=[1, 'x']").expect("applies");
         assert!(matches!(data(&tree, &["a"]), Data::List(items) if items.len() == 2));
-        for wrong in
-            ["a", "=5", "a..b=1", "a[=1", "a[x]=1", "client[7].x=1", "client.v.x=1", "sentinel.s1.x=1", "client[0].name.x=1"]
-        {
+        for wrong in [
+            "a",
+            "=5",
+            "a..b=1",
+            "a[=1",
+            "a[x]=1",
+            "client[7].x=1",
+            "client.v.x=1",
+            "sentinel.s1.x=1",
+            "client[0].name.x=1",
+        ] {
             assert!(set(toml, wrong).is_err(), "{wrong}");
         }
     }

@@ -294,4 +294,3 @@ impl SourceCode for Source {
         )))
     }
 }
-

@@ -120,10 +120,8 @@ fn parse_toml(text: &str, source: usize, problems: &mut Problems) -> Option<Tree
 fn toml_table(table: &DeTable<'_>, source: usize, problems: &mut Problems) -> Data {
     let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
         let span = key.span();
-        let key = Key {
-            place: Place { source, start: span.start, end: span.end },
-            name: key.get_ref().clone().into_owned(),
-        };
+        let key =
+            Key { place: Place { source, start: span.start, end: span.end }, name: key.get_ref().clone().into_owned() };
         (key, toml_value(value, source, problems))
     };
     Data::Table(table.iter().map(entry).collect())
@@ -150,9 +148,7 @@ fn toml_value(value: &toml::Spanned<DeValue<'_>>, source: usize, problems: &mut 
                 .help("times count from the start of the run: \"10s\"");
             Data::Text(when.to_string())
         }
-        DeValue::Array(items) => {
-            Data::List(items.iter().map(|item| toml_value(item, source, problems)).collect())
-        }
+        DeValue::Array(items) => Data::List(items.iter().map(|item| toml_value(item, source, problems)).collect()),
         DeValue::Table(table) => toml_table(table, source, problems),
     };
     Tree { place, data }

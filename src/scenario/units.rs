@@ -148,7 +148,8 @@ impl Scalar for Bandwidth {
     const EXPECTED: &'static str = "a bandwidth such as \"10mb/s\" or \"100mbit/s\"";
     fn read(data: &Data) -> Result<Self, Option<String>> {
         let text = text_of(data)?;
-        let wrong = || Some(format!("\"{text}\" is not a bandwidth; write something such as \"10mb/s\" or \"100mbit/s\""));
+        let wrong =
+            || Some(format!("\"{text}\" is not a bandwidth; write something such as \"10mb/s\" or \"100mbit/s\""));
         let amount = text.trim().strip_suffix("/s").ok_or_else(wrong)?.trim();
         let bytes = match amount.to_ascii_lowercase().strip_suffix("bit") {
             Some(bits) => {
@@ -189,7 +190,11 @@ impl Scalar for Share {
             }
             Data::Null | Data::Bool(_) | Data::List(_) | Data::Table(_) => return Err(None),
         };
-        if (0.0..=1.0).contains(&share) { Ok(Share(share)) } else { Err(Some(format!("{share} is not between 0 and 1"))) }
+        if (0.0..=1.0).contains(&share) {
+            Ok(Share(share))
+        } else {
+            Err(Some(format!("{share} is not between 0 and 1")))
+        }
     }
     fn write(&self) -> Data {
         Data::Float(self.0)

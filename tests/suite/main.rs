@@ -2,3 +2,4 @@
 
 mod checkers;
 mod clients;
+mod scenario_files;

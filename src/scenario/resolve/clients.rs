@@ -45,7 +45,8 @@ impl Resolver<'_> {
             auth,
             db: raw.db.as_ref().map_or(0, |db| db.value),
             resp: u8::try_from(resp).ok()?,
-            number: u32::try_from(index - first + 1).ok()?,
+            number: u32::try_from(index - first).ok()?,
+            clients: u32::try_from(self.drafts.len() - first).ok()?,
         })))
     }
 
@@ -66,7 +67,9 @@ impl Resolver<'_> {
             self.problems.error(names.place.0, format!("`sentinels` has no effect with via \"{}\"", via.value));
         }
         match kind.trim() {
-            "redis" => self.directory.server(&name, self.problems).map(|node| Via::Direct(self.drafts[node.index()].addr)),
+            "redis" => {
+                self.directory.server(&name, self.problems).map(|node| Via::Direct(self.drafts[node.index()].addr))
+            }
             "servers" => self.servers(via, &name.value).map(Via::Servers),
             "sentinel" => {
                 let (master, sentinels) = self.sentinels_for(&name, sentinels)?;
@@ -79,7 +82,10 @@ impl Resolver<'_> {
             other => {
                 let near = crate::conf::nearest(other, ["redis", "servers", "sentinel", "replicas"]);
                 let help = near.map_or(FORMS.to_owned(), |near| format!("did you mean \"{near}:{}\"?", name.value));
-                self.problems.error(via.place, format!("\"{other}:\" is no way to find a server")).label("unknown").help(help);
+                self.problems
+                    .error(via.place, format!("\"{other}:\" is no way to find a server"))
+                    .label("unknown")
+                    .help(help);
                 None
             }
         }
@@ -109,7 +115,8 @@ impl Resolver<'_> {
         });
         let value_size = raw.value_size.as_ref()?;
         if !(VALUE_SIZE_MIN..=VALUE_SIZE_MAX).contains(&value_size.0) {
-            let message = format!("a value of {} bytes; it has at least {VALUE_SIZE_MIN} and at most 512mb", value_size.0);
+            let message =
+                format!("a value of {} bytes; it has at least {VALUE_SIZE_MIN} and at most 512mb", value_size.0);
             self.problems.error(value_size.place, message).help("its first 20 bytes tell the checkers who wrote it");
             return None;
         }
@@ -123,7 +130,9 @@ impl Resolver<'_> {
         if let Some(ttl) = &raw.ttl
             && ttl.0 < Span::from_ms(1)
         {
-            self.problems.error(ttl.place, format!("a ttl of {} is shorter than Redis can count", ttl.0)).help("at least \"1ms\"");
+            self.problems
+                .error(ttl.place, format!("a ttl of {} is shorter than Redis can count", ttl.0))
+                .help("at least \"1ms\"");
         }
         Some(Workload {
             pace: pace?,
@@ -185,7 +194,8 @@ impl Resolver<'_> {
         set(&mut policy.retries, &raw.retries, |number| *number);
         set(&mut policy.retry_unknown, &raw.retry_unknown, |yes| *yes);
         set(&mut policy.check_role, &raw.check_role, |yes| *yes);
-        set(&mut policy.listen, &raw.listen, |yes| *yes);
+        set(&mut policy.listen, &raw.listen, |listen| *listen);
+        set(&mut policy.sentinel_order, &raw.sentinel_order, |order| *order);
         set(&mut policy.reconnect_on_readonly, &raw.reconnect_on_readonly, |yes| *yes);
         set(&mut policy.queue, &raw.queue, |number| *number);
         set(&mut policy.queue_timeout, &raw.queue_timeout, |time| time.0);
@@ -209,9 +219,10 @@ impl Resolver<'_> {
 fn parse_choice(text: &str) -> Result<KeyChoice, String> {
     let text = text.trim();
     let (name, inner) = match text.split_once('(') {
-        Some((name, rest)) => {
-            (name.trim(), Some(rest.strip_suffix(')').ok_or_else(|| format!("\"{text}\" lacks its closing parenthesis"))?))
-        }
+        Some((name, rest)) => (
+            name.trim(),
+            Some(rest.strip_suffix(')').ok_or_else(|| format!("\"{text}\" lacks its closing parenthesis"))?),
+        ),
         None => (text, None),
     };
     let numbers: Vec<&str> = inner.map_or(Vec::new(), |inner| inner.split(',').map(str::trim).collect());

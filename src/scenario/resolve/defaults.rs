@@ -1,7 +1,8 @@
 //! What a file that doesn't say gets. All defaults of the format are here.
 
+use super::super::TieBreak;
 use super::super::field::{Always, At};
-use super::super::raw::{File, MachineDefaults, Policy, TieBreak, Workload};
+use super::super::raw::{File, MachineDefaults, Policy, Workload};
 use super::super::source::Place;
 use super::super::units::{Delay, Factor, Share, Size, Time};
 use crate::client::config::Policy as ClientPolicy;
@@ -30,7 +31,9 @@ pub(super) fn fill(file: &mut File, stem: &str) {
     default(&mut network.send_buffer, Size(4 << 20));
     default(&mut network.receive_buffer, Size(6 << 20));
     let defaults = file.defaults.get_or_insert_default();
-    machine(defaults.machine.get_or_insert_with(|| MachineDefaults { place: Always(here), ..MachineDefaults::default() }));
+    machine(
+        defaults.machine.get_or_insert_with(|| MachineDefaults { place: Always(here), ..MachineDefaults::default() }),
+    );
     for client in &mut file.client {
         default(&mut client.db, 0);
         default(&mut client.resp, 2);
@@ -74,6 +77,7 @@ fn policy(raw: &mut Policy) {
     default(&mut raw.retry_unknown, usual.retry_unknown);
     default(&mut raw.check_role, usual.check_role);
     default(&mut raw.listen, usual.listen);
+    default(&mut raw.sentinel_order, usual.sentinel_order);
     default(&mut raw.reconnect_on_readonly, usual.reconnect_on_readonly);
     default(&mut raw.queue, usual.queue);
     default(&mut raw.queue_timeout, Time(usual.queue_timeout));

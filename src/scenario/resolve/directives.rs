@@ -5,8 +5,7 @@ use super::super::field::At;
 use super::super::raw::{Directives, Loose, LooseItem};
 use super::super::source::{Place, Problems};
 use super::Resolver;
-use crate::conf::{ConfError, ConfWarning, Directive};
-use crate::resp::split_args;
+use crate::conf::{ConfError, ConfWarning, Directive, quote, split_args};
 
 /// A directive and where it was written.
 #[derive(Clone, Debug)]
@@ -144,19 +143,7 @@ fn quoted(arg: &[u8]) -> String {
     if !arg.is_empty() && arg.iter().all(plain) {
         return String::from_utf8_lossy(arg).into_owned();
     }
-    let mut out = String::from("\"");
-    for &byte in arg {
-        match byte {
-            b'"' | b'\\' => {
-                out.push('\\');
-                out.push(char::from(byte));
-            }
-            b' '..=b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    out.push('"');
-    out
+    quote(arg)
 }
 
 /// For a process's own parser: the number of a line is the number of the directive, from 1.
@@ -183,7 +170,9 @@ pub(super) fn report_errors(all: &[Placed], entry: Place, errors: Vec<ConfError>
 pub(super) fn report_warnings(all: &[Placed], entry: Place, warnings: Vec<ConfWarning>, problems: &mut Problems) {
     for warning in warnings {
         let place = place_of(all, warning.line, entry);
-        problems.warning(place, format!("`{}`: {}", warning.directive, warning.message)).label("accepted, not modelled");
+        problems
+            .warning(place, format!("`{}`: {}", warning.directive, warning.message))
+            .label("accepted, not modelled");
     }
 }
 

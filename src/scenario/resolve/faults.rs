@@ -2,31 +2,41 @@
 
 use std::sync::Arc;
 
+use super::super::field::At;
 use super::super::raw;
 use super::super::raw::{Command, Names, Partition};
 use super::super::source::Place;
 use super::Resolver;
 use super::machines::check_drift;
+use crate::conf::split_args;
 use crate::fault::{Fault, Timed};
 use crate::id::MachineId;
-use crate::resp::split_args;
 use crate::time::Span;
 
-/// A fault and where it was written.
+/// A fault, where it was written, and the earliest and latest it can begin.
 #[derive(Clone, Debug)]
 pub(super) struct PlacedFault {
     pub(super) timed: Timed,
     pub(super) place: Place,
+    pub(super) earliest: Span,
+    pub(super) latest: Span,
 }
 
-const KINDS: &str =
-    "crash, shutdown, restart, pause, power-off, partition, link, clock, cpu, disk or exec";
+const KINDS: &str = "crash, shutdown, restart, pause, power-off, partition, link, clock, cpu, disk or exec";
 
 impl Resolver<'_> {
-    /// All faults in the order of their times.
+    /// All faults in the order of the file.
     pub(super) fn build_faults(&mut self) -> Vec<PlacedFault> {
-        let mut out = Vec::new();
+        let mut out: Vec<PlacedFault> = Vec::new();
+        let mut named: Vec<(String, usize)> = Vec::new();
         for raw in &self.file.fault.clone() {
+            let after = raw.after.as_ref().and_then(|after| self.earlier_fault(after, &named));
+            if let Some(name) = &raw.name {
+                if named.iter().any(|(other, _)| *other == name.value) {
+                    self.problems.error(name.place, format!("a fault is called `{}` already", name.value));
+                }
+                named.push((name.value.clone(), out.len()));
+            }
             let Some(at) = &raw.at else { continue };
             let Some((fault, kind)) = self.fault(raw) else { continue };
             self.check_duration_fields(raw, &fault, kind);
@@ -37,13 +47,30 @@ impl Resolver<'_> {
                 at: at.0,
                 lasts: raw.lasts.as_ref().map(|time| time.0),
                 restart_after: raw.restart_after.as_ref().map(|time| time.0),
+                after: after.and_then(|index| u16::try_from(index).ok()),
                 fault,
                 text,
             };
-            out.push(PlacedFault { timed, place: at.place });
+            let base = after
+                .and_then(|index| out.get(index))
+                .map_or((Span::ZERO, Span::ZERO), |fault| (fault.earliest, fault.latest));
+            let (low, high) = at.0.bounds();
+            out.push(PlacedFault { timed, place: at.place, earliest: base.0 + low, latest: base.1 + high });
         }
-        out.sort_by_key(|fault| fault.timed.at);
         out
+    }
+
+    /// The fault that an `after` names: one that stands before it, so that there are no loops.
+    fn earlier_fault(&mut self, after: &At<String>, named: &[(String, usize)]) -> Option<usize> {
+        let found = named.iter().find(|(name, _)| *name == after.value).map(|(_, index)| *index);
+        if found.is_none() {
+            let known: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+            self.problems
+                .error(after.place, format!("no earlier fault is called `{}`", after.value))
+                .label("unknown fault")
+                .suggest(after, "names of earlier faults", known);
+        }
+        found
     }
 
     /// Exactly one kind, resolved.
@@ -79,7 +106,9 @@ impl Resolver<'_> {
             if kind != "partition" {
                 self.problems.error(flap.place, format!("`flap` belongs to a partition, not to {kind}"));
             } else if flap.0 < Span::from_ms(1) {
-                self.problems.error(flap.place, format!("a partition can't flap every {}", flap.0)).help("at least \"1ms\"");
+                self.problems
+                    .error(flap.place, format!("a partition can't flap every {}", flap.0))
+                    .help("at least \"1ms\"");
             }
         }
         Some((self.fault_of(raw, kind)?, kind))
@@ -102,7 +131,9 @@ impl Resolver<'_> {
                 let cpu = raw.cpu.as_ref()?;
                 let (nodes, factor) = (self.processes(cpu.nodes.as_ref()?)?, cpu.slow_down.as_ref()?);
                 if factor.0 == 0 {
-                    self.problems.error(factor.place, "slow-down = 0 would make every command free").help("10 is ten times slower");
+                    self.problems
+                        .error(factor.place, "slow-down = 0 would make every command free")
+                        .help("10 is ten times slower");
                     return None;
                 }
                 Some(Fault::Cpu { nodes, slow_down_milli: factor.0 })
@@ -151,17 +182,26 @@ impl Resolver<'_> {
     /// The machines of one side. A node stands for its machine, so a neighbour that isn't named comes along.
     fn side(&mut self, names: &Names) -> Vec<MachineId> {
         let machines = self.directory.machines(names, self.problems);
-        let named: Vec<_> = names.list.iter().filter_map(|name| self.directory.get(name)).flat_map(|entry| entry.nodes.clone()).collect();
+        let named: Vec<_> = names
+            .list
+            .iter()
+            .filter_map(|name| self.directory.get(name))
+            .flat_map(|entry| entry.nodes.clone())
+            .collect();
         for name in &names.list {
             let Some(entry) = self.directory.get(name) else { continue };
-            if !matches!(entry.what, super::names::What::Server | super::names::What::Sentinel | super::names::What::Client) {
+            if !matches!(
+                entry.what,
+                super::names::What::Server | super::names::What::Sentinel | super::names::What::Client
+            ) {
                 continue;
             }
             for (index, draft) in self.drafts.iter().enumerate() {
                 let known = named.iter().any(|node| node.index() == index);
                 if entry.machines.contains(&draft.machine) && !known {
                     let machine = &self.machines[draft.machine.index()].name;
-                    let message = format!("cutting `{}` cuts its whole machine `{machine}`, also `{}`", name.value, draft.name);
+                    let message =
+                        format!("cutting `{}` cuts its whole machine `{machine}`, also `{}`", name.value, draft.name);
                     self.problems.warning(name.place, message).help(format!("write \"{machine}\" to say so"));
                     break;
                 }
@@ -185,7 +225,9 @@ impl Resolver<'_> {
     fn clock(&mut self, raw: &raw::Clock) -> Option<Fault> {
         let machines = self.machines_of(raw.machines.as_ref()?)?;
         if raw.jump.is_none() && raw.drift.is_none() {
-            self.problems.error(raw.place.0, "the clocks are given nothing to do").help("jump = \"+1h\", or drift = 200");
+            self.problems
+                .error(raw.place.0, "the clocks are given nothing to do")
+                .help("jump = \"+1h\", or drift = 200");
             return None;
         }
         check_drift(raw.drift.as_ref(), self.problems);
@@ -243,7 +285,7 @@ impl Resolver<'_> {
                 if killing {
                     problem.help(format!("to start the process again write restart-after = \"{}\"", lasts.0));
                 }
-            } else if lasts.0 == Span::ZERO {
+            } else if lasts.0.bounds().1 == Span::ZERO {
                 self.problems.error(lasts.place, format!("a {kind} that lasts no time"));
             }
         }

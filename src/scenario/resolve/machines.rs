@@ -23,13 +23,13 @@ impl Resolver<'_> {
     pub(super) fn declare_nodes(&mut self) {
         for index in 0..self.file.redis.len() {
             let entry = &self.file.redis[index];
-            let (names, start) = (entry_names(&entry.name, &entry.names), span(&entry.start));
+            let (names, start) = (entry_names(&entry.name, &entry.names), start_time(&entry.start));
             let place = entry.place.0;
             self.declare(Role::Server(index), What::Server, names, start, place);
         }
         for index in 0..self.file.sentinel.len() {
             let entry = &self.file.sentinel[index];
-            let (names, start) = (entry_names(&entry.name, &entry.names), span(&entry.start));
+            let (names, start) = (entry_names(&entry.name, &entry.names), start_time(&entry.start));
             let place = entry.place.0;
             self.declare(Role::Sentinel(index), What::Sentinel, names, start, place);
         }
@@ -48,11 +48,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn declare(&mut self, role: Role, what: What, names: Result<Vec<At<String>>, String>, start: Span, place: Place) {
+    fn declare(&mut self, role: Role, what: What, names: Result<Vec<At<String>>, String>, start: Dist, place: Place) {
         let names = match names {
             Ok(names) => names,
             Err(message) => {
-                self.problems.error(place, message).help("write name = \"r1\", or names = [\"r1\", \"r2\"] for several alike");
+                self.problems
+                    .error(place, message)
+                    .help("write name = \"r1\", or names = [\"r1\", \"r2\"] for several alike");
                 return;
             }
         };
@@ -68,7 +70,7 @@ impl Resolver<'_> {
         let entry = &self.file.client[index];
         let Some(name) = entry.name.clone() else { return };
         let Some(count) = entry.count.clone() else {
-            if let Some(node) = self.draft(&name, Role::Client(index), Span::ZERO) {
+            if let Some(node) = self.draft(&name, Role::Client(index), Dist::Constant(Span::ZERO)) {
                 let entry = Entry { what: What::Client, place: name.place, nodes: vec![node], machines: Vec::new() };
                 self.directory.add(&name, entry, self.problems);
             }
@@ -84,7 +86,7 @@ impl Resolver<'_> {
         let mut group = Vec::new();
         for number in 1..=count.value {
             let one = At { place: name.place, value: format!("{}-{number}", name.value) };
-            if let Some(node) = self.draft(&one, Role::Client(index), Span::ZERO) {
+            if let Some(node) = self.draft(&one, Role::Client(index), Dist::Constant(Span::ZERO)) {
                 group.push(node);
                 let entry = Entry { what: What::Client, place: name.place, nodes: vec![node], machines: Vec::new() };
                 self.directory.add(&one, entry, self.problems);
@@ -94,7 +96,7 @@ impl Resolver<'_> {
         self.directory.add(&name, entry, self.problems);
     }
 
-    fn draft(&mut self, name: &At<String>, role: Role, start: Span) -> Option<NodeId> {
+    fn draft(&mut self, name: &At<String>, role: Role, start: Dist) -> Option<NodeId> {
         let node = NodeId(u16::try_from(self.drafts.len()).ok()?);
         self.drafts.push(Draft {
             name: Arc::from(name.value.as_str()),
@@ -161,7 +163,8 @@ impl Resolver<'_> {
             for node in entry.nodes {
                 let draft = &mut self.drafts[node.index()];
                 if draft.machine != UNPLACED {
-                    let message = format!("`{}` is on a machine already, it can't be on `{}` too", draft.name, machine.value);
+                    let message =
+                        format!("`{}` is on a machine already, it can't be on `{}` too", draft.name, machine.value);
                     self.problems.error(name.place, message).label("named twice");
                     continue;
                 }
@@ -210,7 +213,9 @@ impl Resolver<'_> {
         for (name, raw) in &self.file.machines.0 {
             check_drift(raw.clock_drift.as_ref(), self.problems);
             if raw.slow_down.as_ref().is_some_and(|factor| factor.0 == 0) {
-                self.problems.error(name.place, format!("the machine `{}` has slow-down = 0", name.value)).help("1 is normal");
+                self.problems
+                    .error(name.place, format!("the machine `{}` has slow-down = 0", name.value))
+                    .help("1 is normal");
             }
         }
     }
@@ -237,7 +242,9 @@ impl Resolver<'_> {
             down: raw.down.as_ref().is_some_and(|down| down.value),
         };
         if effect == LinkEffect::default() {
-            self.problems.error(raw.place.0, "the link changes nothing").help("give latency, loss, bandwidth or down = true");
+            self.problems
+                .error(raw.place.0, "the link changes nothing")
+                .help("give latency, loss, bandwidth or down = true");
             return None;
         }
         if let Some(loss) = &raw.loss
@@ -268,8 +275,8 @@ fn start_of(place: Place) -> Place {
     Place { end: place.start, ..place }
 }
 
-fn span(field: &Option<At<super::super::units::Time>>) -> Span {
-    field.as_ref().map_or(Span::ZERO, |time| time.0)
+fn start_time(field: &Option<At<super::super::units::Delay>>) -> Dist {
+    field.as_ref().map_or(Dist::Constant(Span::ZERO), |delay| delay.0)
 }
 
 /// `name` or `names`: exactly one of them.

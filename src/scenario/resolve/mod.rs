@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::field::At;
-use super::raw::{File, TieBreak as RawTieBreak};
+use super::raw::File;
 use super::source::{Place, Problems, Sources};
-use super::{Machine, Network, NodeSpec, Scenario, TestPlan, TieBreak};
+use super::{Machine, Network, NodeSpec, Scenario, TestPlan};
 use crate::id::{Addr, MachineId, NodeId};
 use crate::rng::{Dist, Ratio, Seed};
 use crate::time::Span;
@@ -50,7 +50,7 @@ struct Draft {
     role: Role,
     machine: MachineId,
     addr: Addr,
-    start: Span,
+    start: Dist,
 }
 
 /// Everything that the steps share.
@@ -105,7 +105,13 @@ impl Resolver<'_> {
         let file = &*self.file;
         let nodes = std::mem::take(&mut self.drafts).into_iter().zip(kinds);
         let spec = |(draft, kind): (Draft, Option<super::NodeKind>)| {
-            Some(NodeSpec { name: draft.name, machine: draft.machine, addr: draft.addr, start: draft.start, kind: kind? })
+            Some(NodeSpec {
+                name: draft.name,
+                machine: draft.machine,
+                addr: draft.addr,
+                start: draft.start,
+                kind: kind?,
+            })
         };
         Some(Scenario {
             name: Arc::from(file.name.as_ref()?.as_str()),
@@ -113,10 +119,7 @@ impl Resolver<'_> {
             seed: Seed(file.seed.as_ref()?.value),
             duration: file.duration.as_ref()?.0,
             settle: file.settle.as_ref()?.0,
-            tie_break: match file.tie_break.as_ref()?.value {
-                RawTieBreak::Sequence => TieBreak::Sequence,
-                RawTieBreak::Random => TieBreak::Random,
-            },
+            tie_break: file.tie_break.as_ref()?.value,
             network,
             machines: std::mem::take(&mut self.machines),
             nodes: nodes.map(spec).collect::<Option<Vec<_>>>()?,
@@ -146,13 +149,16 @@ impl Resolver<'_> {
 
     fn network(&mut self) -> Network {
         let raw = self.file.network.clone().unwrap_or_default();
-        let dist = |field: &Option<At<super::units::Delay>>| field.as_ref().map_or(Dist::Constant(Span::ZERO), |delay| delay.0);
+        let dist = |field: &Option<At<super::units::Delay>>| {
+            field.as_ref().map_or(Dist::Constant(Span::ZERO), |delay| delay.0)
+        };
         let size = |field: &Option<At<super::units::Size>>| field.as_ref().map_or(0, |size| size.0);
         for (field, name) in [(&raw.send_buffer, "send"), (&raw.receive_buffer, "receive")] {
             if let Some(buffer) = field
                 && buffer.0 < 4096
             {
-                self.problems.error(buffer.place, format!("a {name} buffer of {} bytes is smaller than a page", buffer.0));
+                self.problems
+                    .error(buffer.place, format!("a {name} buffer of {} bytes is smaller than a page", buffer.0));
             }
         }
         if let Some(loss) = raw.loss.as_ref()
@@ -189,7 +195,9 @@ impl Resolver<'_> {
         }
         for (seed, digest) in &raw.digests.0 {
             let Ok(number) = seed.parse::<u64>() else {
-                self.problems.error(seed.place, format!("`{}` is not a seed", seed.value)).label("expected a whole number");
+                self.problems
+                    .error(seed.place, format!("`{}` is not a seed", seed.value))
+                    .label("expected a whole number");
                 continue;
             };
             if digest.len() < 16 || !digest.chars().all(|c| c.is_ascii_hexdigit()) {

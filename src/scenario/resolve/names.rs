@@ -106,17 +106,19 @@ impl Directory {
     pub(crate) fn find(&self, name: &At<String>, problems: &mut Problems) -> Option<&Entry> {
         let found = self.entries.get(&name.value);
         if found.is_none() {
-            problems
-                .error(name.place, format!("nothing is called `{}`", name.value))
-                .label("unknown name")
-                .suggest(name, "names", self.entries.keys().map(String::as_str));
+            problems.error(name.place, format!("nothing is called `{}`", name.value)).label("unknown name").suggest(
+                name,
+                "names",
+                self.entries.keys().map(String::as_str),
+            );
         }
         found
     }
 
     /// The single server of that name, or an error.
     pub(crate) fn server(&self, name: &At<String>, problems: &mut Problems) -> Option<NodeId> {
-        let servers = || self.entries.iter().filter(|(_, entry)| entry.what == What::Server).map(|(name, _)| name.as_str());
+        let servers =
+            || self.entries.iter().filter(|(_, entry)| entry.what == What::Server).map(|(name, _)| name.as_str());
         match self.entries.get(&name.value) {
             Some(Entry { what: What::Server, nodes, .. }) => nodes.first().copied(),
             Some(other) => {

@@ -77,8 +77,14 @@ impl Resolver<'_> {
             let draft = &self.drafts[index];
             let Some((Some((port, place)), _)) = wanted(draft.role) else { continue };
             if let Some(&other) = taken.get(&(draft.machine, port)) {
-                let message = format!("`{}` and `{}` listen on port {port} of the same machine", self.drafts[other].name, draft.name);
-                self.problems.error(place, message).label("taken").help("leave `port` out and each gets a port of its own");
+                let message = format!(
+                    "`{}` and `{}` listen on port {port} of the same machine",
+                    self.drafts[other].name, draft.name
+                );
+                self.problems
+                    .error(place, message)
+                    .label("taken")
+                    .help("leave `port` out and each gets a port of its own");
             }
             taken.insert((draft.machine, port), index);
         }
@@ -162,7 +168,9 @@ impl Resolver<'_> {
             all.push(Placed::new("port", &[&draft.addr.port.to_string()], draft.place));
         }
         for monitor in &self.file.sentinel[entry].monitor {
-            let (Some(name), Some(master), Some(quorum)) = (&monitor.name, &monitor.master, &monitor.quorum) else { continue };
+            let (Some(name), Some(master), Some(quorum)) = (&monitor.name, &monitor.master, &monitor.quorum) else {
+                continue;
+            };
             let Some(node) = self.directory.get(master).and_then(|entry| entry.nodes.first()) else { continue };
             let addr = self.drafts[node.index()].addr;
             let (ip, port, quorum_text) = (addr.ip.to_string(), addr.port.to_string(), quorum.value.to_string());
@@ -203,12 +211,16 @@ impl Resolver<'_> {
                 }
             }
             for placed in &entries.sentinels[entry] {
-                if let ("sentinel", Some("monitor"), Some(name)) = (placed.name.as_str(), placed.first(), placed.args.get(1)) {
+                if let ("sentinel", Some("monitor"), Some(name)) =
+                    (placed.name.as_str(), placed.first(), placed.args.get(1))
+                {
                     let name = String::from_utf8_lossy(name).into_owned();
                     self.watched.entry(name).or_default().extend(&sentinels);
                 }
             }
-            if self.file.sentinel[entry].monitor.is_empty() && !sentinels.is_empty() && !entries.sentinels[entry].iter().any(is_monitor)
+            if self.file.sentinel[entry].monitor.is_empty()
+                && !sentinels.is_empty()
+                && !entries.sentinels[entry].iter().any(is_monitor)
             {
                 self.problems
                     .warning(self.drafts[sentinels[0].index()].place, "this sentinel watches nothing")
@@ -235,7 +247,8 @@ impl Resolver<'_> {
             let count = self.watched.get(name).map_or(0, Vec::len);
             for quorum in &watched.quorums {
                 if usize::try_from(quorum.value).unwrap_or(usize::MAX) > count {
-                    let message = format!("a quorum of {} can't be reached: {count} sentinel(s) watch `{name}`", quorum.value);
+                    let message =
+                        format!("a quorum of {} can't be reached: {count} sentinel(s) watch `{name}`", quorum.value);
                     self.problems.warning(quorum.place, message).label("there will never be a failover");
                 }
             }
@@ -257,7 +270,11 @@ impl Resolver<'_> {
     }
 
     /// The sentinels that a client asks about a master: its own list, or all that watch it.
-    pub(super) fn sentinels_for(&mut self, master: &At<String>, chosen: Option<&raw::Names>) -> Option<(Arc<str>, Vec<Addr>)> {
+    pub(super) fn sentinels_for(
+        &mut self,
+        master: &At<String>,
+        chosen: Option<&raw::Names>,
+    ) -> Option<(Arc<str>, Vec<Addr>)> {
         let Some(watching) = self.watched.get(&master.value).cloned() else {
             let known: Vec<String> = self.watched.keys().cloned().collect();
             self.problems
@@ -267,12 +284,16 @@ impl Resolver<'_> {
             return None;
         };
         let Some(chosen) = chosen else {
-            return Some((Arc::from(master.value.as_str()), watching.iter().map(|node| self.drafts[node.index()].addr).collect()));
+            return Some((
+                Arc::from(master.value.as_str()),
+                watching.iter().map(|node| self.drafts[node.index()].addr).collect(),
+            ));
         };
         let nodes = self.directory.nodes(chosen, self.problems);
         for node in &nodes {
             if !watching.contains(node) {
-                let message = format!("`{}` is not a sentinel that watches `{}`", self.drafts[node.index()].name, master.value);
+                let message =
+                    format!("`{}` is not a sentinel that watches `{}`", self.drafts[node.index()].name, master.value);
                 self.problems.error(chosen.place.0, message);
                 return None;
             }

@@ -1,8 +1,8 @@
 //! Times that contradict each other: after the end, before the start, at nodes that are down.
 
 use super::super::source::Place;
+use super::Resolver;
 use super::faults::PlacedFault;
-use super::{Resolver, Role};
 use crate::fault::Fault;
 use crate::id::NodeId;
 use crate::time::Span;
@@ -21,17 +21,24 @@ impl Resolver<'_> {
         let Some(duration) = self.file.duration.clone() else { return };
         let end = duration.0;
         for fault in faults {
-            if fault.timed.at >= end {
+            if fault.earliest >= end {
                 self.problems
-                    .error(fault.place, format!("the fault comes at {}, after the end of the run", fault.timed.at))
+                    .error(fault.place, format!("the fault comes at {}, after the end of the run", fault.earliest))
                     .label("too late")
+                    .also(duration.place, "the run ends here");
+            } else if fault.latest >= end {
+                self.problems
+                    .warning(fault.place, "with some seeds the fault comes after the end of the run")
+                    .label("may be too late")
                     .also(duration.place, "the run ends here");
             }
         }
         self.check_starts(end);
+        let mut order: Vec<&PlacedFault> = faults.iter().collect();
+        order.sort_by_key(|fault| fault.earliest);
         let mut states = vec![State::Up; self.drafts.len()];
-        for (index, fault) in faults.iter().enumerate() {
-            self.check_fault(fault, &faults[index + 1..], &mut states);
+        for (index, fault) in order.iter().enumerate() {
+            self.check_fault(fault, &order[index + 1..], &mut states);
         }
     }
 
@@ -39,14 +46,16 @@ impl Resolver<'_> {
     fn check_starts(&mut self, end: Span) {
         let servers = self.file.redis.iter().map(|entry| &entry.start);
         for start in servers.chain(self.file.sentinel.iter().map(|entry| &entry.start)).flatten() {
-            if start.0 >= end {
-                self.problems.error(start.place, format!("the process starts at {}, after the end of the run", start.0));
+            if start.0.bounds().0 >= end {
+                self.problems
+                    .error(start.place, format!("the process starts at {}, after the end of the run", start.0));
             }
         }
         for workload in self.file.client.iter().filter_map(|client| client.workload.as_ref()) {
             let Some(start) = &workload.start else { continue };
             if start.0 >= end {
-                self.problems.error(start.place, format!("the workload starts at {}, after the end of the run", start.0));
+                self.problems
+                    .error(start.place, format!("the workload starts at {}, after the end of the run", start.0));
             }
             if let Some(stop) = &workload.stop
                 && stop.0 <= start.0
@@ -56,39 +65,47 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_fault(&mut self, fault: &PlacedFault, later: &[PlacedFault], states: &mut [State]) {
-        let (at, place) = (fault.timed.at, fault.place);
+    /// Walks one fault. Only what is certain for every seed is said: a node counts as down from the latest time of a kill to
+    /// the earliest time of its return.
+    fn check_fault(&mut self, fault: &PlacedFault, later: &[&PlacedFault], states: &mut [State]) {
+        let (at, place) = (fault.earliest, fault.place);
         let kills = matches!(fault.timed.fault, Fault::Crash { .. } | Fault::Shutdown { .. } | Fault::PowerOff { .. });
         let restarts = matches!(fault.timed.fault, Fault::Restart { .. });
         for node in self.hit(&fault.timed.fault) {
-            let name = self.drafts[node.index()].name.clone();
-            if self.drafts[node.index()].start > at && !matches!(self.drafts[node.index()].role, Role::Client(_)) {
+            let draft = &self.drafts[node.index()];
+            let name = draft.name.clone();
+            if draft.start.bounds().0 > fault.latest {
                 let message = format!("`{name}` has not been started at {at}");
                 self.problems.warning(place, message).label("has no effect on it");
                 continue;
             }
-            let state = &mut states[node.index()];
-            let down = match *state {
-                State::Down { since, place, until } if until.is_none_or(|until| at < until) => Some((since, place)),
+            let down = match states[node.index()] {
+                State::Down { since, place, until }
+                    if since <= at && until.is_none_or(|until| fault.latest < until) =>
+                {
+                    Some((since, place))
+                }
                 State::Down { .. } | State::Up => None,
             };
             if restarts {
-                *state = State::Up;
                 if down.is_none() && later.iter().any(|later| killed_for_good(self, later, node)) {
                     self.problems
-                        .warning(place, format!("`{name}` is restarted at {at} while it runs, and goes down later for good"))
+                        .warning(
+                            place,
+                            format!("`{name}` is restarted at {at} while it runs, and goes down later for good"),
+                        )
                         .help("a restart kills a running process first; are the two times swapped?");
                 }
+                states[node.index()] = State::Up;
             } else if let Some((since, there)) = down {
                 let what = if kills { "is down already" } else { "is down and doesn't notice" };
                 self.problems
                     .warning(place, format!("`{name}` {what} at {at}"))
                     .label("has no effect on it")
                     .also(there, format!("down since {since}"));
-            }
-            if kills && down.is_none() {
-                states[node.index()] =
-                    State::Down { since: at, place, until: fault.timed.restart_after.map(|after| at + after) };
+            } else if kills {
+                let until = fault.timed.restart_after.map(|after| at + after.bounds().0);
+                states[node.index()] = State::Down { since: fault.latest, place, until };
             }
         }
     }
@@ -96,7 +113,9 @@ impl Resolver<'_> {
     /// The processes that a fault is done to.
     fn hit(&self, fault: &Fault) -> Vec<NodeId> {
         match fault {
-            Fault::Crash { nodes } | Fault::Shutdown { nodes } | Fault::Restart { nodes } | Fault::Pause { nodes } => nodes.clone(),
+            Fault::Crash { nodes } | Fault::Shutdown { nodes } | Fault::Restart { nodes } | Fault::Pause { nodes } => {
+                nodes.clone()
+            }
             Fault::Cpu { nodes, .. } => nodes.clone(),
             Fault::Exec { node, .. } => vec![*node],
             Fault::PowerOff { machines } => {
