@@ -210,9 +210,10 @@ mod tests {
     fn data<'a>(tree: &'a Tree, path: &[&str]) -> &'a Data {
         let mut here = tree;
         for step in path {
-            here = match &here.data {
-                Data::List(items) => &items[step.parse::<usize>().expect("an index")],
-                _ => here.get(step).expect("there"),
+            here = if let Data::List(items) = &here.data {
+                &items[step.parse::<usize>().expect("an index")]
+            } else {
+                here.get(step).expect("there")
             };
         }
         &here.data

@@ -139,7 +139,7 @@ impl Scalar for Size {
     }
     fn write(&self) -> Data {
         const UNITS: [(u64, &str); 3] = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
-        let unit = UNITS.into_iter().find(|(scale, _)| self.0 > 0 && self.0 % scale == 0);
+        let unit = UNITS.into_iter().find(|(scale, _)| self.0 > 0 && self.0.is_multiple_of(*scale));
         Data::Text(unit.map_or(format!("{}b", self.0), |(scale, name)| format!("{}{name}", self.0 / scale)))
     }
 }
@@ -225,7 +225,11 @@ impl Scalar for Factor {
         Ok(Factor(milli as u32))
     }
     fn write(&self) -> Data {
-        if self.0 % 1000 == 0 { Data::Int(i128::from(self.0 / 1000)) } else { Data::Float(f64::from(self.0) / 1000.0) }
+        if self.0.is_multiple_of(1000) {
+            Data::Int(i128::from(self.0 / 1000))
+        } else {
+            Data::Float(f64::from(self.0) / 1000.0)
+        }
     }
 }
 
