@@ -3,7 +3,10 @@
 
 pub mod chart;
 pub mod html;
+pub mod json;
 pub mod stage;
+pub mod summary;
+pub mod table;
 
 use std::sync::Arc;
 

@@ -13,29 +13,29 @@ use splitbrain::trace::event::{
 };
 use splitbrain::trace::{Event, Kind, Via, json};
 
-const R1: NodeId = NodeId(0);
-const R2: NodeId = NodeId(1);
-const R3: NodeId = NodeId(2);
-const S1: NodeId = NodeId(3);
-const S2: NodeId = NodeId(4);
-const S3: NodeId = NodeId(5);
-const W1: NodeId = NodeId(6);
-const W2: NodeId = NodeId(7);
+pub(crate) const R1: NodeId = NodeId(0);
+pub(crate) const R2: NodeId = NodeId(1);
+pub(crate) const R3: NodeId = NodeId(2);
+pub(crate) const S1: NodeId = NodeId(3);
+pub(crate) const S2: NodeId = NodeId(4);
+pub(crate) const S3: NodeId = NodeId(5);
+pub(crate) const W1: NodeId = NodeId(6);
+pub(crate) const W2: NodeId = NodeId(7);
 const NAMES: [&str; 8] = ["r1", "r2", "r3", "s1", "s2", "s3", "w-1", "w-2"];
 
 /// A row of a history: milliseconds, who, what.
-type Row = (u64, Option<NodeId>, Kind);
+pub(crate) type Row = (u64, Option<NodeId>, Kind);
 
-fn addr(node: NodeId) -> Addr {
+pub(crate) fn addr(node: NodeId) -> Addr {
     let host = u8::try_from(node.0 + 1).expect("few nodes");
     Addr::new(Ip::new(10, 0, 1, host), 6379)
 }
 
-fn id(byte: u8) -> HexId {
+pub(crate) fn id(byte: u8) -> HexId {
     HexId([byte; 20])
 }
 
-fn instance(kind: InstanceKind, node: NodeId) -> Option<Box<Instance>> {
+pub(crate) fn instance(kind: InstanceKind, node: NodeId) -> Option<Box<Instance>> {
     let name = if kind == InstanceKind::Master { "mymaster".to_owned() } else { addr(node).to_string() };
     Some(Box::new(Instance {
         kind,
@@ -46,20 +46,27 @@ fn instance(kind: InstanceKind, node: NodeId) -> Option<Box<Instance>> {
     }))
 }
 
-fn server(ms: u64, node: NodeId, said: ServerEvent) -> Row {
+pub(crate) fn server(ms: u64, node: NodeId, said: ServerEvent) -> Row {
     (ms, Some(node), Kind::Server(said))
 }
 
-fn history(ms: u64, node: NodeId, replid: u8, offset: u64, parent: Option<(u8, u64)>, why: HistoryWhy) -> Row {
+pub(crate) fn history(
+    ms: u64,
+    node: NodeId,
+    replid: u8,
+    offset: u64,
+    parent: Option<(u8, u64)>,
+    why: HistoryWhy,
+) -> Row {
     let parent = parent.map(|(byte, at)| (id(byte), at));
     server(ms, node, ServerEvent::History { replid: id(replid), offset, parent, why, keys: 1 })
 }
 
-fn wrote(ms: u64, node: NodeId, value: u64, offset: u64) -> Row {
+pub(crate) fn wrote(ms: u64, node: NodeId, value: u64, offset: u64) -> Row {
     server(ms, node, ServerEvent::Write { op: value, offset })
 }
 
-fn last(ms: u64, node: NodeId, master: bool, replid: u8, offset: u64, dataset: u64) -> Row {
+pub(crate) fn last(ms: u64, node: NodeId, master: bool, replid: u8, offset: u64, dataset: u64) -> Row {
     let (sync_full, sync_partial_ok, sync_partial_err) = (0, 0, 0);
     let said = ServerEvent::Final {
         master,
@@ -75,12 +82,12 @@ fn last(ms: u64, node: NodeId, master: bool, replid: u8, offset: u64, dataset: u
     server(ms, node, said)
 }
 
-fn client(ms: u64, node: NodeId, said: ClientEvent) -> Row {
+pub(crate) fn client(ms: u64, node: NodeId, said: ClientEvent) -> Row {
     (ms, Some(node), Kind::Client(said))
 }
 
 /// A write of a value (which is its hash as well) to key 7.
-fn invoke(ms: u64, node: NodeId, op: u64, value: u64) -> Row {
+pub(crate) fn invoke(ms: u64, node: NodeId, op: u64, value: u64) -> Row {
     client(ms, node, ClientEvent::Invoke { op, f: OpKind::Write, key: 7, value, hash: value })
 }
 
@@ -88,15 +95,15 @@ fn read(ms: u64, node: NodeId, op: u64) -> Row {
     client(ms, node, ClientEvent::Invoke { op, f: OpKind::Read, key: 7, value: 0, hash: 0 })
 }
 
-fn ok(ms: u64, node: NodeId, op: u64, value: Option<u64>, by: NodeId) -> Row {
+pub(crate) fn ok(ms: u64, node: NodeId, op: u64, value: Option<u64>, by: NodeId) -> Row {
     client(ms, node, ClientEvent::Ok { op, value, server: addr(by), replicas: None })
 }
 
-fn said(ms: u64, node: NodeId, name: Name, instance: Option<Box<Instance>>, detail: Detail) -> Row {
+pub(crate) fn said(ms: u64, node: NodeId, name: Name, instance: Option<Box<Instance>>, detail: Detail) -> Row {
     (ms, Some(node), Kind::Sentinel(SentinelEvent::Said { name, instance, detail }))
 }
 
-fn world(ms: u64, node: Option<NodeId>, said: WorldEvent) -> Row {
+pub(crate) fn world(ms: u64, node: Option<NodeId>, said: WorldEvent) -> Row {
     (ms, node, Kind::World(said))
 }
 
@@ -110,7 +117,7 @@ fn fault(ms: u64, node: NodeId) -> Row {
 }
 
 /// The deployment, then the rows in order of time.
-fn events(rows: &[Row]) -> Vec<Event> {
+pub(crate) fn events(rows: &[Row]) -> Vec<Event> {
     let declared = NAMES.iter().enumerate().map(|(index, name)| {
         let node = NodeId(u16::try_from(index).expect("few nodes"));
         let role = match name.as_bytes()[0] {
@@ -140,7 +147,7 @@ fn events(rows: &[Row]) -> Vec<Event> {
     rows.into_iter().enumerate().map(number).collect()
 }
 
-fn judge(rows: &[Row]) -> Judgement {
+pub(crate) fn judge(rows: &[Row]) -> Judgement {
     let mut suite = Suite::new();
     for event in events(rows) {
         suite.see(&event);
@@ -349,7 +356,7 @@ fn two_votes_of_one_sentinel_in_one_epoch_are_a_failure() {
     fails(&with(4), "one-leader", "s3 voted for two candidates in epoch 1");
 }
 
-fn belief(ms: u64, node: NodeId, of: NodeId) -> Row {
+pub(crate) fn belief(ms: u64, node: NodeId, of: NodeId) -> Row {
     let (master, addr) = ("mymaster".into(), addr(of));
     (ms, Some(node), Kind::Sentinel(SentinelEvent::Final { master, addr, config_epoch: 1, current_epoch: 1 }))
 }

@@ -3,3 +3,4 @@
 mod checkers;
 mod clients;
 mod scenario_files;
+mod summary;
