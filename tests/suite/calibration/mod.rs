@@ -80,9 +80,9 @@ pub(crate) fn scenario_path(slug: &str) -> PathBuf {
 
 /// Runs one experiment over its seeds and hands each run over.
 pub(crate) fn simulate(slug: &str, seeds: u64, mut each: impl FnMut(Simulated)) {
-    let scenario = crate::rig::scenario(&scenario_path(slug));
+    let scenario = crate::runs::scenario(&scenario_path(slug));
     for seed in 0..seeds {
-        let (run, events) = crate::rig::run_with_events(&scenario, seed);
+        let (run, events) = crate::runs::run_with_events(&scenario, seed);
         each(Simulated { seed, events, run });
     }
 }
