@@ -70,6 +70,10 @@ pub struct Outbox {
     via: Option<Via>,
     /// The node's newest note so far.
     newest: EventId,
+    /// The cause at [`Outbox::begin`].
+    first: EventId,
+    /// From which output on the cause was another one; in order. Notes are rarer than outputs.
+    marks: Vec<(usize, EventId)>,
 }
 
 impl Outbox {
@@ -79,6 +83,22 @@ impl Outbox {
         self.cause = cause;
         self.via = Some(via);
         self.newest = EventId::NONE;
+        self.first = cause;
+        self.marks.clear();
+    }
+
+    /// What the output at `index` is caused by: the cause as it was when the output was made.
+    #[must_use]
+    pub fn cause_of(&self, index: usize) -> EventId {
+        match self.marks.iter().rposition(|&(from, _)| from <= index) {
+            Some(mark) => self.marks[mark].1,
+            None => self.first,
+        }
+    }
+
+    fn set_cause(&mut self, cause: EventId) {
+        self.cause = cause;
+        self.marks.push((self.outputs.len(), cause));
     }
 
     /// What messages sent from here on are caused by.
@@ -95,15 +115,15 @@ impl Outbox {
 
     /// Says that what follows is caused by an earlier event that the node remembers (when its link was lost, say).
     pub fn because(&mut self, cause: EventId) {
-        if cause != EventId::NONE {
-            self.cause = cause;
+        if cause != EventId::NONE && cause != self.cause {
+            self.set_cause(cause);
         }
     }
 
     /// Puts an event into the trace; it becomes the cause of what follows. Returns its number, to remember as a cause.
     pub fn note(&mut self, kind: Kind) -> EventId {
         let id = self.tracer.record(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
-        self.cause = id;
+        self.set_cause(id);
         self.newest = id;
         id
     }
