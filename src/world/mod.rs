@@ -1,3 +1,266 @@
 //! Everything around the nodes: virtual time, machines, network, disks, faults. Sans-IO.
 //!
-//! The contract with hosts: `World::new(Arc<Scenario>, Seed)`, `next_at`, `advance(to)`, `inject`, `drain`.
+//! A host drives a world with [`World::next_at`], [`World::advance`], [`World::inject`] and takes what comes out with
+//! [`World::drain`] and [`World::take_outside`]. A clone goes on exactly as the original would.
+
+mod clock;
+mod deploy;
+mod disk;
+mod faults;
+mod net;
+mod operator;
+mod port;
+mod probe;
+mod process;
+mod queue;
+
+pub use clock::EPOCH;
+pub use deploy::Factory;
+pub use port::{Injection, Outside};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use clock::Clock;
+use disk::{Disk, Drive};
+use faults::Faults;
+use net::{Inboxes, Net, Sock, Wire};
+use process::Process;
+use queue::{Due, Queue};
+
+use crate::id::{EventId, Ip, NodeId};
+use crate::node::{Init, Outbox};
+use crate::rng::Seed;
+use crate::scenario::{Scenario, TieBreak};
+use crate::time::Instant;
+use crate::trace::event::WorldEvent;
+use crate::trace::{Event, Fingerprint, Kind, Via};
+
+/// A simulated deployment at one instant of its virtual time.
+#[derive(Clone)]
+pub struct World {
+    scenario: Arc<Scenario>,
+    seed: Seed,
+    factory: Factory,
+    now: Instant,
+    /// How far the host lets time go.
+    horizon: Instant,
+    queue: Queue,
+    inboxes: Inboxes,
+    net: Net,
+    /// Indexed by node.
+    processes: Vec<Process>,
+    /// Indexed by node.
+    disks: Vec<Disk>,
+    /// Indexed by machine.
+    clocks: Vec<Clock>,
+    /// Indexed by machine.
+    drives: Vec<Drive>,
+    faults: Faults,
+    hosts: Arc<BTreeMap<Arc<str>, Ip>>,
+    sessions: Vec<operator::Session>,
+    outsiders: BTreeMap<u32, Sock>,
+    outbound: Vec<Outside>,
+    /// Lent to each call of a node; holds the trace.
+    out: Outbox,
+}
+
+impl World {
+    /// A world at time zero in which nothing has happened yet. Processes start when time first advances.
+    #[must_use]
+    pub fn new(scenario: Arc<Scenario>, seed: Seed) -> World {
+        World::with_programs(scenario, seed, deploy::programs())
+    }
+
+    /// The same with other programs in place of Redis: for tests of the world itself.
+    #[must_use]
+    pub fn with_programs(scenario: Arc<Scenario>, seed: Seed, factory: Factory) -> World {
+        let ties = match scenario.tie_break {
+            TieBreak::Sequence => None,
+            TieBreak::Random => Some(seed.stream("world", "ties")),
+        };
+        let owners = scenario.nodes.len() + 2;
+        let process = |spec: &crate::scenario::NodeSpec| {
+            Process::new(spec.machine, scenario.machines[spec.machine.index()].cpu_milli)
+        };
+        let mut world = World {
+            now: Instant::ZERO,
+            horizon: Instant::ZERO,
+            queue: Queue::new(ties),
+            inboxes: Inboxes::new(owners),
+            net: Net::new(&scenario, seed),
+            processes: scenario.nodes.iter().map(process).collect(),
+            disks: vec![Disk::default(); scenario.nodes.len()],
+            clocks: scenario.machines.iter().map(Clock::new).collect(),
+            drives: scenario.machines.iter().map(|m| Drive::new(m, scenario.cpu_scale_milli, seed)).collect(),
+            faults: Faults::new(&scenario, seed),
+            hosts: deploy::hosts(&scenario),
+            sessions: Vec::new(),
+            outsiders: BTreeMap::new(),
+            outbound: Vec::new(),
+            out: Outbox::default(),
+            scenario,
+            seed,
+            factory,
+        };
+        world.declare();
+        world.schedule_faults();
+        for id in world.node_ids() {
+            let start = deploy::start(&world, id);
+            world.queue.push(Instant::ZERO + start, Due::Start { node: id.0 });
+        }
+        world
+    }
+
+    fn declare(&mut self) {
+        for id in self.node_ids() {
+            let spec = &self.scenario.nodes[id.index()];
+            let event = WorldEvent::Declared {
+                name: spec.name.clone(),
+                role: deploy::role(&spec.kind),
+                addr: spec.addr,
+                machine: spec.machine,
+                machine_name: self.scenario.machines[spec.machine.index()].name.clone(),
+            };
+            self.out.tracer.record(Some(id), EventId::NONE, Via::World, Kind::World(event));
+        }
+    }
+
+    /// The scenario it was built from.
+    #[must_use]
+    pub fn scenario(&self) -> &Arc<Scenario> {
+        &self.scenario
+    }
+
+    /// The seed it was built with.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// When something happens next; `None`: never.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Instant> {
+        self.queue.next_at()
+    }
+
+    /// Lets everything happen up to `to`, that instant included, and makes it the present. Time never goes back.
+    /// How a host divides a stretch of time into calls changes nothing.
+    pub fn advance(&mut self, to: Instant) {
+        self.advance_some(to, usize::MAX);
+    }
+
+    /// As [`World::advance`], but returns early (false) once so many events wait to be drained.
+    pub fn advance_some(&mut self, to: Instant, events: usize) -> bool {
+        self.horizon = to;
+        while let Some(at) = self.queue.next_at().filter(|&at| at <= to) {
+            if self.out.tracer.pending.len() >= events {
+                return false;
+            }
+            self.set_now(at);
+            while let Some(due) = self.queue.pop_at(self.now) {
+                self.happen(due);
+            }
+            self.serve_ready();
+        }
+        self.set_now(self.now.max(to));
+        true
+    }
+
+    /// Appends the events since the last call to `into`.
+    pub fn drain(&mut self, into: &mut Vec<Event>) {
+        into.append(&mut self.out.tracer.pending);
+    }
+
+    /// How many events there have been.
+    #[must_use]
+    pub fn events(&self) -> EventId {
+        self.out.tracer.last()
+    }
+
+    /// The digest of all events so far.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.out.tracer.fingerprint()
+    }
+
+    fn set_now(&mut self, now: Instant) {
+        assert!(now >= self.now, "time goes forwards");
+        self.now = now;
+        self.out.tracer.at = now;
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Net(due) => {
+                let (net, mut wire) = self.wire();
+                net.handle(due, &mut wire);
+            }
+            Due::Wake { node } => self.on_wake(NodeId(node)),
+            Due::Continue { node, epoch } => self.on_continue(NodeId(node), epoch),
+            Due::Start { node } => self.on_start(NodeId(node)),
+            Due::DiskDone { node, incarnation } => self.on_disk_done(NodeId(node), incarnation),
+            Due::JobDone { node, incarnation, job } => self.on_job_done(NodeId(node), incarnation, job),
+            Due::Fault { fault } => self.begin_fault(fault),
+            Due::Heal { fault } => self.heal_fault(fault),
+            Due::Flap { fault } => self.on_flap(fault),
+        }
+    }
+
+    /// A node's process starts for the first time, unless a fault came first.
+    fn on_start(&mut self, id: NodeId) {
+        let process = &self.processes[id.index()];
+        if process.incarnation == 0 && self.net.has_power(process.machine) {
+            self.boot(id, EventId::NONE, Via::Start);
+        }
+    }
+
+    /// Lets everybody for whom something has arrived take it.
+    fn serve_ready(&mut self) {
+        while let Some(owner) = self.inboxes.next_ready() {
+            if owner < self.operator() {
+                self.turn(NodeId(owner));
+            } else if owner == self.operator() {
+                self.serve_operators();
+            } else {
+                self.serve_outside();
+            }
+        }
+    }
+
+    fn init(&self, id: NodeId, incarnation: u32) -> Init {
+        let spec = &self.scenario.nodes[id.index()];
+        Init {
+            node: id,
+            name: spec.name.clone(),
+            addr: spec.addr,
+            seed: self.seed.derive(&spec.name, u64::from(incarnation)),
+            incarnation,
+            hosts: self.hosts.clone(),
+            cpu_milli: self.scenario.cpu_scale_milli,
+        }
+    }
+
+    fn wire(&mut self) -> (&mut Net, Wire<'_>) {
+        let World { net, queue, inboxes, out, now, .. } = self;
+        (net, Wire { now: *now, queue, inboxes, tracer: &mut out.tracer })
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("scenario", &self.scenario.name)
+            .field("seed", &self.seed)
+            .field("now", &self.now)
+            .field("events", &self.events())
+            .finish_non_exhaustive()
+    }
+}

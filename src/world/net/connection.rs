@@ -1,0 +1,190 @@
+//! A TCP connection: two ends and the two byte pipes between them. Data only; what happens to it is next door.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::id::{Addr, EventId, MachineId};
+use crate::time::Instant;
+
+/// Names one end of one connection. `serial` tells a connection from a later one in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::world) struct Sock {
+    pub(super) slot: u32,
+    pub(super) serial: u32,
+    /// 0: the end that connected; 1: the end that accepted.
+    pub(super) side: u8,
+}
+
+impl Sock {
+    pub(super) fn index(self) -> usize {
+        self.slot as usize
+    }
+
+    pub(super) fn side(self) -> usize {
+        usize::from(self.side)
+    }
+
+    /// The other end.
+    pub(super) fn peer(self) -> Sock {
+        Sock { side: 1 - self.side, ..self }
+    }
+}
+
+/// Where an end of a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The SYN is out; a process waits for the outcome.
+    Connecting,
+    /// A SYN arrived and the kernel answered; no process has been told.
+    Embryo,
+    /// A process has it and it works.
+    Open,
+    /// A process still has it, and will find that it has ended. `kernel`: whether the kernel still sends for it.
+    Doomed { kernel: bool },
+    /// No process has it; the kernel still delivers what was sent and the end of the stream.
+    Orphan,
+    /// The kernel knows nothing of it and resets whoever asks. Also a side that never came to be.
+    Gone,
+}
+
+/// The owner of an end that never came to be.
+pub(super) const NOBODY: u16 = u16::MAX;
+/// The number of an end that its process has not accepted yet.
+pub(super) const UNACCEPTED: u32 = u32::MAX;
+
+/// One end.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    /// Whose: an index into the inboxes.
+    pub(super) owner: u16,
+    /// Which life of that process.
+    pub(super) incarnation: u32,
+    /// The process's own number for it, once it has one: a descriptor, or what an outside party chose.
+    pub(super) number: u32,
+    pub(super) addr: Addr,
+    pub(super) machine: MachineId,
+    pub(super) state: State,
+    /// When something last arrived from the peer.
+    pub(super) heard: Instant,
+    pub(super) keepalive_armed: bool,
+    /// What the reset that is on its way here is caused by.
+    pub(super) reset_cause: EventId,
+}
+
+impl End {
+    /// Whether a process has a descriptor for it.
+    pub(super) fn attached(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Open | State::Doomed { .. })
+    }
+
+    /// Whether its kernel would still send and acknowledge.
+    pub(super) fn kernel(&self) -> bool {
+        match self.state {
+            State::Connecting | State::Embryo | State::Open | State::Orphan | State::Doomed { kernel: true } => true,
+            State::Doomed { kernel: false } | State::Gone => false,
+        }
+    }
+}
+
+/// A piece of the stream, or its end.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// Empty: the end of the stream (FIN).
+    pub(super) data: Bytes,
+    pub(super) cause: EventId,
+    /// When it reaches the receiver's kernel; [`Instant::NEVER`] if it was lost to a cut.
+    pub(super) at: Instant,
+    /// It was lost and waits for its retransmission, which later segments hasten.
+    pub(super) hole: bool,
+}
+
+impl Segment {
+    pub(super) fn len(&self) -> u64 {
+        self.data.len() as u64
+    }
+}
+
+/// One direction of the byte stream, from the sender's socket to the receiver's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pipe {
+    /// In the sender's kernel, not yet transmitted.
+    pub(super) unsent: VecDeque<Segment>,
+    pub(super) unsent_bytes: u64,
+    /// Transmitted and not yet in the receiver's kernel, in order.
+    pub(super) flight: VecDeque<Segment>,
+    pub(super) flight_bytes: u64,
+    /// In the receiver's kernel, not yet read by its process.
+    pub(super) unread: u64,
+    /// How many of `flight` are holes.
+    pub(super) holes: u32,
+    /// When the queued delivery is due; `None`: none is queued.
+    pub(super) delivery: Option<Instant>,
+    pub(super) delivery_epoch: u32,
+    /// The retransmission timer.
+    pub(super) rto_armed: bool,
+    pub(super) rto_epoch: u32,
+    /// How often it has expired in a row.
+    pub(super) backoff: u8,
+    /// It expired and nothing has been acknowledged since: new data is held.
+    pub(super) stalled: bool,
+    /// Data arrived whose acknowledgement did not come back.
+    pub(super) unacked: bool,
+    /// The receiver's window is shut.
+    pub(super) shut: bool,
+    /// The process waits for room in the socket.
+    pub(super) wants_room: bool,
+    /// When the last chunk that was given to a path of limited bandwidth has left.
+    pub(super) departs: Instant,
+    pub(super) pump_queued: bool,
+    /// The process closed its end: nothing follows what is queued.
+    pub(super) ended: bool,
+    /// What the stall is caused by, for the trace.
+    pub(super) stall: EventId,
+}
+
+impl Pipe {
+    /// Bytes that occupy the sender's socket buffer.
+    pub(super) fn held(&self) -> u64 {
+        self.unsent_bytes + self.flight_bytes
+    }
+
+    /// Whether something was transmitted that the sender has no acknowledgement for, as far as loss is concerned.
+    pub(super) fn outstanding(&self) -> bool {
+        !self.flight.is_empty() || self.unacked
+    }
+
+    /// The sender's kernel forgets: what has not left will not leave.
+    pub(super) fn abandon(&mut self) {
+        self.unsent.clear();
+        self.unsent_bytes = 0;
+        self.flight.retain(|segment| segment.at != Instant::NEVER);
+        self.flight_bytes = self.flight.iter().map(Segment::len).sum();
+        self.holes = 0;
+        self.rto_armed = false;
+        self.rto_epoch += 1;
+        self.wants_room = false;
+    }
+}
+
+/// A connection, from the SYN until both ends are forgotten.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) serial: u32,
+    pub(super) ends: [End; 2],
+    /// Indexed by the sending side.
+    pub(super) pipes: [Pipe; 2],
+    /// The paths of the pipes, for [`super::link::Paths::get`].
+    pub(super) paths: [u32; 2],
+    /// The SYN was answered.
+    pub(super) established: bool,
+    /// When the first SYN left.
+    pub(super) began: Instant,
+    /// SYNs sent again so far.
+    pub(super) syn_tries: u8,
+    pub(super) syn_retry_queued: bool,
+    /// Final acknowledgements of the handshake that were lost so far.
+    pub(super) ack_tries: u8,
+    /// What made the process connect.
+    pub(super) cause: EventId,
+}

@@ -1,0 +1,185 @@
+//! Directed paths between machines: latency, loss, bandwidth, and whether anything passes at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::fault::LinkEffect;
+use crate::id::{EventId, MachineId};
+use crate::rng::{Dist, Ratio, Rng, Seed};
+use crate::scenario::Scenario;
+use crate::time::{Instant, NS_PER_S, Span};
+
+use super::partition::Fabric;
+
+/// The least that Linux adds to the round-trip estimate for a retransmission time-out (`TCP_RTO_MIN`).
+pub(super) const RTO_MIN: Span = Span::from_ms(200);
+/// The longest time between retransmissions (`TCP_RTO_MAX`).
+pub(super) const RTO_MAX: Span = Span::from_secs(120);
+
+/// One directed path that some connection uses or used.
+#[derive(Clone, Debug)]
+pub(super) struct Path {
+    pub(super) from: MachineId,
+    pub(super) to: MachineId,
+    /// Whether packets pass: no cut, and both machines have power.
+    pub(super) open: bool,
+    /// The fault that closed it.
+    pub(super) cause: EventId,
+    latency: Dist,
+    median: Span,
+    pub(super) loss: Ratio,
+    pub(super) bandwidth: Option<u64>,
+    /// When the last byte that was given to it has left.
+    free_at: Instant,
+    latency_draws: Option<Box<Rng>>,
+    loss_draws: Option<Box<Rng>>,
+}
+
+impl Path {
+    /// The latency of the next packet. Constant latency draws nothing.
+    pub(super) fn latency(&mut self) -> Span {
+        match (&self.latency, &mut self.latency_draws) {
+            (Dist::Constant(span), _) => *span,
+            (dist, Some(rng)) => dist.draw(rng),
+            (_, None) => unreachable!("a path whose latency varies has a stream"),
+        }
+    }
+
+    /// What a latency is expected to be.
+    pub(super) fn median(&self) -> Span {
+        self.median
+    }
+
+    /// Whether the next packet is lost. No loss draws nothing.
+    pub(super) fn loses(&mut self) -> bool {
+        match &mut self.loss_draws {
+            Some(rng) if self.loss != Ratio::ZERO => rng.chance(self.loss),
+            _ => false,
+        }
+    }
+
+    /// Puts bytes on the path; when the last of them has left.
+    pub(super) fn serialise(&mut self, now: Instant, bytes: u64) -> Instant {
+        let Some(bandwidth) = self.bandwidth else { return now };
+        let takes = u128::from(bytes) * u128::from(NS_PER_S) / u128::from(bandwidth.max(1));
+        self.free_at = self.free_at.max(now) + Span(u64::try_from(takes).unwrap_or(u64::MAX));
+        self.free_at
+    }
+}
+
+/// Linux's retransmission time-out for a connection that has been sampled: the round trip and at least 200 ms.
+pub(super) fn rto(forward: &Path, back: &Path) -> Span {
+    forward.median + back.median + RTO_MIN
+}
+
+/// The paths in use, made when a connection first needs one: unused pairs cost nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    scenario: Arc<Scenario>,
+    seed: Seed,
+    all: Vec<Path>,
+    index: BTreeMap<(MachineId, MachineId), u32>,
+    /// Faults in force, oldest first: number, ends, effect.
+    effects: Vec<(u16, Vec<MachineId>, Vec<MachineId>, bool, LinkEffect)>,
+}
+
+impl Paths {
+    pub(super) fn new(scenario: Arc<Scenario>, seed: Seed) -> Paths {
+        Paths { scenario, seed, all: Vec::new(), index: BTreeMap::new(), effects: Vec::new() }
+    }
+
+    /// The path's place, for [`Paths::get`].
+    pub(super) fn find(&mut self, from: MachineId, to: MachineId, fabric: &Fabric, power: &[bool]) -> u32 {
+        if let Some(&found) = self.index.get(&(from, to)) {
+            return found;
+        }
+        let place = u32::try_from(self.all.len()).expect("fewer than 2^32 paths");
+        self.all.push(Path {
+            from,
+            to,
+            open: true,
+            cause: EventId::NONE,
+            latency: Dist::Constant(Span::ZERO),
+            median: Span::ZERO,
+            loss: Ratio::ZERO,
+            bandwidth: None,
+            free_at: Instant::ZERO,
+            latency_draws: None,
+            loss_draws: None,
+        });
+        self.index.insert((from, to), place);
+        self.refresh(place as usize, fabric, power);
+        place
+    }
+
+    pub(super) fn get(&self, place: u32) -> &Path {
+        &self.all[place as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, place: u32) -> &mut Path {
+        &mut self.all[place as usize]
+    }
+
+    /// Works out every path again, after a fault came or went.
+    pub(super) fn refresh_all(&mut self, fabric: &Fabric, power: &[bool]) {
+        for place in 0..self.all.len() {
+            self.refresh(place, fabric, power);
+        }
+    }
+
+    pub(super) fn add_effect(
+        &mut self,
+        fault: u16,
+        from: &[MachineId],
+        to: &[MachineId],
+        both: bool,
+        effect: &LinkEffect,
+    ) {
+        self.effects.push((fault, from.to_vec(), to.to_vec(), both, effect.clone()));
+    }
+
+    pub(super) fn remove_effect(&mut self, fault: u16) {
+        self.effects.retain(|(number, ..)| *number != fault);
+    }
+
+    fn refresh(&mut self, place: usize, fabric: &Fabric, power: &[bool]) {
+        let network = &self.scenario.network;
+        let path = &mut self.all[place];
+        let (from, to) = (path.from, path.to);
+        path.open = power[from.index()] && power[to.index()];
+        if from == to {
+            path.latency = network.loopback;
+            path.median = network.loopback.median();
+        } else {
+            (path.latency, path.loss, path.bandwidth) = (network.latency, network.loss, network.bandwidth);
+            let mut down = false;
+            let rules = network.links.iter().map(|rule| (&rule.from, &rule.to, rule.both, &rule.effect));
+            let faults = self.effects.iter().map(|(_, from, to, both, effect)| (from, to, *both, effect));
+            for (a, b, both, effect) in rules.chain(faults) {
+                let there = a.contains(&from) && b.contains(&to);
+                let back = both && a.contains(&to) && b.contains(&from);
+                if there || back {
+                    path.latency = effect.latency.unwrap_or(path.latency);
+                    path.loss = effect.loss.unwrap_or(path.loss);
+                    path.bandwidth = effect.bandwidth.or(path.bandwidth);
+                    down |= effect.down;
+                }
+            }
+            path.median = path.latency.median();
+            let severed = fabric.severed(from, to);
+            path.open &= !down && severed.is_none();
+            path.cause = severed.unwrap_or(path.cause);
+        }
+        let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;
+        let varies = !matches!(path.latency, Dist::Constant(_));
+        if varies && path.latency_draws.is_none() || path.loss != Ratio::ZERO && path.loss_draws.is_none() {
+            let label = format!("{}->{}", name(from), name(to));
+            if path.latency_draws.is_none() && varies {
+                path.latency_draws = Some(Box::new(self.seed.stream(&label, "latency")));
+            }
+            if path.loss_draws.is_none() && path.loss != Ratio::ZERO {
+                path.loss_draws = Some(Box::new(self.seed.stream(&label, "loss")));
+            }
+        }
+    }
+}

@@ -1,0 +1,574 @@
+//! A process around its node: event-loop turns, busy time, pauses, descriptors, lives and deaths.
+
+use std::collections::VecDeque;
+
+use super::World;
+use super::net::{Arrived, Caller, Listener, Sock, What};
+use super::queue::Due;
+use crate::id::{EventId, Fd, MachineId, NodeId};
+use crate::node::{DiskOp, FdTable, Input, Node, Output};
+use crate::time::{Instant, Span};
+use crate::trace::event::WorldEvent;
+use crate::trace::{Kind, Via};
+
+/// Turns of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
+const TURNS_MAX: u32 = 1_000_000;
+
+/// Whether a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Down,
+    Up,
+    /// Stopped by a signal; the kernel goes on receiving for it.
+    Paused,
+}
+
+/// Where in a turn of its event loop a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Waiting in `epoll_wait`.
+    Idle,
+    /// So many inputs of this turn are left.
+    Inputs(usize),
+    /// Timers are next.
+    Timers,
+    /// `beforeSleep` is next.
+    LoopEnd,
+    /// Only the effects of what was done are left.
+    Over,
+}
+
+/// An effect that waits for the end of a busy span.
+#[derive(Clone, Debug)]
+enum Effect {
+    Output(Output),
+    /// The end of an fsync that the main thread waited for: so much of the file is durable.
+    Synced(std::sync::Arc<str>, u64),
+}
+
+/// One process and the kernel's side of it.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) node: Option<Box<dyn Node>>,
+    pub(super) machine: MachineId,
+    pub(super) state: State,
+    /// How often it was started.
+    pub(super) incarnation: u32,
+    /// How many faults have it paused.
+    pub(super) pauses: u32,
+    /// Its CPU's slowness in thousandths: the machine's and that of faults.
+    pub(super) cpu_milli: u64,
+    /// Its newest event, which its timers are caused by.
+    pub(super) newest: EventId,
+    fds: FdTable,
+    sockets: Vec<Option<Sock>>,
+    stage: Stage,
+    /// Effects that come after what occupies the main thread, with their causes.
+    pending: VecDeque<(Effect, EventId)>,
+    busy_until: Instant,
+    /// Which queued continuation is meant.
+    epoch: u32,
+    /// World time of its next timer.
+    wake: Instant,
+    /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
+    wake_queued: Instant,
+    /// Call it though no timer is due: a clock was touched.
+    wake_anyway: bool,
+    /// What the inputs of this turn were caused by, for its end.
+    turn_cause: (EventId, Via),
+    jobs: Vec<u64>,
+    /// Turns at this instant.
+    turns: (Instant, u32),
+}
+
+impl Process {
+    pub(super) fn new(machine: MachineId, cpu_milli: u32) -> Process {
+        Process {
+            node: None,
+            machine,
+            state: State::Down,
+            incarnation: 0,
+            pauses: 0,
+            cpu_milli: u64::from(cpu_milli),
+            newest: EventId::NONE,
+            fds: FdTable::default(),
+            sockets: Vec::new(),
+            stage: Stage::Idle,
+            pending: VecDeque::new(),
+            busy_until: Instant::ZERO,
+            epoch: 0,
+            wake: Instant::NEVER,
+            wake_queued: Instant::NEVER,
+            wake_anyway: false,
+            turn_cause: (EventId::NONE, Via::World),
+            jobs: Vec::new(),
+            turns: (Instant::ZERO, 0),
+        }
+    }
+
+    fn set_socket(&mut self, fd: Fd, sock: Option<Sock>) {
+        if self.sockets.len() <= fd.index() {
+            self.sockets.resize(fd.index() + 1, None);
+        }
+        self.sockets[fd.index()] = sock;
+    }
+
+    fn sock(&self, fd: Fd) -> Sock {
+        let sock = self.sockets.get(fd.index()).copied().flatten();
+        sock.expect("a node uses only descriptors that it has")
+    }
+
+    fn slowed(&self, span: Span) -> Span {
+        if self.cpu_milli == 1_000 {
+            return span;
+        }
+        let ns = u128::from(span.0) * u128::from(self.cpu_milli) / 1_000;
+        Span(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+}
+
+impl World {
+    /// Starts a node's process.
+    pub(super) fn boot(&mut self, id: NodeId, cause: EventId, via: Via) {
+        let now = self.now;
+        let process = &mut self.processes[id.index()];
+        assert!(process.state == State::Down, "a process is started when it doesn't run");
+        let (machine, cpu_milli) = (process.machine, process.cpu_milli);
+        *process = Process {
+            incarnation: process.incarnation + 1,
+            cpu_milli,
+            epoch: process.epoch + 1,
+            wake_queued: process.wake_queued,
+            state: State::Up,
+            stage: Stage::LoopEnd,
+            ..Process::new(machine, 0)
+        };
+        let incarnation = process.incarnation;
+        let started = self.out.tracer.record(Some(id), cause, via, Kind::World(WorldEvent::Started { incarnation }));
+        let init = self.init(id, incarnation);
+        let mut node = (self.factory)(&self.scenario, init);
+        let image = self.disks[id.index()].image();
+        let process = &mut self.processes[id.index()];
+        (process.newest, process.turn_cause) = (started, (started, Via::Start));
+        self.out.begin(id, started, Via::Start);
+        std::mem::swap(&mut self.out.fds, &mut process.fds);
+        node.start(self.clocks[machine.index()].now(now), &image, &mut self.out);
+        std::mem::swap(&mut self.out.fds, &mut process.fds);
+        process.node = Some(node);
+        self.inboxes.boxes[id.index()].clear();
+        self.after_call(id);
+        if self.processes[id.index()].state == State::Up {
+            self.run(id);
+        }
+    }
+
+    /// Something has arrived for the process, or a timer is due: begins a turn unless it can't.
+    pub(super) fn turn(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        if process.state != State::Up || process.stage != Stage::Idle {
+            return;
+        }
+        let waiting = self.inboxes.boxes[id.index()].len();
+        if waiting == 0 && process.wake > self.now && !process.wake_anyway {
+            return;
+        }
+        if process.turns.0 == self.now {
+            process.turns.1 += 1;
+            assert!(process.turns.1 < TURNS_MAX, "{id:?} asks to be woken for ever at one instant");
+        } else {
+            process.turns = (self.now, 0);
+        }
+        process.stage = Stage::Inputs(waiting);
+        process.turn_cause = (process.newest, Via::Timer);
+        self.run(id);
+    }
+
+    /// Goes on with the turn until it is over or the main thread is occupied.
+    fn run(&mut self, id: NodeId) {
+        loop {
+            if !self.settle_effects(id) {
+                return;
+            }
+            let process = &mut self.processes[id.index()];
+            match process.stage {
+                Stage::Inputs(0) => process.stage = Stage::Timers,
+                Stage::Inputs(left) => {
+                    process.stage = Stage::Inputs(left - 1);
+                    let arrived = self.inboxes.boxes[id.index()].pop_front().expect("counted when the turn began");
+                    self.take(id, arrived);
+                }
+                Stage::Timers => {
+                    process.stage = Stage::LoopEnd;
+                    if process.wake <= self.now || process.wake_anyway {
+                        process.wake_anyway = false;
+                        let cause = process.newest;
+                        self.call(id, Input::Wake, cause, Via::Timer);
+                    }
+                }
+                Stage::LoopEnd => {
+                    process.stage = Stage::Over;
+                    let (cause, via) = process.turn_cause;
+                    self.call(id, Input::LoopEnd, cause, via);
+                }
+                Stage::Over => {
+                    process.stage = Stage::Idle;
+                    self.refresh_wake(id);
+                    let again = self.processes[id.index()].wake_anyway;
+                    if again || !self.inboxes.boxes[id.index()].is_empty() {
+                        self.inboxes.mark(id.0);
+                    }
+                    return;
+                }
+                Stage::Idle => return,
+            }
+        }
+    }
+
+    /// Turns an arrival into an input, unless its connection was closed meanwhile.
+    fn take(&mut self, id: NodeId, arrived: Arrived) {
+        let Arrived { sock, what, cause, via } = arrived;
+        let Some(sock) = sock else {
+            let input = match what {
+                What::Wake => Input::Wake,
+                What::DiskDone { op, ok } => Input::DiskDone { op, ok },
+                What::JobDone { job } => {
+                    let jobs = &mut self.processes[id.index()].jobs;
+                    let Some(place) = jobs.iter().position(|&running| running == job) else { return };
+                    jobs.swap_remove(place);
+                    Input::JobDone { job }
+                }
+                What::Signal(signal) => Input::Signal(signal),
+                What::Accepted
+                | What::Connected
+                | What::Refused(_)
+                | What::Bytes(_)
+                | What::Closed(_)
+                | What::Writable => unreachable!("these are about a connection"),
+            };
+            self.call(id, input, cause, via);
+            return;
+        };
+        let Some(about) = self.net.taking(sock) else { return };
+        let fd = about.fd;
+        let input = match what {
+            What::Bytes(data) => {
+                let (net, mut wire) = self.wire();
+                net.taken(sock, data.len(), &mut wire);
+                Input::Bytes { fd, data }
+            }
+            What::Accepted => {
+                let process = &mut self.processes[id.index()];
+                let fd = process.fds.open();
+                process.set_socket(fd, Some(sock));
+                self.net.attach(sock, fd.0);
+                Input::Accepted { fd, from: about.peer, local: about.local }
+            }
+            What::Connected => Input::Connected { fd, local: about.local },
+            What::Refused(why) => {
+                self.detach(id, fd, cause);
+                Input::Refused { fd, why }
+            }
+            What::Closed(why) => {
+                self.detach(id, fd, cause);
+                Input::Closed { fd, why }
+            }
+            What::Writable => Input::Writable { fd, room: self.net.room(sock) },
+            What::Wake | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
+                unreachable!("these are about no connection")
+            }
+        };
+        self.call(id, input, cause, via);
+    }
+
+    /// The process learns that a connection has ended: its descriptor is closed for it.
+    fn detach(&mut self, id: NodeId, fd: Fd, cause: EventId) {
+        let process = &mut self.processes[id.index()];
+        process.fds.close(fd);
+        let sock = process.sock(fd);
+        process.set_socket(fd, None);
+        let (net, mut wire) = self.wire();
+        net.close(sock, cause, &mut wire);
+    }
+
+    /// One call of the node.
+    fn call(&mut self, id: NodeId, input: Input, cause: EventId, via: Via) {
+        let process = &mut self.processes[id.index()];
+        let now = self.clocks[process.machine.index()].now(self.now);
+        self.out.begin(id, cause, via);
+        std::mem::swap(&mut self.out.fds, &mut process.fds);
+        process.node.as_mut().expect("a running process has a node").handle(now, input, &mut self.out);
+        std::mem::swap(&mut self.out.fds, &mut process.fds);
+        process.turn_cause = (self.out.cause(), via);
+        if self.out.newest() != EventId::NONE {
+            process.newest = self.out.newest();
+        }
+        if !self.out.outputs.is_empty() {
+            self.after_call(id);
+        }
+    }
+
+    /// Puts the outputs of a call into effect, as far as nothing occupies the main thread before them.
+    fn after_call(&mut self, id: NodeId) {
+        let mut outputs = std::mem::take(&mut self.out.outputs);
+        let mut held = false;
+        for (index, output) in outputs.drain(..).enumerate() {
+            let cause = self.out.cause_of(index);
+            if self.processes[id.index()].state == State::Down {
+                continue;
+            }
+            if held {
+                self.processes[id.index()].pending.push_back((Effect::Output(output), cause));
+            } else {
+                self.effect(id, output, cause);
+                held = self.processes[id.index()].busy_until > self.now;
+            }
+        }
+        self.out.outputs = outputs;
+    }
+
+    /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone.
+    fn settle_effects(&mut self, id: NodeId) -> bool {
+        loop {
+            let process = &mut self.processes[id.index()];
+            if process.state == State::Down {
+                return false;
+            }
+            if process.busy_until > self.now && !self.pass_time(id) {
+                return false;
+            }
+            match self.processes[id.index()].pending.pop_front() {
+                None => return true,
+                Some((Effect::Output(output), cause)) => self.effect(id, output, cause),
+                Some((Effect::Synced(file, len), _)) => self.disks[id.index()].synced(&file, len),
+            }
+        }
+    }
+
+    /// The main thread is occupied. If nothing else in the world happens before it is free, time passes at once;
+    /// otherwise the rest of the turn is queued. Both come to the same.
+    fn pass_time(&mut self, id: NodeId) -> bool {
+        let until = self.processes[id.index()].busy_until;
+        let alone = until <= self.horizon
+            && self.inboxes.none_ready()
+            && !self.queue.draws_ties()
+            && self.queue.next_at().is_none_or(|next| next > until);
+        if alone {
+            self.set_now(until);
+            return true;
+        }
+        let process = &mut self.processes[id.index()];
+        process.epoch += 1;
+        self.queue.push(until, Due::Continue { node: id.0, epoch: process.epoch });
+        false
+    }
+
+    /// The main thread is free again.
+    pub(super) fn on_continue(&mut self, id: NodeId, epoch: u32) {
+        let process = &self.processes[id.index()];
+        if process.epoch == epoch && process.state == State::Up {
+            self.run(id);
+        }
+    }
+
+    /// One output takes effect.
+    fn effect(&mut self, id: NodeId, output: Output, cause: EventId) {
+        let now = self.now;
+        let process = &mut self.processes[id.index()];
+        match output {
+            Output::Send { fd, data } => {
+                let sock = process.sock(fd);
+                let (net, mut wire) = self.wire();
+                net.send(sock, data, cause, &mut wire);
+            }
+            Output::Busy(span) => process.busy_until = now + process.slowed(span),
+            Output::Connect { fd, to } => {
+                let caller =
+                    Caller { owner: id.0, incarnation: process.incarnation, number: fd.0, machine: process.machine };
+                let (net, mut wire) = self.wire();
+                let sock = net.connect(caller, to, cause, &mut wire);
+                self.processes[id.index()].set_socket(fd, Some(sock));
+            }
+            Output::Close { fd } => {
+                let sock = process.sock(fd);
+                process.set_socket(fd, None);
+                let (net, mut wire) = self.wire();
+                net.close(sock, cause, &mut wire);
+            }
+            Output::AwaitWritable { fd } => {
+                let sock = process.sock(fd);
+                let (net, mut wire) = self.wire();
+                net.await_writable(sock, &mut wire);
+            }
+            Output::Listen { port } => {
+                let listener = Listener { owner: id.0, incarnation: process.incarnation };
+                self.net.listen(process.machine, port, listener);
+            }
+            Output::Job { job, takes } => {
+                process.jobs.push(job);
+                let due = Due::JobDone { node: id.0, incarnation: process.incarnation, job };
+                self.queue.push(now + process.slowed(takes), due);
+            }
+            Output::KillJob { job } => process.jobs.retain(|&running| running != job),
+            Output::Disk(request) => self.disk_request(id, request.op, request.done),
+            Output::Exit { code } => self.die(id, &format!("exit {code}"), cause, Via::World),
+        }
+    }
+
+    fn disk_request(&mut self, id: NodeId, op: DiskOp, done: Option<u64>) {
+        let process = &mut self.processes[id.index()];
+        let machine = process.machine;
+        let takes = self.disks[id.index()].latency(&op, &mut self.drives[machine.index()]);
+        let disk = &mut self.disks[id.index()];
+        match done {
+            None => {
+                process.busy_until = self.now + takes;
+                if let DiskOp::Fsync { file } = op {
+                    let len = disk.len(&file);
+                    if takes == Span::ZERO {
+                        disk.synced(&file, len);
+                    } else {
+                        process.pending.push_front((Effect::Synced(file, len), EventId::NONE));
+                    }
+                } else {
+                    disk.apply(op);
+                }
+            }
+            Some(number) => {
+                let at = disk.submit(self.now, takes, op, number, process.newest);
+                self.queue.push(at, Due::DiskDone { node: id.0, incarnation: process.incarnation });
+            }
+        }
+    }
+
+    /// The oldest background operation of a node's disk is done.
+    pub(super) fn on_disk_done(&mut self, id: NodeId, incarnation: u32) {
+        if self.processes[id.index()].incarnation != incarnation || self.processes[id.index()].state == State::Down {
+            return;
+        }
+        let (op, cause) = self.disks[id.index()].complete();
+        let what = What::DiskDone { op, ok: true };
+        self.inboxes.push(id.0, Arrived { sock: None, what, cause, via: Via::Completion });
+    }
+
+    /// A background job is done.
+    pub(super) fn on_job_done(&mut self, id: NodeId, incarnation: u32, job: u64) {
+        let process = &self.processes[id.index()];
+        if process.incarnation == incarnation && process.jobs.contains(&job) {
+            let cause = process.newest;
+            let what = What::JobDone { job };
+            self.inboxes.push(id.0, Arrived { sock: None, what, cause, via: Via::Completion });
+        }
+    }
+
+    /// Sees to it that the queue has a wake for the node's next timer: one entry, whose deadline moves in place.
+    pub(super) fn refresh_wake(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        let Some(node) = &process.node else { return };
+        process.wake = match node.wake_at() {
+            Some(mono) => self.clocks[process.machine.index()].when(mono),
+            None => Instant::NEVER,
+        };
+        if process.wake <= self.now {
+            self.inboxes.mark(id.0);
+        } else if process.wake < process.wake_queued {
+            process.wake_queued = process.wake;
+            self.queue.push(process.wake, Due::Wake { node: id.0 });
+        }
+    }
+
+    /// The queued wake of a node: its timer is due, or has moved to later.
+    pub(super) fn on_wake(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        if process.wake_queued != self.now {
+            return;
+        }
+        process.wake_queued = Instant::NEVER;
+        if process.state == State::Down || process.wake == Instant::NEVER {
+            return;
+        }
+        if process.wake > self.now {
+            process.wake_queued = process.wake;
+            self.queue.push(process.wake, Due::Wake { node: id.0 });
+        } else {
+            self.inboxes.mark(id.0);
+        }
+    }
+
+    /// Calls the node soon though no timer may be due: its clock was touched.
+    pub(super) fn wake_anyway(&mut self, id: NodeId, cause: EventId) {
+        let process = &mut self.processes[id.index()];
+        if process.state == State::Down {
+            return;
+        }
+        process.wake_anyway = true;
+        process.newest = cause;
+        self.refresh_wake(id);
+        self.inboxes.mark(id.0);
+    }
+
+    /// SIGSTOP. Its kernel goes on.
+    pub(super) fn pause(&mut self, id: NodeId, cause: EventId) {
+        let process = &mut self.processes[id.index()];
+        if process.state == State::Down {
+            return;
+        }
+        process.pauses += 1;
+        if process.state == State::Up {
+            process.state = State::Paused;
+            process.epoch += 1;
+            // From here until it goes on this holds what is left of the busy span.
+            process.busy_until = Instant(process.busy_until.since(self.now).0);
+            process.newest = self.out.tracer.record(Some(id), cause, Via::Fault, Kind::World(WorldEvent::Paused));
+        }
+    }
+
+    /// SIGCONT, once no fault has it paused: everything that waits is taken in the next turn.
+    pub(super) fn resume(&mut self, id: NodeId, cause: EventId) {
+        let process = &mut self.processes[id.index()];
+        if process.state != State::Paused {
+            return;
+        }
+        process.pauses -= 1;
+        if process.pauses > 0 {
+            return;
+        }
+        process.state = State::Up;
+        process.busy_until = self.now + Span(process.busy_until.0);
+        let busy = process.busy_until > self.now;
+        let resumed = self.out.tracer.record(Some(id), cause, Via::Fault, Kind::World(WorldEvent::Resumed));
+        process.newest = resumed;
+        process.wake_anyway = true;
+        if busy {
+            process.epoch += 1;
+            self.queue.push(process.busy_until, Due::Continue { node: id.0, epoch: process.epoch });
+        } else if process.stage != Stage::Idle {
+            self.run(id);
+        }
+        self.inboxes.mark(id.0);
+    }
+
+    /// The process ends: its kernel closes its sockets; what it wrote stays on its disk.
+    pub(super) fn die(&mut self, id: NodeId, how: &str, cause: EventId, via: Via) {
+        let process = &mut self.processes[id.index()];
+        if process.state == State::Down {
+            return;
+        }
+        let died = self.out.tracer.record(Some(id), cause, via, Kind::World(WorldEvent::Died { how: how.into() }));
+        let machine = process.machine;
+        process.state = State::Down;
+        process.node = None;
+        process.newest = died;
+        process.pauses = 0;
+        process.stage = Stage::Idle;
+        process.pending.clear();
+        process.jobs.clear();
+        process.sockets.clear();
+        process.busy_until = Instant::ZERO;
+        process.wake = Instant::NEVER;
+        process.epoch += 1;
+        self.disks[id.index()].killed();
+        self.inboxes.boxes[id.index()].clear();
+        let (net, mut wire) = self.wire();
+        net.close_all(id.0, machine, died, &mut wire);
+    }
+}
