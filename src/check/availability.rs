@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Op};
 use super::findings::UnavailableWindow;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::NodeId;
 use crate::time::{Instant, Span};
 use crate::trace::event::{ClientEvent, OpKind, WorldEvent};
@@ -86,6 +86,10 @@ fn population(name: &str) -> &str {
 impl Checker for Availability {
     fn name(&self) -> &'static str {
         "availability"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::World | Family::Client)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::lineage::Final;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{Addr, EventId, NodeId};
 use crate::trace::event::{SentinelEvent, ServerEvent};
 use crate::trace::{Event, Kind};
@@ -22,6 +22,10 @@ pub struct Convergence {
 impl Checker for Convergence {
     fn name(&self) -> &'static str {
         "convergence"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::Server | Family::Sentinel)
     }
 
     fn see(&mut self, event: &Event, _context: &Context) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::findings::{Failover, FaultSpan, Mark};
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::fault::FaultKind;
 use crate::id::{Addr, NodeId};
 use crate::time::{Instant, Span};
@@ -260,6 +260,10 @@ fn blame(faults: &[FaultSpan], master: Option<NodeId>, odown: Instant, tried: In
 impl Checker for Failovers {
     fn name(&self) -> &'static str {
         "failovers"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::World | Family::Server | Family::Sentinel | Family::Client)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::context::{Context, Executed, WriteOutcome, WriteRecord};
 use super::findings::{Destroyed, DestroyedHow, Fork, LOST_DETAIL, LostGroup, LostWrite, Mark};
 use super::lineage::{Holds, Lineage, NO_HISTORY, Position, Step, StepKind};
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{EventId, NodeId};
 use crate::time::Instant;
 use crate::trace::Event;
@@ -31,6 +31,10 @@ struct Ack {
 impl Checker for LostWrites {
     fn name(&self) -> &'static str {
         "lost-writes"
+    }
+
+    fn wants(&self, _family: Family) -> bool {
+        false
     }
 
     fn see(&mut self, _event: &Event, _context: &Context) {}

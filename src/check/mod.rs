@@ -29,16 +29,53 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use context::Context;
 
 use crate::id::EventId;
-use crate::trace::{Event, Sink};
+use crate::trace::{Event, Kind, Sink};
 
 /// A checker: sees every event as it happens, then judges.
 pub trait Checker: Send {
     /// Its name in reports.
     fn name(&self) -> &'static str;
+    /// Whether it wants to see events of a family at all; asked once, before the first event.
+    fn wants(&self, _family: Family) -> bool {
+        true
+    }
     /// Sees the next event. The context has already taken it in.
     fn see(&mut self, event: &Event, context: &Context);
     /// The end: adds its metrics and findings, and judges. Called once, after the last event.
     fn finish(&mut self, context: &Context, metrics: &mut Values, findings: &mut Findings) -> Verdict;
+}
+
+/// The families of [`Kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// [`Kind::World`]
+    World,
+    /// [`Kind::Net`]
+    Net,
+    /// [`Kind::Disk`]
+    Disk,
+    /// [`Kind::Server`]
+    Server,
+    /// [`Kind::Sentinel`]
+    Sentinel,
+    /// [`Kind::Client`]
+    Client,
+}
+
+impl Family {
+    const ALL: [Family; 6] =
+        [Family::World, Family::Net, Family::Disk, Family::Server, Family::Sentinel, Family::Client];
+
+    fn of(kind: &Kind) -> Family {
+        match kind {
+            Kind::World(_) => Family::World,
+            Kind::Net(_) => Family::Net,
+            Kind::Disk(_) => Family::Disk,
+            Kind::Server(_) => Family::Server,
+            Kind::Sentinel(_) => Family::Sentinel,
+            Kind::Client(_) => Family::Client,
+        }
+    }
 }
 
 /// A checker's answer. Worse is greater.
@@ -103,6 +140,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 pub struct Suite {
     context: Context,
     checkers: Vec<Seat>,
+    /// Who wants to see which family.
+    wanted: [Vec<usize>; 6],
 }
 
 struct Seat {
@@ -144,19 +183,26 @@ impl Suite {
     /// With chosen checkers.
     #[must_use]
     pub fn with(checkers: Vec<Box<dyn Checker>>) -> Suite {
-        let checkers = checkers.into_iter().map(|checker| Seat { checker, broken: None }).collect();
-        Suite { context: Context::default(), checkers }
+        let checkers: Vec<Seat> = checkers.into_iter().map(|checker| Seat { checker, broken: None }).collect();
+        let wanting = |family: Family| {
+            let seats = checkers.iter().enumerate();
+            seats.filter(|(_, seat)| seat.checker.wants(family)).map(|(index, _)| index).collect()
+        };
+        let wanted = Family::ALL.map(wanting);
+        Suite { context: Context::default(), checkers, wanted }
     }
 
     /// Sees the next event. Events must come in order, each once.
     pub fn see(&mut self, event: &Event) {
         self.context.see(event);
+        let wanted = &self.wanted[Family::of(&event.kind) as usize];
         let mut next = 0;
-        while next < self.checkers.len() {
+        while next < wanted.len() {
             let at = &mut next;
             let (context, checkers) = (&self.context, &mut self.checkers);
             let seen = catch_unwind(AssertUnwindSafe(|| {
-                while let Some(seat) = checkers.get_mut(*at) {
+                while let Some(&index) = wanted.get(*at) {
+                    let seat = &mut checkers[index];
                     if seat.broken.is_none() {
                         seat.checker.see(event, context);
                     }
@@ -164,7 +210,7 @@ impl Suite {
                 }
             }));
             if let Err(panic) = seen {
-                self.checkers[next].broken = Some(panic_text(&*panic));
+                self.checkers[wanted[next]].broken = Some(panic_text(&*panic));
                 next += 1;
             }
         }

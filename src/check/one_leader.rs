@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::findings::NodeInfo;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{EventId, HexId, NodeId};
 use crate::trace::event::{Detail, Instance, NodeRole, SentinelEvent, SentinelEventName as Name};
 use crate::trace::{Event, Kind};
@@ -65,6 +65,10 @@ impl OneLeader {
 impl Checker for OneLeader {
     fn name(&self) -> &'static str {
         "one-leader"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::Sentinel)
     }
 
     fn see(&mut self, event: &Event, _context: &Context) {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::latency::Histogram;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::trace::event::{ClientEvent, OpKind, Refusal};
 use crate::trace::{Event, Kind};
 
@@ -70,6 +70,10 @@ impl Tally {
 impl Checker for Operations {
     fn name(&self) -> &'static str {
         "operations"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::Client)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::lineage::NO_HISTORY;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::NodeId;
 use crate::time::{Instant, Span};
 use crate::trace::event::{LinkDownWhy, RefusePsync, ServerEvent, SyncKind, WorldEvent};
@@ -98,6 +98,10 @@ impl Replication {
 impl Checker for Replication {
     fn name(&self) -> &'static str {
         "replication"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::World | Family::Server)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

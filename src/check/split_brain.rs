@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::findings::{Mark, SplitWindow};
 use super::metrics::span;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{EventId, NodeId};
 use crate::time::{Instant, Span};
 use crate::trace::event::{ServerEvent, WorldEvent};
@@ -51,6 +51,10 @@ impl SplitBrain {
 impl Checker for SplitBrain {
     fn name(&self) -> &'static str {
         "split-brain"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::World | Family::Server)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

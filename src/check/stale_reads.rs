@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::context::{Context, Op, WriteOutcome};
 use super::findings::StaleRead;
 use super::metrics::span;
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{EventId, NodeId};
 use crate::time::Instant;
 use crate::trace::event::{ClientEvent, OpKind, ServerEvent};
@@ -94,6 +94,10 @@ impl StaleReads {
 impl Checker for StaleReads {
     fn name(&self) -> &'static str {
         "stale-reads"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::Server | Family::Client)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::findings::{Moment, MomentKind, TIMELINE_MAX};
-use super::{Checker, Findings, Value, Values, Verdict};
+use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::NodeId;
 use crate::trace::event::{
     Detail, HistoryWhy, Instance, InstanceKind, SentinelEvent, SentinelEventName as Name, ServerEvent, WorldEvent,
@@ -163,6 +163,10 @@ fn matters(name: Name) -> bool {
 impl Checker for Timeline {
     fn name(&self) -> &'static str {
         "timeline"
+    }
+
+    fn wants(&self, family: Family) -> bool {
+        matches!(family, Family::World | Family::Server | Family::Sentinel)
     }
 
     fn see(&mut self, event: &Event, context: &Context) {
