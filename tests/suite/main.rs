@@ -4,3 +4,4 @@ mod checkers;
 mod clients;
 mod scenario_files;
 mod summary;
+mod world;

@@ -1,0 +1,6 @@
+//! The world without Redis: small programs on its machines, and what must hold for any of them.
+
+mod engine;
+mod machines;
+mod rig;
+mod tcp;
