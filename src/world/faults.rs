@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::id::{EventId, MachineId, NodeId};
 use crate::node::Signal;
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{LinkRule, Scenario};
 use crate::time::{Instant, Span};
 use crate::trace::event::{DiskEvent, WorldEvent};
 use crate::trace::{Kind, Via};
@@ -210,7 +210,8 @@ impl World {
             }
             Fault::Link { from, to, both, effect } => {
                 let (net, mut wire) = self.wire();
-                net.add_effect((index, cause), (from, to), *both, effect, &mut wire);
+                let rule = LinkRule { from: from.clone(), to: to.clone(), both: *both, effect: effect.clone() };
+                net.add_effect(index, rule, cause, &mut wire);
             }
             Fault::Clock { machines, jump_ns, drift_ppm } => {
                 for &machine in machines {

@@ -85,12 +85,7 @@ impl World {
                     };
                     self.exec_over(number, text, cause);
                 }
-                What::Accepted
-                | What::Writable
-                | What::Wake
-                | What::DiskDone { .. }
-                | What::JobDone { .. }
-                | What::Signal(_) => {}
+                What::Accepted | What::Writable | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {}
             }
         }
     }

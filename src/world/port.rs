@@ -134,12 +134,9 @@ impl World {
                     self.end_outside(id, arrived.cause);
                     Outside::Closed { id, why }
                 }
-                What::Accepted
-                | What::Writable
-                | What::Wake
-                | What::DiskDone { .. }
-                | What::JobDone { .. }
-                | What::Signal(_) => continue,
+                What::Accepted | What::Writable | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
+                    continue;
+                }
             };
             self.outbound.push(passed);
         }

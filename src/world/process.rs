@@ -229,7 +229,6 @@ impl World {
         let Arrived { sock, what, cause, via } = arrived;
         let Some(sock) = sock else {
             let input = match what {
-                What::Wake => Input::Wake,
                 What::DiskDone { op, ok } => Input::DiskDone { op, ok },
                 What::JobDone { job } => {
                     let jobs = &mut self.processes[id.index()].jobs;
@@ -273,7 +272,7 @@ impl World {
                 Input::Closed { fd, why }
             }
             What::Writable => Input::Writable { fd, room: self.net.room(sock) },
-            What::Wake | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
+            What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
                 unreachable!("these are about no connection")
             }
         };

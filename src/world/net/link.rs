@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::fault::LinkEffect;
 use crate::id::{EventId, MachineId};
 use crate::rng::{Dist, Ratio, Rng, Seed};
-use crate::scenario::Scenario;
+use crate::scenario::{LinkRule, Scenario};
 use crate::time::{Instant, NS_PER_S, Span};
 
 use super::partition::Fabric;
@@ -79,8 +78,8 @@ pub(super) struct Paths {
     seed: Seed,
     all: Vec<Path>,
     index: BTreeMap<(MachineId, MachineId), u32>,
-    /// Faults in force, oldest first: number, ends, effect.
-    effects: Vec<(u16, Vec<MachineId>, Vec<MachineId>, bool, LinkEffect)>,
+    /// Faults in force, oldest first, by their numbers.
+    effects: Vec<(u16, LinkRule)>,
 }
 
 impl Paths {
@@ -127,19 +126,12 @@ impl Paths {
         }
     }
 
-    pub(super) fn add_effect(
-        &mut self,
-        fault: u16,
-        from: &[MachineId],
-        to: &[MachineId],
-        both: bool,
-        effect: &LinkEffect,
-    ) {
-        self.effects.push((fault, from.to_vec(), to.to_vec(), both, effect.clone()));
+    pub(super) fn add_effect(&mut self, fault: u16, rule: LinkRule) {
+        self.effects.push((fault, rule));
     }
 
     pub(super) fn remove_effect(&mut self, fault: u16) {
-        self.effects.retain(|(number, ..)| *number != fault);
+        self.effects.retain(|(number, _)| *number != fault);
     }
 
     fn refresh(&mut self, place: usize, fabric: &Fabric, power: &[bool]) {
@@ -153,11 +145,10 @@ impl Paths {
         } else {
             (path.latency, path.loss, path.bandwidth) = (network.latency, network.loss, network.bandwidth);
             let mut down = false;
-            let rules = network.links.iter().map(|rule| (&rule.from, &rule.to, rule.both, &rule.effect));
-            let faults = self.effects.iter().map(|(_, from, to, both, effect)| (from, to, *both, effect));
-            for (a, b, both, effect) in rules.chain(faults) {
-                let there = a.contains(&from) && b.contains(&to);
-                let back = both && a.contains(&to) && b.contains(&from);
+            for rule in network.links.iter().chain(self.effects.iter().map(|(_, rule)| rule)) {
+                let effect = &rule.effect;
+                let there = rule.from.contains(&from) && rule.to.contains(&to);
+                let back = rule.both && rule.from.contains(&to) && rule.to.contains(&from);
                 if there || back {
                     path.latency = effect.latency.unwrap_or(path.latency);
                     path.loss = effect.loss.unwrap_or(path.loss);

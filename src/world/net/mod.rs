@@ -26,11 +26,10 @@ use link::Paths;
 use partition::Fabric;
 
 use super::queue::{Due, Queue};
-use crate::fault::LinkEffect;
 use crate::id::{Addr, EventId, Fd, Ip, MachineId, NodeId};
 use crate::node::{CloseWhy, RefusedWhy};
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{LinkRule, Scenario};
 use crate::time::Instant;
 use crate::trace::event::NetEvent;
 use crate::trace::{Kind, Tracer, Via};
@@ -97,7 +96,6 @@ pub(super) enum What {
     Bytes(Bytes),
     Closed(CloseWhy),
     Writable,
-    Wake,
     DiskDone { op: u64, ok: bool },
     JobDone { job: u64 },
     Signal(crate::node::Signal),
@@ -283,16 +281,9 @@ impl Net {
     }
 
     /// A fault gives paths other properties.
-    pub(super) fn add_effect(
-        &mut self,
-        fault: (u16, EventId),
-        ends: (&[MachineId], &[MachineId]),
-        both: bool,
-        effect: &LinkEffect,
-        wire: &mut Wire<'_>,
-    ) {
-        self.paths.add_effect(fault.0, ends.0, ends.1, both, effect);
-        self.refresh_paths(fault.1, wire);
+    pub(super) fn add_effect(&mut self, fault: u16, rule: LinkRule, cause: EventId, wire: &mut Wire<'_>) {
+        self.paths.add_effect(fault, rule);
+        self.refresh_paths(cause, wire);
     }
 
     /// It is healed.

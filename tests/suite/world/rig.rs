@@ -9,7 +9,7 @@ use splitbrain::fault::{Fault, Timed};
 use splitbrain::id::{Addr, Fd, Ip, MachineId, NodeId};
 use splitbrain::node::{DiskImage, Init, Input, Node, Outbox};
 use splitbrain::rng::{Dist, Ratio, Seed};
-use splitbrain::scenario::{Machine, Network, NodeKind, NodeSpec, Scenario, TieBreak};
+use splitbrain::scenario::{Machine, Network, NodeKind, NodeSpec, Scenario, TestPlan, TieBreak};
 use splitbrain::time::{Instant, Now, Span};
 use splitbrain::trace::Event;
 use splitbrain::world::{Factory, World};
@@ -134,6 +134,7 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         faults,
         expect: Vec::new(),
         cpu_scale_milli: 1000,
+        test: TestPlan::default(),
     }
 }
 
