@@ -46,6 +46,7 @@ impl Server {
     /// Executes what has been read of a session (`processInputBuffer`).
     pub fn process_input(&mut self, fd: Fd, out: &mut Outbox) {
         let mut args = Args::default();
+        let no_auth = !self.auth_required();
         let stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
         loop {
             let bulk_len = i64::try_from(self.config.proto_max_bulk_len).unwrap_or(i64::MAX);
@@ -59,7 +60,7 @@ impl Server {
                 return;
             }
             let from_master = session.flags.has(Flags::MASTER);
-            let limits = Limits { bulk_len, authenticated: session.authenticated, master: from_master };
+            let limits = Limits { bulk_len, authenticated: session.authenticated || no_auth, master: from_master };
             match session.reader.read(&mut args, limits) {
                 Ok(false) => return,
                 Ok(true) if args.is_empty() => {
@@ -237,12 +238,6 @@ impl Server {
     pub(crate) fn clients_cron(&mut self, _out: &mut Outbox) {}
 
     pub(crate) fn clients_cron_need(&self) -> Option<Instant> {
-        None
-    }
-
-    pub(crate) fn end_pause_if_over(&mut self, _out: &mut Outbox) {}
-
-    pub(crate) fn pause_need(&self) -> Option<Instant> {
         None
     }
 }

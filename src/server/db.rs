@@ -1,7 +1,5 @@
 //! Keys as commands see them: lookups with lazy expiry, changes that are signalled (`db.c`).
 
-use bytes::Bytes;
-
 use super::Server;
 use super::call::Cx;
 use super::keyspace::{Entry, Value};
@@ -37,7 +35,7 @@ impl Server {
             if self.exec.from_master {
                 return false;
             }
-            if !force {
+            if !force || self.config.replica_read_only {
                 return true;
             }
         }
@@ -67,6 +65,28 @@ impl Server {
             return None;
         }
         Some(at)
+    }
+
+    /// The database of that number, if there is one.
+    #[must_use]
+    pub fn database(&self, number: i64) -> Option<u32> {
+        u32::try_from(number).ok().filter(|&number| (number as usize) < self.keyspace.dbs.len())
+    }
+
+    /// Empties a database; returns how many keys it had (`emptyData`).
+    pub fn empty_db(&mut self, db: u32, lazy: bool) -> u64 {
+        self.signal_flushed(db, None);
+        let removed = self.keyspace.db_mut(db).clear() as u64;
+        if !lazy {
+            self.meter.add(removed * super::cost::FREE);
+        }
+        removed
+    }
+
+    /// Empties all databases; returns how many keys they had.
+    pub fn empty_all(&mut self, lazy: bool) -> u64 {
+        let count = u32::try_from(self.keyspace.dbs.len()).expect("the number of databases is a setting");
+        (0..count).map(|db| self.empty_db(db, lazy)).sum()
     }
 
     /// Deletes a key. Returns the entry if it was there.
@@ -99,6 +119,14 @@ impl Cx<'_> {
         found
     }
 
+    /// The key at argument `i` for reading, without touching it (`LOOKUP_NOTOUCH`).
+    pub fn find_untouched(&mut self, i: usize) -> Option<u32> {
+        let (db, args) = (self.db(), self.args);
+        let found = self.s.lookup(db, args.get(i), false);
+        *(if found.is_some() { &mut self.s.stats.hits } else { &mut self.s.stats.misses }) += 1;
+        found
+    }
+
     /// The key at argument `i` for writing: deletes it if it is expired (`lookupKeyWrite`).
     pub fn find_write(&mut self, i: usize) -> Option<u32> {
         let (db, args) = (self.db(), self.args);
@@ -108,12 +136,6 @@ impl Cx<'_> {
             self.s.keyspace.db_mut(db).touch(at, seconds);
         }
         found
-    }
-
-    /// The value of the key at argument `i`, for reading.
-    pub fn lookup_read(&mut self, i: usize) -> Option<&Value> {
-        let at = self.find_read(i)?;
-        Some(&self.s.keyspace.db(self.db()).entry(at).value)
     }
 
     /// The entry at an index of the session's database.
@@ -134,11 +156,5 @@ impl Cx<'_> {
     pub fn signal(&mut self, i: usize) {
         let (db, args) = (self.db(), self.args);
         self.s.signal_modified(db, args.get(i));
-    }
-
-    /// Argument `i` sharing the request's memory.
-    #[must_use]
-    pub fn arg_bytes(&self, i: usize) -> Bytes {
-        self.args.bytes(i)
     }
 }

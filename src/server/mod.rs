@@ -10,6 +10,7 @@ mod cron;
 mod db;
 mod expire;
 mod gate;
+mod glob;
 pub mod keyspace;
 mod multi;
 mod pause;
@@ -47,6 +48,7 @@ pub struct Server {
     pub(crate) sessions: session::Sessions,
     pub(crate) keyspace: Keyspace,
     pub(crate) watchers: multi::Watchers,
+    pub(crate) pubsub: pubsub::PubSub,
     pub(crate) exec: call::Exec,
     pub(crate) repl: replication::Replication,
     pub(crate) persistence: persistence::Persistence,
@@ -89,6 +91,7 @@ impl Server {
             sessions: session::Sessions::default(),
             keyspace: Keyspace::new(databases),
             watchers: multi::Watchers::default(),
+            pubsub: pubsub::PubSub::default(),
             exec: call::Exec::default(),
             persistence: persistence::Persistence::default(),
             pause: pause::Pause::default(),

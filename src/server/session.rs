@@ -244,6 +244,9 @@ impl Session {
     }
 }
 
+/// Ids that a real process has given to its own scripting clients before the first connection.
+const INTERNAL_CLIENTS: u64 = 2;
+
 /// All sessions, by descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
@@ -252,25 +255,21 @@ pub struct Sessions {
     order: Vec<Fd>,
     /// Sessions that have something to flush at the end of the turn, in the order they got it.
     pub pending_writes: Vec<Fd>,
-    next_id: u64,
+    /// How many there have been.
+    created: u64,
 }
 
 impl Sessions {
     /// Adds one; it gets the next id.
     pub fn insert(&mut self, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
-        self.next_id += 1;
+        self.created += 1;
         if self.slots.len() <= fd.index() {
             self.slots.resize_with(fd.index() + 1, || None);
         }
         let slot = &mut self.slots[fd.index()];
         assert!(slot.is_none(), "{fd:?} already has a session");
         self.order.push(fd);
-        slot.insert(Box::new(Session::new(fd, self.next_id, addr, laddr, now)))
-    }
-
-    /// Gives an id that no session will have (HELLO of the first client counts from it).
-    pub fn skip_id(&mut self) {
-        self.next_id += 1;
+        slot.insert(Box::new(Session::new(fd, self.created + INTERNAL_CLIENTS, addr, laddr, now)))
     }
 
     /// Removes one.

@@ -1,25 +1,34 @@
-//! PING, ECHO, AUTH, HELLO, SELECT, QUIT, RESET and CLIENT.
+//! PING, ECHO, AUTH, HELLO, SELECT, QUIT, RESET.
 
-use super::flag::{FAST, LOADING, STALE};
-use super::{Spec, row};
+use super::client::CLIENT_SUBS;
+use super::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
+use super::{Spec, container, row};
 use crate::server::call::Cx;
+use crate::server::multi;
+use crate::server::session::{Flags, Session};
 
 /// The rows of this group.
+#[rustfmt::skip]
 pub const SPECS: &[Spec] = &[
     row("ping", -1, FAST, (0, 0, 0), "@fast @connection", ping),
     row("echo", 2, LOADING | STALE | FAST, (0, 0, 0), "@fast @connection", echo),
+    row("auth", -2, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), "@fast @connection", auth),
+    row("hello", -1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), "@fast @connection", hello),
     row("select", 2, LOADING | STALE | FAST, (0, 0, 0), "@fast @connection", select),
+    row("quit", -1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), "@fast @connection", quit),
+    row("reset", 1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), "@fast @connection", reset),
+    container(row("client", -2, 0, (0, 0, 0), "@slow", super::no_handler), CLIENT_SUBS),
 ];
 
 fn ping(cx: &mut Cx<'_>) {
     if cx.args.len() > 2 {
         return cx.add_error_arity();
     }
-    if cx.session().flags.has(crate::server::session::Flags::PUBSUB) && cx.session().resp == 2 {
+    let session = cx.session();
+    if session.flags.has(Flags::PUBSUB) && session.resp == 2 {
         cx.add_array(2);
         cx.add_bulk(b"pong");
-        let text = if cx.args.len() == 2 { cx.args.bytes(1) } else { bytes::Bytes::new() };
-        cx.add_bulk(&text);
+        if cx.args.len() == 2 { cx.add_bulk_arg(1) } else { cx.add_bulk(b"") }
     } else if cx.args.len() == 1 {
         cx.add_constant(b"+PONG\r\n");
     } else {
@@ -32,12 +41,123 @@ fn echo(cx: &mut Cx<'_>) {
 }
 
 fn select(cx: &mut Cx<'_>) {
-    let Some(db) = cx.int_arg_or(1, "ERR invalid DB index") else { return };
-    match u32::try_from(db) {
-        Ok(db) if (db as usize) < cx.s.keyspace.dbs.len() => {
+    let Some(number) = cx.int_arg(1) else { return };
+    match cx.s.database(number) {
+        Some(db) => {
             cx.session_mut().db = db;
             cx.add_ok();
         }
-        _ => cx.add_error("ERR DB index is out of range"),
+        None => cx.add_error("ERR DB index is out of range"),
     }
+}
+
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+impl Cx<'_> {
+    /// Checks a user's password; there is only the default user (`ACLAuthenticateUser`).
+    fn authenticate(&mut self, user: &[u8], password: &[u8]) -> bool {
+        let config = &self.s.config;
+        let known = user == b"default" && (config.requirepass.is_empty() || config.requirepass.as_bytes() == password);
+        if known {
+            self.session_mut().authenticated = true;
+        }
+        known
+    }
+}
+
+fn auth(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let known = match args.len() {
+        2 if !cx.s.auth_required() => {
+            return cx.add_error(
+                "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+                 configuration is correct?",
+            );
+        }
+        2 => cx.authenticate(b"default", args.get(1)),
+        3 => cx.authenticate(args.get(1), args.get(2)),
+        _ => return cx.add_syntax_error(),
+    };
+    if known { cx.add_ok() } else { cx.add_error(WRONG_PASSWORD) }
+}
+
+fn hello(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let mut version = None;
+    if args.len() >= 2 {
+        let error = "ERR Protocol version is not an integer or out of range";
+        let Some(number) = cx.int_arg_or(1, error) else { return };
+        version = u8::try_from(number).ok().filter(|number| (2..=3).contains(number));
+        if version.is_none() {
+            return cx.add_error("NOPROTO unsupported protocol version");
+        }
+    }
+    let mut i = 2;
+    while i < args.len() {
+        if cx.arg_is(i, "auth") && i + 2 < args.len() {
+            if !cx.authenticate(args.get(i + 1), args.get(i + 2)) {
+                return cx.add_error(WRONG_PASSWORD);
+            }
+            i += 3;
+        } else if cx.arg_is(i, "setname") && i + 1 < args.len() {
+            if !cx.set_name(i + 1) {
+                return;
+            }
+            i += 2;
+        } else {
+            let option = String::from_utf8_lossy(args.get(i)).into_owned();
+            return cx.add_error(&format!("ERR Syntax error in HELLO option '{option}'"));
+        }
+    }
+    if !cx.session().authenticated && cx.s.auth_required() {
+        return cx.add_error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> \
+             option can be used to authenticate the client and select the RESP protocol version at the same time",
+        );
+    }
+    if let Some(version) = version {
+        cx.session_mut().resp = version;
+    }
+    let (resp, id) = (cx.session().resp, cx.session().id);
+    let role: &[u8] = if cx.s.repl.is_master() { b"master" } else { b"replica" };
+    cx.add_map(7);
+    cx.add_bulk(b"server");
+    cx.add_bulk(b"redis");
+    cx.add_bulk(b"version");
+    cx.add_bulk(b"7.0.15");
+    cx.add_bulk(b"proto");
+    cx.add_integer(i64::from(resp));
+    cx.add_bulk(b"id");
+    cx.add_integer(i64::try_from(id).unwrap_or(i64::MAX));
+    cx.add_bulk(b"mode");
+    cx.add_bulk(b"standalone");
+    cx.add_bulk(b"role");
+    cx.add_bulk(role);
+    cx.add_bulk(b"modules");
+    cx.add_array(0);
+}
+
+fn quit(cx: &mut Cx<'_>) {
+    cx.add_ok();
+    cx.session_mut().flags.set(Flags::CLOSE_AFTER_REPLY);
+}
+
+fn reset(cx: &mut Cx<'_>) {
+    let flags = cx.session().flags;
+    if flags.has(Flags::MASTER) || flags.has(Flags::REPLICA) && !flags.has(Flags::MONITOR) {
+        return cx.add_error("ERR can only reset normal client connections");
+    }
+    let fd = cx.fd;
+    cx.s.monitors.retain(|&other| other != fd);
+    cx.s.unsubscribe_all(fd);
+    multi::discard(cx);
+    let authenticated = !cx.s.auth_required();
+    let session: &mut Session = cx.session_mut();
+    session.flags.clear(Flags::MONITOR.with(Flags::REPLICA).with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP_NEXT));
+    session.flags.clear(Flags::NO_EVICT);
+    session.name = None;
+    session.db = 0;
+    session.resp = 2;
+    session.authenticated = authenticated;
+    cx.add_simple(b"RESET");
 }

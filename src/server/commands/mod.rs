@@ -3,8 +3,16 @@
 pub mod replication;
 
 pub mod admin;
+mod client;
 pub mod connection;
+pub mod expiry;
+pub mod keys;
+pub mod pubsub;
 pub mod strings;
+pub mod transactions;
+
+mod lcs;
+mod string_options;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -103,7 +111,16 @@ impl Command {
     }
 }
 
-const GROUPS: &[&[Spec]] = &[connection::SPECS, strings::SPECS, admin::SPECS, replication::SPECS];
+const GROUPS: &[&[Spec]] = &[
+    connection::SPECS,
+    strings::SPECS,
+    keys::SPECS,
+    expiry::SPECS,
+    transactions::SPECS,
+    pubsub::SPECS,
+    admin::SPECS,
+    replication::SPECS,
+];
 
 /// The table: open addressing over the lower-cased name.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The data: databases of keys with values and expiry times. No protocol, no clock.
 
 pub mod dict;
+pub mod float;
 pub mod text;
 pub mod value;
 
@@ -116,7 +117,12 @@ impl Db {
 
     /// Sets a key, whatever was there; an old expiry goes unless it is to be kept (`setKey`). True when it is new.
     pub fn set(&mut self, key: &[u8], value: Value, keep_ttl: bool, seconds: u32) -> bool {
-        match self.find(key) {
+        self.set_found(self.find(key), key, value, keep_ttl, seconds)
+    }
+
+    /// [`Db::set`] by one who has looked the key up.
+    pub fn set_found(&mut self, found: Option<u32>, key: &[u8], value: Value, keep_ttl: bool, seconds: u32) -> bool {
+        match found {
             Some(at) => {
                 let tables = self.tables_mut();
                 let entry = tables.keys.get_mut(at);

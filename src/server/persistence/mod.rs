@@ -54,6 +54,9 @@ pub(crate) fn bgsave(_s: &mut Server, _schedule: bool, _out: &mut Outbox) -> Res
     Ok("Background saving started")
 }
 
+/// FLUSHALL was executed: a running save is pointless, and with save points an empty file is written (`flushAllDataAndResetRDB`).
+pub(crate) fn after_flushall(_s: &mut Server, _out: &mut Outbox) {}
+
 /// The work of a tick: save points, the end of children.
 pub(crate) fn cron(_s: &mut Server, _out: &mut Outbox) {}
 

@@ -127,6 +127,9 @@ pub(crate) fn flush(_s: &mut Server, _fd: Fd, _out: &mut Outbox) {}
 /// A session that was a master, a replica or blocked has been removed; its connection is closed or about to be.
 pub(crate) fn session_gone(_s: &mut Server, _session: Box<Session>, _out: &mut Outbox) {}
 
+/// CLIENT UNBLOCK of a session in WAIT: answers it as at its time-out, or with an error, and lets it go on with `s.unblock`.
+pub(crate) fn unblock_client(_s: &mut Server, _fd: Fd, _error: bool, _out: &mut Outbox) {}
+
 /// `replicationCron`
 pub(crate) fn cron(_s: &mut Server, _out: &mut Outbox) {}
 

@@ -1,0 +1,423 @@
+//! CLIENT and its subcommands (`clientCommand`).
+
+use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
+use super::{Spec, row};
+use crate::id::Fd;
+use crate::server::call::Cx;
+use crate::server::session::{Flags, Session};
+
+/// The rows of the subcommands.
+#[rustfmt::skip]
+pub(super) const CLIENT_SUBS: &[Spec] = &[
+    row("client|getname", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getname),
+    row("client|getredir", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getredir),
+    row("client|help", 2, LOADING | STALE, (0, 0, 0), "@slow @connection", help),
+    row("client|id", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", id),
+    row("client|info", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", info),
+    row("client|kill", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", kill),
+    row("client|list", -2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", list),
+    row("client|no-evict", 3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", no_evict),
+    row("client|pause", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", pause),
+    row("client|reply", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", reply),
+    row("client|setname", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", setname),
+    row("client|trackinginfo", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking_info),
+    row("client|unblock", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unblock),
+    row("client|unpause", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unpause),
+];
+
+/// `CLIENT LIST TYPE`, `CLIENT KILL TYPE` (`getClientType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl Type {
+    fn parse(name: &[u8]) -> Option<Type> {
+        match name.to_ascii_lowercase().as_slice() {
+            b"normal" => Some(Type::Normal),
+            b"slave" | b"replica" => Some(Type::Replica),
+            b"pubsub" => Some(Type::Pubsub),
+            b"master" => Some(Type::Master),
+            _ => None,
+        }
+    }
+
+    fn of(session: &Session) -> Type {
+        let flags = session.flags;
+        if flags.has(Flags::MASTER) {
+            Type::Master
+        } else if flags.has(Flags::REPLICA) && !flags.has(Flags::MONITOR) {
+            Type::Replica
+        } else if flags.has(Flags::PUBSUB) {
+            Type::Pubsub
+        } else {
+            Type::Normal
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Names the session by argument `i`; false when an error was answered.
+    pub(super) fn set_name(&mut self, i: usize) -> bool {
+        let args = self.args;
+        let name = args.get(i);
+        if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+            self.add_error("ERR Client names cannot contain spaces, newlines or special characters.");
+            return false;
+        }
+        self.session_mut().name = (!name.is_empty()).then(|| bytes::Bytes::copy_from_slice(name));
+        true
+    }
+
+    /// `ERR unknown subcommand or wrong number of arguments for '…'. Try … HELP.`
+    pub(super) fn add_subcommand_error(&mut self) {
+        let sub = String::from_utf8_lossy(&self.args.get(1)[..self.args.get(1).len().min(128)]).into_owned();
+        let container = String::from_utf8_lossy(self.args.get(0)).to_ascii_uppercase();
+        self.add_error(&format!(
+            "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+        ));
+    }
+
+    /// Argument `i` as a client type; `None`: an error was answered.
+    fn type_arg(&mut self, i: usize) -> Option<Type> {
+        let found = Type::parse(self.args.get(i));
+        if found.is_none() {
+            let name = String::from_utf8_lossy(self.args.get(i)).into_owned();
+            self.add_error(&format!("ERR Unknown client type '{name}'"));
+        }
+        found
+    }
+
+    /// The line of CLIENT LIST for a session (`catClientInfoString`).
+    fn client_line(&self, session: &Session) -> String {
+        let flags = flag_letters(session);
+        let count = |topic| session.subscriptions.as_ref().map_or(0, |own| own.of(topic).len());
+        use crate::server::pubsub::Topic::{Channel, Pattern, Shard};
+        let multi = if session.flags.has(Flags::MULTI) {
+            i64::try_from(session.multi.as_ref().map_or(0, |multi| multi.queue.len())).unwrap_or(i64::MAX)
+        } else {
+            -1
+        };
+        let name = session.name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+        let now = self.s.now.unix.secs();
+        let running = session.fd == self.fd;
+        let argv_mem: usize = if running { self.args.iter().skip(1).map(<[u8]>::len).sum::<usize>() } else { 0 };
+        let qbuf = if running { 26 } else { session.reader.unread() };
+        let output = session.reply.len();
+        let user = if session.flags.has(Flags::MASTER) { "(superuser)" } else { "default" };
+        format!(
+            "id={} addr={} laddr={} fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
+             multi={multi} qbuf={qbuf} qbuf-free={} argv-mem={argv_mem} multi-mem=0 rbs=16384 rbp=16384 obl={} oll=0 \
+             omem=0 tot-mem={} events=r cmd={} user={user} redir=-1 resp={}\n",
+            session.id,
+            session.addr,
+            session.laddr,
+            session.fd.0,
+            now.saturating_sub(session.created.secs()),
+            now.saturating_sub(session.last_interaction.secs()),
+            session.db,
+            count(Channel),
+            count(Pattern),
+            count(Shard),
+            if running { 20_448 } else { 0 },
+            output,
+            if running { 37_648 + argv_mem } else { 17_000 + output },
+            session.last_cmd.unwrap_or("NULL"),
+            session.resp,
+        )
+    }
+}
+
+fn flag_letters(session: &Session) -> String {
+    let letters = [
+        (Flags::MONITOR, 'O'),
+        (Flags::REPLICA, 'S'),
+        (Flags::MASTER, 'M'),
+        (Flags::PUBSUB, 'P'),
+        (Flags::MULTI, 'x'),
+        (Flags::BLOCKED, 'b'),
+        (Flags::DIRTY_CAS, 'd'),
+        (Flags::CLOSE_AFTER_REPLY, 'c'),
+        (Flags::CLOSE_ASAP, 'A'),
+        (Flags::NO_EVICT, 'e'),
+    ];
+    let monitor = session.flags.has(Flags::MONITOR);
+    let text: String = letters
+        .iter()
+        .filter(|(flag, letter)| session.flags.has(*flag) && !(monitor && *letter == 'S'))
+        .map(|(_, letter)| *letter)
+        .collect();
+    if text.is_empty() { "N".to_owned() } else { text }
+}
+
+fn id(cx: &mut Cx<'_>) {
+    let id = i64::try_from(cx.session().id).unwrap_or(i64::MAX);
+    cx.add_integer(id);
+}
+
+fn info(cx: &mut Cx<'_>) {
+    let line = cx.client_line(cx.session());
+    cx.add_verbatim(line.as_bytes(), *b"txt");
+}
+
+fn list(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let mut text = String::new();
+    if args.len() == 4 && cx.arg_is(2, "type") {
+        let Some(wanted) = cx.type_arg(3) else { return };
+        for session in cx.s.sessions.iter().filter(|session| Type::of(session) == wanted) {
+            text.push_str(&cx.client_line(session));
+        }
+    } else if args.len() > 3 && cx.arg_is(2, "id") {
+        for i in 3..args.len() {
+            let Some(id) = cx.int_arg_or(i, "ERR Invalid client ID") else { return };
+            let found = cx.s.sessions.iter().find(|session| i64::try_from(session.id) == Ok(id));
+            text.push_str(&found.map(|session| cx.client_line(session)).unwrap_or_default());
+        }
+    } else if args.len() == 2 {
+        for session in cx.s.sessions.iter() {
+            text.push_str(&cx.client_line(session));
+        }
+    } else {
+        return cx.add_syntax_error();
+    }
+    cx.add_verbatim(text.as_bytes(), *b"txt");
+}
+
+fn reply(cx: &mut Cx<'_>) {
+    if cx.arg_is(2, "on") {
+        cx.session_mut().flags.clear(Flags::REPLY_OFF.with(Flags::REPLY_SKIP));
+        cx.add_ok();
+    } else if cx.arg_is(2, "off") {
+        cx.session_mut().flags.set(Flags::REPLY_OFF);
+    } else if cx.arg_is(2, "skip") {
+        if !cx.session().flags.has(Flags::REPLY_OFF) {
+            cx.session_mut().flags.set(Flags::REPLY_SKIP_NEXT);
+        }
+    } else {
+        cx.add_syntax_error();
+    }
+}
+
+fn no_evict(cx: &mut Cx<'_>) {
+    if cx.arg_is(2, "on") {
+        cx.session_mut().flags.set(Flags::NO_EVICT);
+    } else if cx.arg_is(2, "off") {
+        cx.session_mut().flags.clear(Flags::NO_EVICT);
+    } else {
+        return cx.add_syntax_error();
+    }
+    cx.add_ok();
+}
+
+/// What CLIENT KILL looks for.
+struct Victims<'a> {
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    kind: Option<Type>,
+    id: Option<u64>,
+    skip_me: bool,
+}
+
+impl Victims<'_> {
+    fn include(&self, session: &Session, me: Fd) -> bool {
+        self.addr.is_none_or(|addr| session.addr.to_string().as_bytes() == addr)
+            && self.laddr.is_none_or(|laddr| session.laddr.to_string().as_bytes() == laddr)
+            && self.kind.is_none_or(|kind| Type::of(session) == kind)
+            && self.id.is_none_or(|id| session.id == id)
+            && !(self.skip_me && session.fd == me)
+    }
+}
+
+fn kill(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let old_style = args.len() == 3;
+    let victims = if old_style {
+        Victims { addr: Some(args.get(2)), laddr: None, kind: None, id: None, skip_me: false }
+    } else {
+        let Some(victims) = kill_options(cx) else { return };
+        victims
+    };
+    let me = cx.fd;
+    let fds: Vec<Fd> =
+        cx.s.sessions.iter().filter(|session| victims.include(session, me)).map(|session| session.fd).collect();
+    let killed = fds.len();
+    for fd in fds {
+        if fd == me {
+            cx.session_mut().flags.set(Flags::CLOSE_AFTER_COMMAND);
+        } else {
+            cx.s.close_session(fd, cx.out);
+        }
+    }
+    match (old_style, killed) {
+        (true, 0) => cx.add_error("ERR No such client"),
+        (true, _) => cx.add_ok(),
+        (false, _) => cx.add_count(killed),
+    }
+}
+
+fn kill_options<'a>(cx: &mut Cx<'a>) -> Option<Victims<'a>> {
+    let args = cx.args;
+    let mut victims = Victims { addr: None, laddr: None, kind: None, id: None, skip_me: true };
+    let mut i = 2;
+    while i < args.len() {
+        let word = if i + 1 < args.len() { args.get(i).to_ascii_lowercase() } else { Vec::new() };
+        match word.as_slice() {
+            b"id" => {
+                let id = cx.int_arg(i + 1)?;
+                victims.id = u64::try_from(id).ok().filter(|&id| id > 0);
+                if victims.id.is_none() {
+                    cx.add_error("ERR client-id should be greater than 0");
+                    return None;
+                }
+            }
+            b"type" => victims.kind = Some(cx.type_arg(i + 1)?),
+            b"addr" => victims.addr = Some(args.get(i + 1)),
+            b"laddr" => victims.laddr = Some(args.get(i + 1)),
+            b"user" => {
+                if args.get(i + 1) != b"default" {
+                    let name = String::from_utf8_lossy(args.get(i + 1)).into_owned();
+                    cx.add_error(&format!("ERR No such user '{name}'"));
+                    return None;
+                }
+            }
+            b"skipme" if cx.arg_is(i + 1, "yes") => victims.skip_me = true,
+            b"skipme" if cx.arg_is(i + 1, "no") => victims.skip_me = false,
+            _ => {
+                cx.add_syntax_error();
+                return None;
+            }
+        }
+        i += 2;
+    }
+    Some(victims)
+}
+
+fn unblock(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let mut error = false;
+    if args.len() > 4 {
+        return cx.add_subcommand_error();
+    }
+    if args.len() == 4 {
+        if cx.arg_is(3, "error") {
+            error = true;
+        } else if !cx.arg_is(3, "timeout") {
+            return cx.add_error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        }
+    }
+    let Some(id) = cx.int_arg(2) else { return };
+    let found = cx.s.sessions.iter().find(|session| {
+        i64::try_from(session.id) == Ok(id) && session.flags.has(Flags::BLOCKED) && !session.flags.has(Flags::POSTPONED)
+    });
+    let Some(fd) = found.map(|session| session.fd) else { return cx.add_integer(0) };
+    crate::server::replication::unblock_client(cx.s, fd, error, cx.out);
+    cx.add_integer(1);
+}
+
+fn setname(cx: &mut Cx<'_>) {
+    if cx.set_name(2) {
+        cx.add_ok();
+    }
+}
+
+fn getname(cx: &mut Cx<'_>) {
+    match cx.session().name.clone() {
+        Some(name) => cx.add_bulk(&name),
+        None => cx.add_null(),
+    }
+}
+
+fn getredir(cx: &mut Cx<'_>) {
+    cx.add_integer(-1);
+}
+
+fn tracking_info(cx: &mut Cx<'_>) {
+    cx.add_map(3);
+    cx.add_bulk(b"flags");
+    cx.add_set(1);
+    cx.add_bulk(b"off");
+    cx.add_bulk(b"redirect");
+    cx.add_integer(-1);
+    cx.add_bulk(b"prefixes");
+    cx.add_array(0);
+}
+
+fn unpause(cx: &mut Cx<'_>) {
+    cx.s.unpause_by_command();
+    cx.add_ok();
+}
+
+fn pause(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    if args.len() > 4 {
+        return cx.add_subcommand_error();
+    }
+    let mut all = true;
+    if args.len() == 4 {
+        if cx.arg_is(3, "write") {
+            all = false;
+        } else if !cx.arg_is(3, "all") {
+            return cx.add_error("ERR CLIENT PAUSE mode must be WRITE or ALL");
+        }
+    }
+    let Some(ms) = cx.int_arg_or(2, "ERR timeout is not an integer or out of range") else { return };
+    let Ok(ms) = u64::try_from(ms) else { return cx.add_error("ERR timeout is negative") };
+    cx.s.pause_by_command(ms, all);
+    cx.add_ok();
+}
+
+fn help(cx: &mut Cx<'_>) {
+    cx.add_help("client", HELP);
+}
+
+const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made from the specified address",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "LIST [options ...]",
+    "    Return information about client connections. Options:",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Return clients of specified type.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+];
