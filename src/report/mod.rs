@@ -4,6 +4,8 @@
 pub mod chart;
 pub mod html;
 pub mod json;
+#[cfg(test)]
+mod sample;
 pub mod stage;
 pub mod summary;
 pub mod table;

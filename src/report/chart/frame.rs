@@ -175,14 +175,18 @@ fn fault_bar(canvas: &mut Canvas, fault: &FaultBand, spans: &[(f64, f64)], (top,
     let widest = spans.iter().copied().fold(spans[0], |a, b| if b.1 - b.0 > a.1 - a.0 { b } else { a });
     let baseline = middle_baseline(top, bottom, SMALL);
     let last = spans.last().map_or(widest.1, |span| span.1);
-    if widest.1 - widest.0 >= width.min(160.0) {
-        let short = canvas.fonts.fit(&text, SMALL, false, widest.1 - widest.0 - 8.0);
-        canvas.text((widest.0 + 6.0, baseline), short, look);
+    if widest.1 - widest.0 >= width {
+        canvas.text((widest.0 + 6.0, baseline), text, look);
         return last + 4.0;
     }
     if last + width <= RIGHT {
         canvas.text((last + 5.0, baseline), text, look);
         return last + width + 4.0;
+    }
+    if widest.1 - widest.0 >= 120.0 {
+        let short = canvas.fonts.fit(&text, SMALL, false, widest.1 - widest.0 - 8.0);
+        canvas.text((widest.0 + 6.0, baseline), short, look);
+        return last + 4.0;
     }
     let room = spans[0].0 - LEFT - 8.0;
     let short = canvas.fonts.fit(&text, SMALL, false, room.max(0.0));
@@ -238,7 +242,7 @@ pub(crate) fn panel(canvas: &mut Canvas, time: &TimeScale, panel: Panel, values:
         let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Right);
         canvas.text((LEFT - 8.0, y + SMALL * 0.365), text, look);
     }
-    canvas.upright((24.0, f64::midpoint(top, bottom)), title, Type::new(SMALL).color(MUTED));
+    canvas.upright((36.0, f64::midpoint(top, bottom)), title, Type::new(SMALL).color(MUTED));
 }
 
 /// Vertical rules at the ticks.
@@ -288,32 +292,61 @@ fn axis_break(canvas: &mut Canvas, x: f64, y: f64) {
     }
 }
 
-/// A label in a coloured box with a stem at its moment, moved to the right when another one is in the way.
-#[derive(Debug, Default)]
-pub(crate) struct Flags {
-    free: f64,
+/// A label in a coloured box that belongs to a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Flag {
+    /// Its moment, in pixels.
+    pub(crate) x: f64,
+    /// Its place among rows above each other.
+    pub(crate) row: usize,
+    /// What it says.
+    pub(crate) text: String,
+    /// The box's colour.
+    pub(crate) color: Color,
 }
 
-impl Flags {
-    /// Puts a flag at `x` between two heights, its stem down to `foot`.
-    pub(crate) fn put(&mut self, canvas: &mut Canvas, x: f64, rows: (f64, f64), foot: f64, text: &str, color: Color) {
-        let look = Type::new(TINY).bold().color(color.ink());
-        let (top, bottom) = rows;
-        let width = canvas.width_of(text, look) + 8.0;
-        let left = x.max(self.free).min(RIGHT - width);
-        let crowded = left - x > 90.0 || left < self.free;
-        canvas.line(vec![(x, bottom), (x, foot)], color, 1.5);
-        if crowded {
-            canvas.rect((x - 2.0, bottom - 4.0), (x + 2.0, bottom), color);
-            return;
+/// Height of a row of flags and of a flag.
+pub(crate) const FLAG_ROW: f64 = 17.0;
+const FLAG: f64 = 14.0;
+
+/// Draws flags, each with a stem from its moment down to `foot`. One that would cover another is moved to the right;
+/// where that would be too far, only its stem remains.
+pub(crate) fn flags(canvas: &mut Canvas, flags: &[Flag], top: f64, foot: f64) {
+    const FARTHEST: f64 = 120.0;
+    let look = Type::new(TINY).bold();
+    let mut free: Vec<f64> = Vec::new();
+    let mut boxes = Vec::new();
+    for flag in flags {
+        free.resize(free.len().max(flag.row + 1), f64::MIN);
+        let width = canvas.width_of(&flag.text, look) + 8.0;
+        let left = flag.x.max(free[flag.row]);
+        let (upper, lower) = (top + row_offset(flag.row, FLAG_ROW), top + row_offset(flag.row, FLAG_ROW) + FLAG);
+        canvas.line(vec![(flag.x, f64::midpoint(upper, lower)), (flag.x, foot)], flag.color, 1.5);
+        // At the right edge a flag hangs to the left of its stem.
+        let left = if left + width > RIGHT && flag.x - width >= free[flag.row] { flag.x - width } else { left };
+        if left + width > RIGHT + 12.0 || left - flag.x > FARTHEST {
+            canvas.rect((flag.x - 2.0, lower - 5.0), (flag.x + 2.0, lower), flag.color);
+            continue;
         }
-        if left > x {
-            canvas.line(vec![(x, bottom), (left, bottom - 1.0)], color, 1.5);
+        if left > flag.x {
+            canvas.line(vec![(flag.x, f64::midpoint(upper, lower)), (left, f64::midpoint(upper, lower))], flag.color, 1.5);
         }
-        canvas.rect((left, top), (left + width, bottom), color);
-        canvas.text((left + 4.0, middle_baseline(top, bottom, TINY)), text, look);
-        self.free = left + width + 3.0;
+        boxes.push(((left, upper), (left + width, lower), flag));
+        free[flag.row] = left.max(flag.x) + if left < flag.x { 3.0 } else { width + 3.0 };
     }
+    for (from, to, flag) in boxes {
+        canvas.rect(from, to, flag.color);
+        let text = look.color(flag.color.ink());
+        canvas.text((from.0 + 4.0, middle_baseline(from.1, to.1, TINY)), flag.text.clone(), text);
+    }
+}
+
+/// A lane's name with the colour of its node.
+pub(crate) fn lane_name(canvas: &mut Canvas, (top, bottom): (f64, f64), name: &str, own: Color) {
+    let name = canvas.fonts.fit_middle(name, BODY, false, LEFT - 34.0);
+    let look = Type::new(BODY).color(INK).anchor(Anchor::Right);
+    canvas.text((LEFT - 18.0, middle_baseline(top, bottom, BODY)), name, look);
+    canvas.rect((LEFT - 13.0, top), (LEFT - 7.0, bottom), own);
 }
 
 /// A stretch of a lane with its name inside when there is room.

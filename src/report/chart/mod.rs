@@ -2,6 +2,7 @@
 
 mod axis;
 mod canvas;
+mod election;
 mod frame;
 mod png;
 mod replication;
@@ -61,11 +62,31 @@ pub fn font_style() -> String {
 /// Every chart that has something to show.
 #[must_use]
 pub fn all(run: &Run, stage: &Stage, events: &[Event]) -> Vec<Chart> {
-    [replication::chart(run, stage, events)].into_iter().flatten().collect()
+    [replication::chart(run, stage, events), election::chart(run, stage, events)].into_iter().flatten().collect()
 }
 
 /// A coordinate as a whole number.
 #[allow(clippy::cast_possible_truncation, reason = "coordinates of a drawing are small; anything else is clamped")]
 fn px(n: f64) -> i32 {
     libm::round(n.clamp(-1e6, 1e6)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    /// Writes the charts of the samples where people can look at them.
+    #[test]
+    #[ignore = "for looking at charts"]
+    fn show() {
+        for (name, events) in [("crash", sample::crash()), ("isolated", sample::isolated())] {
+            let run = sample::run(name, &events);
+            for chart in all(&run, &Stage::of(&events), &events) {
+                let path = std::env::temp_dir().join(format!("chart-{name}-{}", chart.name));
+                std::fs::write(path.with_extension("svg"), chart.svg()).unwrap();
+                std::fs::write(path.with_extension("png"), chart.png()).unwrap();
+            }
+        }
+    }
 }

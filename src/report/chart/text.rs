@@ -49,6 +49,17 @@ impl Fonts {
         String::new()
     }
 
+    /// The same, but the end of the text is kept, where the numbers of numbered names are.
+    pub(crate) fn fit_middle(&self, text: &str, size: f64, bold: bool, room: f64) -> String {
+        if self.width(text, size, bold) <= room {
+            return text.to_owned();
+        }
+        let chars: Vec<char> = text.chars().collect();
+        let tail: String = chars[chars.len().saturating_sub(3)..].iter().collect();
+        let head: String = chars[..chars.len().saturating_sub(3)].iter().collect();
+        self.fit(&head, size, bold, room - self.width(&tail, size, bold)) + &tail
+    }
+
     /// Calls `pixel` with the place and coverage of every pixel of a text whose baseline begins at `at`.
     pub(crate) fn draw(&self, text: &str, size: f64, bold: bool, at: (f64, f64), mut pixel: impl FnMut(i32, i32, f64)) {
         let face = self.face(bold);

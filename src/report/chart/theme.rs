@@ -62,6 +62,16 @@ pub(crate) fn dash(n: usize) -> &'static [f64] {
     DASHES[n / SERIES.len() % DASHES.len()]
 }
 
+/// The failover state machine's colours, from the first state to the last: ever darker.
+pub(crate) const STATES: [Color; 6] = [
+    Color::new(0xde_ebf7),
+    Color::new(0xb5_d3ea),
+    Color::new(0x84_b9de),
+    Color::new(0x4a_94c8),
+    Color::new(0x21_69ad),
+    Color::new(0x08_3f7d),
+];
+
 /// The colour of a fault's band.
 pub(crate) fn fault(kind: FaultKind) -> Color {
     match kind {
@@ -75,7 +85,7 @@ pub(crate) fn fault(kind: FaultKind) -> Color {
 /// Width of every chart in pixels.
 pub(crate) const WIDTH: f64 = 1200.0;
 /// Left edge of the plots.
-pub(crate) const LEFT: f64 = 84.0;
+pub(crate) const LEFT: f64 = 108.0;
 /// Right edge of the plots.
 pub(crate) const RIGHT: f64 = WIDTH - 24.0;
 

@@ -1,12 +1,12 @@
 //! The replication chart: the offset of each server, how far replicas lag, the backlog's window, roles and links.
 
-mod fold;
+pub(crate) mod fold;
 
-use super::Chart;
 use super::axis::{TimeScale, Unit, ValueScale};
-use super::canvas::{Anchor, Canvas, Type, middle_baseline};
+use super::canvas::{Canvas, Type};
 use super::frame::{self, Entry, Key, Mark, Panel};
-use super::theme::{self, BODY, Color, GREY, INK, LEFT, MUTED, RIGHT, SKY, TINY, VERMILLION, YELLOW};
+use super::theme::{self, Color, GREY, INK, LEFT, MUTED, RIGHT, SKY, TINY, VERMILLION, YELLOW};
+use super::Chart;
 use crate::report::Run;
 use crate::report::stage::{Life, Stage};
 use crate::time::Instant;
@@ -171,15 +171,7 @@ fn draw_backlog(canvas: &mut Canvas, time: &TimeScale, scale: &ValueScale, band:
     canvas.area(upper, color.fade(0.12));
 }
 
-fn draw_marks(
-    canvas: &mut Canvas,
-    stage: &Stage,
-    server: &Server,
-    time: &TimeScale,
-    scale: &ValueScale,
-    n: usize,
-    shift: f64,
-) {
+fn draw_marks(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, scale: &ValueScale, n: usize, shift: f64) {
     #[allow(clippy::cast_precision_loss, reason = "display only")]
     let y = |offset: u64| scale.y(offset as f64) + shift;
     for jump in &server.jumps {
@@ -217,13 +209,14 @@ fn name_syncs(canvas: &mut Canvas, fold: &Fold, time: &TimeScale, scale: &ValueS
         let look = Type::new(TINY).color(INK);
         let width = canvas.width_of(&text, look);
         let left = if x + 12.0 + width < RIGHT { x + 12.0 } else { x - 12.0 - width };
-        let mut baseline = y + 4.0;
+        let mut baseline = y - 10.0;
         let hits = |baseline: f64, taken: &[(f64, f64, f64)]| {
             taken.iter().any(|&(from, to, at)| left < to && from < left + width && (baseline - at).abs() < 13.0)
         };
         while hits(baseline, &taken) && baseline > panel.top + 12.0 {
             baseline -= 13.0;
         }
+        canvas.rect((left - 2.0, baseline - 10.0), (left + width + 2.0, baseline + 3.0), theme::WHITE.fade(0.85));
         canvas.text((left, baseline), text, look);
         taken.push((left, left + width, baseline));
     }
@@ -256,7 +249,7 @@ fn draw_lags(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale, 
 }
 
 /// A lane for each server: its role, its link, when it was down; returns the height below them.
-fn draw_lanes(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale, top: f64) -> f64 {
+pub(crate) fn draw_lanes(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale, top: f64) -> f64 {
     let bottom = top + LANE * fold.servers.len() as f64;
     frame::bands(canvas, stage, time, Panel { top, bottom });
     for (n, server) in fold.servers.iter().enumerate() {
@@ -267,18 +260,8 @@ fn draw_lanes(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale,
 }
 
 /// One server's lane, also for the election chart.
-pub(crate) fn lane(
-    canvas: &mut Canvas,
-    stage: &Stage,
-    server: &Server,
-    time: &TimeScale,
-    (top, bottom): (f64, f64),
-    own: Color,
-) {
-    let look = Type::new(BODY).color(INK).anchor(Anchor::Right);
-    let name = canvas.fonts.fit(&server.name, BODY, false, LEFT - 26.0);
-    canvas.text((LEFT - 18.0, middle_baseline(top, bottom, BODY)), name, look);
-    canvas.rect((LEFT - 13.0, top), (LEFT - 7.0, bottom), own);
+pub(crate) fn lane(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, (top, bottom): (f64, f64), own: Color) {
+    frame::lane_name(canvas, (top, bottom), &server.name, own);
     for stretch in &server.parts {
         for (left, right) in time.clip(stretch.from, stretch.to) {
             let (fill, text) = match stretch.what {
