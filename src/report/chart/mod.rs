@@ -2,6 +2,7 @@
 
 mod axis;
 mod canvas;
+mod clients;
 mod election;
 mod frame;
 mod png;
@@ -62,7 +63,8 @@ pub fn font_style() -> String {
 /// Every chart that has something to show.
 #[must_use]
 pub fn all(run: &Run, stage: &Stage, events: &[Event]) -> Vec<Chart> {
-    [replication::chart(run, stage, events), election::chart(run, stage, events)].into_iter().flatten().collect()
+    let charts = [election::chart, replication::chart, clients::chart].map(|chart| chart(run, stage, events));
+    charts.into_iter().flatten().collect()
 }
 
 /// A coordinate as a whole number.

@@ -29,6 +29,13 @@ pub(crate) enum Down {
     Tilt,
 }
 
+/// How many others a sentinel believes to be down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Peers {
+    pub(crate) sentinels: u16,
+    pub(crate) replicas: u16,
+}
+
 /// Something that a sentinel did at a moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
@@ -65,6 +72,9 @@ pub(crate) struct Lane {
     pub(crate) down: Vec<Stretch<Down>>,
     pub(crate) states: Vec<Stretch<FailoverState>>,
     pub(crate) acts: Vec<Act>,
+    pub(crate) peers: Vec<Stretch<Peers>>,
+    others: Phases<Peers>,
+    down_peers: BTreeSet<(bool, Arc<str>)>,
     beliefs: Phases<Down>,
     subjective: bool,
     machine: Phases<FailoverState>,
@@ -93,12 +103,15 @@ impl Fold {
                 for lane in fold.lanes.iter_mut().filter(|lane| lane.node == node) {
                     lane.beliefs.stop(event.at);
                     lane.machine.stop(event.at);
+                    lane.others.stop(event.at);
+                    lane.down_peers.clear();
                     lane.subjective = false;
                 }
             }
         }
         for lane in &mut fold.lanes {
             lane.down = std::mem::take(&mut lane.beliefs).finish(stage.end);
+            lane.peers = std::mem::take(&mut lane.others).finish(stage.end);
             lane.states = std::mem::take(&mut lane.machine).finish(stage.end);
         }
         fold.order(stage);
@@ -132,6 +145,9 @@ impl Fold {
                 down: Vec::new(),
                 states: Vec::new(),
                 acts: Vec::new(),
+                peers: Vec::new(),
+                others: Phases::default(),
+                down_peers: BTreeSet::new(),
                 beliefs: Phases::default(),
                 subjective: false,
                 machine: Phases::default(),
@@ -177,6 +193,12 @@ impl Fold {
         let about_master = instance.is_some_and(|instance| instance.kind == InstanceKind::Master);
         let about = instance.map_or_else(String::new, |instance| stage.name_at(instance.addr));
         let lane = self.lane(stage, node, &master);
+        if let Some(instance) = instance.filter(|instance| instance.kind != InstanceKind::Master) {
+            lane.peer(at, name, instance);
+        } else if name == SentinelEventName::SwitchMaster {
+            lane.down_peers.retain(|(sentinel, _)| *sentinel);
+            lane.count_peers(at);
+        }
         let changed = lane.believe(at, name, about_master, detail);
         let deed = deed(stage, name, about, detail);
         if changed || deed.is_some() {
@@ -234,6 +256,24 @@ impl Lane {
             self.rest(at);
         }
         self.beliefs.now() != before
+    }
+
+    fn peer(&mut self, at: Instant, name: SentinelEventName, peer: &Instance) {
+        let key = (peer.kind == InstanceKind::Sentinel, peer.name.clone());
+        if name == SentinelEventName::SdownEnter {
+            self.down_peers.insert(key);
+        } else if name == SentinelEventName::SdownExit {
+            self.down_peers.remove(&key);
+        }
+        self.count_peers(at);
+    }
+
+    fn count_peers(&mut self, at: Instant) {
+        let mut peers = Peers::default();
+        for (sentinel, _) in &self.down_peers {
+            if *sentinel { peers.sentinels += 1 } else { peers.replicas += 1 }
+        }
+        if peers == Peers::default() { self.others.stop(at) } else { self.others.begin(at, peers) }
     }
 
     /// What it believes when nothing stronger holds.

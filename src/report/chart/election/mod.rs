@@ -14,7 +14,7 @@ use crate::report::stage::{Life, Stage};
 use crate::time::{Instant, Span};
 use crate::trace::Event;
 use crate::trace::event::{FailoverState, NodeRole};
-use fold::{Act, Deed, Down, Fold, Lane};
+use fold::{Act, Deed, Down, Fold, Lane, Peers};
 
 /// Height of a bar in a sentinel's lane and of the row that it stands in.
 const BAR: f64 = 14.0;
@@ -53,8 +53,9 @@ fn with_margins(mut windows: Vec<(Instant, Instant)>, end: Instant) -> Vec<(Inst
     let total: u64 = windows.iter().map(|(from, to)| to.since(*from).ns()).sum();
     let margin = Span::from_ns((total / 40).clamp(100_000_000, 5_000_000_000));
     for (from, to) in &mut windows {
+        let short = Span::from_ns(total / 8).saturating_sub(to.since(*from));
         *from = *from - margin;
-        *to = (*to + margin.times(3)).min(end);
+        *to = (*to + margin.times(2) + short).min(end);
     }
     windows
 }
@@ -114,6 +115,9 @@ fn legend(stage: &Stage, fold: &Fold, servers: usize) -> Vec<Entry> {
     let used = |state| fold.lanes.iter().flat_map(|lane| &lane.states).any(|stretch| stretch.what == state);
     for state in PROGRESS.into_iter().filter(|&state| used(state)) {
         legend.push((Key::Block(state_color(state)), state_name(state).to_owned()));
+    }
+    if fold.lanes.iter().any(|lane| !lane.peers.is_empty()) {
+        legend.push((Key::Block(GREY.fade(0.35)), "others down".to_owned()));
     }
     for (n, actor) in stage.of_role(NodeRole::Sentinel).enumerate() {
         let for_it = |act: &Act| matches!(act.deed, Deed::Vote { leader, .. } if leader == Some(actor.id));
@@ -180,6 +184,12 @@ fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, 
         }
     }
     let states = bars + ROW;
+    for stretch in &lane.peers {
+        for (left, right) in time.clip(stretch.from, stretch.to) {
+            let (from, to) = ((left, states + 3.0), (right, states + BAR));
+            frame::segment(canvas, from, to, GREY.fade(0.35), &peers_text(stretch.what));
+        }
+    }
     for stretch in &lane.states {
         for (left, right) in time.clip(stretch.from, stretch.to) {
             let (from, to) = ((left, states), (right, states + BAR));
@@ -196,6 +206,17 @@ fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, 
     }
     let flags: Vec<Flag> = lane.acts.iter().filter_map(|act| flag(stage, act, time, servers)).collect();
     frame::flags(canvas, &flags, y + 3.0, states + BAR);
+}
+
+/// What else it believes to be down.
+fn peers_text(peers: Peers) -> String {
+    let count = |n: u16, one: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {one}s")),
+    };
+    let counts = [count(peers.sentinels, "sentinel"), count(peers.replicas, "replica")];
+    format!("sees down: {}", counts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 fn flag(stage: &Stage, act: &Act, time: &TimeScale, servers: usize) -> Option<Flag> {
