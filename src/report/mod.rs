@@ -2,13 +2,21 @@
 //! only `cli` writes files.
 
 pub mod chart;
+pub mod dot;
 pub mod html;
 pub mod json;
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::wildcard_enum_match_arm,
+    reason = "made-up numbers are small, and few of the events are made up"
+)]
 mod sample;
 pub mod stage;
 pub mod summary;
 pub mod table;
+pub mod timeline;
 
 use std::sync::Arc;
 
@@ -16,7 +24,8 @@ use crate::check::{ExpectationOutcome, Findings, Verdict, metrics};
 use crate::id::EventId;
 use crate::rng::Seed;
 use crate::time::Span;
-use crate::trace::Fingerprint;
+use crate::trace::history::HistoryWriter;
+use crate::trace::{Event, Fingerprint, json as lines};
 
 /// A finished run: everything that is said about it except its events.
 #[derive(Clone, Debug)]
@@ -45,4 +54,44 @@ pub struct Run {
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// What they found: timeline, failovers, lost writes.
     pub findings: Findings,
+}
+
+/// The files of a report folder: names and contents. Says nothing that isn't in the run and its trace.
+#[must_use]
+pub fn files(run: &Run, events: &[Event]) -> Vec<(String, Vec<u8>)> {
+    let stage = stage::Stage::of(events);
+    let charts = chart::all(run, &stage, events);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for chart in &charts {
+        files.push((format!("{}.svg", chart.name), chart.svg().into_bytes()));
+        files.push((format!("{}.png", chart.name), chart.png()));
+    }
+    files.push(("trace.jsonl".into(), trace(events)));
+    files.push(("history.jsonl".into(), history(events)));
+    files.push(("topology.dot".into(), dot::topology(&stage, events).into_bytes()));
+    files.extend(dot::votes(&stage, events).map(|votes| ("votes.dot".into(), votes.into_bytes())));
+    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    let page = html::page(run, &charts, &names);
+    files.insert(0, ("index.html".into(), page.into_bytes()));
+    files
+}
+
+/// The whole trace, a line for each event.
+#[must_use]
+pub fn trace(events: &[Event]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(events.len() * 160);
+    for event in events {
+        lines::write_event(&mut out, event).expect("memory takes everything");
+    }
+    out
+}
+
+/// The clients' operations, as Jepsen's checkers read them.
+#[must_use]
+pub fn history(events: &[Event]) -> Vec<u8> {
+    let mut writer = HistoryWriter::new(Vec::new());
+    for event in events {
+        writer.see(event).expect("memory takes everything");
+    }
+    writer.into_inner()
 }

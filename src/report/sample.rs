@@ -11,7 +11,7 @@ use crate::rng::Seed;
 use crate::time::{Instant, NS_PER_MS, Span};
 use crate::trace::event::{
     ClientEvent, Detail, FailoverState, HistoryWhy, Instance, InstanceKind, LinkDownWhy, LinkState, NodeRole, OpKind,
-    RefusePsync, Refusal, SentinelEvent, SentinelEventName, ServerEvent, SyncKind, Unanswered, WorldEvent,
+    Refusal, RefusePsync, SentinelEvent, SentinelEventName, ServerEvent, SyncKind, Unanswered, WorldEvent,
 };
 use crate::trace::{Event, Kind, Tracer, Via};
 
@@ -152,8 +152,7 @@ fn instance(words: &[&str]) -> Instance {
     };
     let address = |at: usize| Addr::parse(&format!("{}:{}", words[at], words[at + 1])).expect("an address");
     let own = address(2);
-    let (master, master_addr) =
-        if kind == InstanceKind::Master { (words[1], own) } else { (words[5], address(6)) };
+    let (master, master_addr) = if kind == InstanceKind::Master { (words[1], own) } else { (words[5], address(6)) };
     Instance { kind, name: words[1].into(), addr: own, master: master.into(), master_addr }
 }
 
@@ -313,7 +312,8 @@ pub(crate) fn crash() -> Vec<Event> {
     sentinels(&mut script, include_str!("samples/crash.txt"));
     let mut told = Told { op: 0, offset: 0, noise: 42 };
     let writers = [6, 7];
-    let before = Stream { from: 1_500.0, to: 9_990.0, clients: &writers, master: 0, replicas: &[1, 2], backlog: 40_000 };
+    let before =
+        Stream { from: 1_500.0, to: 9_990.0, clients: &writers, master: 0, replicas: &[1, 2], backlog: 40_000 };
     stream(&mut script, &mut told, &before);
     let what: Arc<str> = "crash r1".into();
     let nodes: Arc<[NodeId]> = [NodeId(0)].into();
@@ -347,7 +347,8 @@ pub(crate) fn isolated() -> Vec<Event> {
     servers(&mut script);
     sentinels(&mut script, include_str!("samples/isolated.txt"));
     let mut told = Told { op: 0, offset: 0, noise: 42 };
-    let before = Stream { from: 1_500.0, to: 9_990.0, clients: &[6, 7], master: 0, replicas: &[1, 2], backlog: 1 << 20 };
+    let before =
+        Stream { from: 1_500.0, to: 9_990.0, clients: &[6, 7], master: 0, replicas: &[1, 2], backlog: 1 << 20 };
     stream(&mut script, &mut told, &before);
     let fork = told.offset;
     let what: Arc<str> = "partition {m1 writer-1 | m2 m3 writer-2}".into();

@@ -58,11 +58,6 @@ impl TimeScale {
         self.pieces.iter().map(|piece| (piece.left, piece.right))
     }
 
-    /// The shown stretches of time.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = (Instant, Instant)> + '_ {
-        self.pieces.iter().map(|piece| (piece.from, piece.to))
-    }
-
     /// Nanoseconds that a pixel stands for, at least 1.
     pub(crate) fn ns_per_pixel(&self) -> u64 {
         let (ns, pixels) = self.pieces.iter().fold((0u64, 0.0), |(ns, pixels), piece| {
@@ -229,7 +224,7 @@ pub(crate) fn text(value: f64, unit: Unit) -> String {
             v if v >= 1e9 => (1e9, if unit == Unit::Bytes { " GB" } else { "G" }),
             v if v >= 1e6 => (1e6, if unit == Unit::Bytes { " MB" } else { "M" }),
             v if v >= 1e3 => (1e3, if unit == Unit::Bytes { " kB" } else { "k" }),
-            v if v == 0.0 => return "0".into(),
+            0.0 => return "0".into(),
             _ => (1.0, if unit == Unit::Bytes { " B" } else { "" }),
         },
     };

@@ -21,16 +21,12 @@ pub(crate) enum Key {
 /// The forms of marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// A filled disc.
-    Disc,
     /// A ring.
     Ring,
     /// A filled diamond.
     Diamond,
     /// A cross.
     Cross,
-    /// A triangle that points down.
-    Down,
 }
 
 /// An entry of the legend.
@@ -80,10 +76,6 @@ fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
 pub(crate) fn mark(canvas: &mut Canvas, (x, y): Point, form: Mark, color: Color) {
     let around = |r: f64| vec![(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
     match form {
-        Mark::Disc => {
-            canvas.dot((x, y), 5.5, WHITE);
-            canvas.dot((x, y), 4.5, color);
-        }
         Mark::Ring => {
             canvas.dot((x, y), 5.5, color);
             canvas.dot((x, y), 3.0, WHITE);
@@ -99,7 +91,6 @@ pub(crate) fn mark(canvas: &mut Canvas, (x, y): Point, form: Mark, color: Color)
                 canvas.line(ends(5.0), color, 2.5);
             }
         }
-        Mark::Down => canvas.area(vec![(x - 5.0, y - 5.0), (x + 5.0, y - 5.0), (x, y + 4.0)], color),
     }
 }
 
@@ -329,7 +320,11 @@ pub(crate) fn flags(canvas: &mut Canvas, flags: &[Flag], top: f64, foot: f64) {
             continue;
         }
         if left > flag.x {
-            canvas.line(vec![(flag.x, f64::midpoint(upper, lower)), (left, f64::midpoint(upper, lower))], flag.color, 1.5);
+            canvas.line(
+                vec![(flag.x, f64::midpoint(upper, lower)), (left, f64::midpoint(upper, lower))],
+                flag.color,
+                1.5,
+            );
         }
         boxes.push(((left, upper), (left + width, lower), flag));
         free[flag.row] = left.max(flag.x) + if left < flag.x { 3.0 } else { width + 3.0 };

@@ -75,7 +75,6 @@ fn px(n: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::sample;
 
     /// Writes the charts of the samples where people can look at them.
@@ -84,10 +83,10 @@ mod tests {
     fn show() {
         for (name, events) in [("crash", sample::crash()), ("isolated", sample::isolated())] {
             let run = sample::run(name, &events);
-            for chart in all(&run, &Stage::of(&events), &events) {
-                let path = std::env::temp_dir().join(format!("chart-{name}-{}", chart.name));
-                std::fs::write(path.with_extension("svg"), chart.svg()).unwrap();
-                std::fs::write(path.with_extension("png"), chart.png()).unwrap();
+            let folder = std::env::temp_dir().join(format!("report-{name}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for (file, bytes) in crate::report::files(&run, &events) {
+                std::fs::write(folder.join(file), bytes).unwrap();
             }
         }
     }

@@ -117,7 +117,8 @@ impl Population {
             Outcome::Ok { .. } => {
                 bucket.acked += 1;
                 self.total.acked += 1;
-                if let (Some(at), Some(waits)) = (operation.returned, self.latencies.get_mut(place(operation.invoked))) {
+                if let (Some(at), Some(waits)) = (operation.returned, self.latencies.get_mut(place(operation.invoked)))
+                {
                     waits.push(at.since(operation.invoked).ns());
                 }
             }

@@ -8,11 +8,12 @@ use super::canvas::{Canvas, Type, middle_baseline};
 use super::frame::{self, Entry, Key, Panel};
 use super::theme::{BLUE, Color, GREY, INK, LEFT, MUTED, ORANGE, RIGHT, SMALL, VERMILLION, WHITE};
 use crate::check::findings::UnavailableWindow;
+use crate::check::metrics::thousands;
 use crate::report::Run;
 use crate::report::stage::Stage;
 use crate::time::Instant;
 use crate::trace::Event;
-use fold::{Bucket, Fold, Population};
+use fold::{Bucket, Fold, Population, Waits};
 
 /// Populations shown, the busiest first.
 const POPULATIONS: usize = 4;
@@ -97,7 +98,7 @@ fn lost_strip(canvas: &mut Canvas, run: &Run, time: &TimeScale, top: f64) -> f64
         let (from, to) = group.acked;
         let Some((left, right)) = time.clip(from, to.max(Instant(from.0 + 1))).next() else { continue };
         let name = run.findings.name(Some(group.server));
-        let text = format!("{} acknowledged writes lost, taken by {name}", group.count);
+        let text = format!("{} acknowledged writes lost, taken by {name}", thousands(group.count));
         let right = right.max(left + 2.0);
         canvas.rect((left, y), (right, y + ROW - 3.0), VERMILLION);
         let look = Type::new(SMALL).bold();
@@ -120,7 +121,8 @@ fn lost_strip(canvas: &mut Canvas, run: &Run, time: &TimeScale, top: f64) -> f64
 }
 
 fn heading(canvas: &mut Canvas, population: &Population, top: f64) {
-    let clients = if population.clients == 1 { "1 client".to_owned() } else { format!("{} clients", population.clients) };
+    let clients =
+        if population.clients == 1 { "1 client".to_owned() } else { format!("{} clients", population.clients) };
     let look = Type::new(SMALL).bold();
     let name = canvas.fonts.fit(&population.name, SMALL, true, 300.0);
     let width = canvas.width_of(&name, look);
@@ -128,25 +130,15 @@ fn heading(canvas: &mut Canvas, population: &Population, top: f64) {
     let total = &population.total;
     let text = format!(
         "{clients} · {} acknowledged, {} failed, {} unknown",
-        grouped(total.acked),
-        grouped(total.failed),
-        grouped(total.unknown)
+        thousands(total.acked),
+        thousands(total.failed),
+        thousands(total.unknown)
     );
     canvas.text((LEFT + width + 10.0, top + 17.0), text, Type::new(SMALL).color(MUTED));
 }
 
-/// A number with its thousands apart.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+/// A curve of latencies: which, and its colour, width and dash.
+type Curve = (fn(Waits) -> u64, Color, f64, &'static [f64]);
 
 #[allow(clippy::cast_precision_loss, reason = "display only")]
 fn draw_throughput(
@@ -198,7 +190,7 @@ fn draw_latency(
     let highest = waits().map(|waits| waits.max).max().unwrap_or(1_000_000);
     let scale = ValueScale::log(seconds(lowest), seconds(highest), panel.top, panel.bottom);
     frame::panel(canvas, time, panel, &scale, Unit::Seconds, "latency");
-    let dashes: [(fn(fold::Waits) -> u64, Color, f64, &[f64]); 3] = [
+    let dashes: [Curve; 3] = [
         (|waits| waits.max, GREY, 1.2, &[]),
         (|waits| waits.p99, ORANGE, 2.0, &[5.0, 3.0]),
         (|waits| waits.median, BLUE, 2.0, &[]),
@@ -231,13 +223,7 @@ fn seconds(ns: u64) -> f64 {
 }
 
 /// Shades the windows in which nothing succeeded, and says how long they were where there is room.
-fn draw_unavailable(
-    canvas: &mut Canvas,
-    windows: &[&UnavailableWindow],
-    time: &TimeScale,
-    upper: Panel,
-    lower: Panel,
-) {
+fn draw_unavailable(canvas: &mut Canvas, windows: &[&UnavailableWindow], time: &TimeScale, upper: Panel, lower: Panel) {
     let both = windows.iter().any(|window| window.writes) && windows.iter().any(|window| !window.writes);
     for window in windows {
         for (left, right) in time.clip(window.from, window.to) {

@@ -93,8 +93,7 @@ pub(crate) struct Fold {
 impl Fold {
     /// Gathers.
     pub(crate) fn of(stage: &Stage, events: &[Event]) -> Fold {
-        let mut fold =
-            Fold { lanes: Vec::new(), index: BTreeMap::new(), current: BTreeMap::new(), points: Vec::new() };
+        let mut fold = Fold { lanes: Vec::new(), index: BTreeMap::new(), current: BTreeMap::new(), points: Vec::new() };
         for event in events {
             let Some(node) = event.node else { continue };
             if let Kind::Sentinel(said) = &event.kind {

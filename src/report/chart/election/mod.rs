@@ -7,7 +7,9 @@ use super::axis::{TimeScale, span_text};
 use super::canvas::{Canvas, Type};
 use super::frame::{self, Entry, FLAG_ROW, Flag, Key, Panel, trimmed};
 use super::replication::{self, fold::Fold as Servers};
-use super::theme::{self, BODY, Color, FAINT, GREEN, GREY, INK, LEFT, MUTED, ORANGE, PURPLE, RIGHT, STATES, VERMILLION};
+use super::theme::{
+    self, BODY, Color, FAINT, GREEN, GREY, INK, LEFT, MUTED, ORANGE, PURPLE, RIGHT, STATES, VERMILLION,
+};
 use crate::check::findings::Failover;
 use crate::report::Run;
 use crate::report::stage::{Life, Stage};
@@ -30,9 +32,8 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     let servers = Servers::of(stage, events, time.ns_per_pixel());
     let title = "Who noticed, who was elected, when did the master change?";
     let mut canvas = Canvas::new(0.0);
-    let span = |(from, to): &(Instant, Instant)| {
-        format!("{}–{} s", trimmed(from.as_secs_f64()), trimmed(to.as_secs_f64()))
-    };
+    let span =
+        |(from, to): &(Instant, Instant)| format!("{}–{} s", trimmed(from.as_secs_f64()), trimmed(to.as_secs_f64()));
     let shown: Vec<String> = windows.iter().map(span).collect();
     let subtitle = format!("{} · shown: {}", frame::which_run(run, stage), shown.join(" and "));
     let legend = legend(stage, &fold, servers.servers.len());

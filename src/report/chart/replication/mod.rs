@@ -2,11 +2,11 @@
 
 pub(crate) mod fold;
 
+use super::Chart;
 use super::axis::{TimeScale, Unit, ValueScale};
 use super::canvas::{Canvas, Type};
 use super::frame::{self, Entry, Key, Mark, Panel};
 use super::theme::{self, Color, GREY, INK, LEFT, MUTED, RIGHT, SKY, TINY, VERMILLION, YELLOW};
-use super::Chart;
 use crate::report::Run;
 use crate::report::stage::{Life, Stage};
 use crate::time::Instant;
@@ -171,7 +171,15 @@ fn draw_backlog(canvas: &mut Canvas, time: &TimeScale, scale: &ValueScale, band:
     canvas.area(upper, color.fade(0.12));
 }
 
-fn draw_marks(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, scale: &ValueScale, n: usize, shift: f64) {
+fn draw_marks(
+    canvas: &mut Canvas,
+    stage: &Stage,
+    server: &Server,
+    time: &TimeScale,
+    scale: &ValueScale,
+    n: usize,
+    shift: f64,
+) {
     #[allow(clippy::cast_precision_loss, reason = "display only")]
     let y = |offset: u64| scale.y(offset as f64) + shift;
     for jump in &server.jumps {
@@ -260,7 +268,14 @@ pub(crate) fn draw_lanes(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: 
 }
 
 /// One server's lane, also for the election chart.
-pub(crate) fn lane(canvas: &mut Canvas, stage: &Stage, server: &Server, time: &TimeScale, (top, bottom): (f64, f64), own: Color) {
+pub(crate) fn lane(
+    canvas: &mut Canvas,
+    stage: &Stage,
+    server: &Server,
+    time: &TimeScale,
+    (top, bottom): (f64, f64),
+    own: Color,
+) {
     frame::lane_name(canvas, (top, bottom), &server.name, own);
     for stretch in &server.parts {
         for (left, right) in time.clip(stretch.from, stretch.to) {
