@@ -4,18 +4,17 @@ use std::fmt::Write as _;
 
 use super::Run;
 use super::chart::{self, Chart};
-use super::timeline::{self, Tone};
-use crate::check::findings::{Destroyed, DestroyedHow, Fork, LostGroup};
+use super::summary::lost::sentence;
+use super::summary::timeline;
 use crate::check::metrics::{self, thousands};
 use crate::check::{METRICS, Value, Verdict};
-use crate::time::Instant;
 
 /// Lines of the timeline that are shown.
 const TIMELINE: usize = 400;
 
 /// The page of a run, with its charts inside.
 #[must_use]
-pub fn page(run: &Run, charts: &[Chart], files: &[String]) -> String {
+pub fn page(run: &Run, charts: &[Chart], files: &[String], command: Option<&str>) -> String {
     let mut out = String::with_capacity(1 << 17);
     let title = escape(&run.scenario);
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
@@ -26,7 +25,7 @@ pub fn page(run: &Run, charts: &[Chart], files: &[String]) -> String {
         out.push_str(&chart::font_style());
     }
     out.push_str("</head>\n<body>\n<main>\n");
-    head(&mut out, run);
+    head(&mut out, run, command);
     expectations(&mut out, run);
     verdicts(&mut out, run);
     lost(&mut out, run);
@@ -65,7 +64,7 @@ fn push(out: &mut String, text: &str) {
 }
 
 /// Title, description, receipt, and the command that repeats the run.
-fn head(out: &mut String, run: &Run) {
+fn head(out: &mut String, run: &Run, command: Option<&str>) {
     push(out, &format!("<header>\n<h1>{}</h1>\n", escape(&run.scenario)));
     if !run.description.is_empty() {
         push(out, &format!("<p class=\"about\">{}</p>\n", escape(&run.description)));
@@ -83,8 +82,8 @@ fn head(out: &mut String, run: &Run) {
         push(out, &format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(&value)));
     }
     out.push_str("</dl>\n");
-    let command = format!("splitbrain run {}.toml --seed {}", run.scenario, run.seed.0);
-    push(out, &format!("<p>Again: <code>{}</code></p>\n</header>\n", escape(&command)));
+    let command = command.map_or_else(|| format!("splitbrain run FILE --seed {}", run.seed.0), str::to_owned);
+    push(out, &format!("<p>Repeat it: <code>{}</code></p>\n</header>\n", escape(&command)));
 }
 
 fn expectations(out: &mut String, run: &Run) {
@@ -98,13 +97,13 @@ fn expectations(out: &mut String, run: &Run) {
         "<table>\n<thead><tr><th></th><th>metric</th><th>expected</th><th>actual</th></tr></thead>\n<tbody>\n",
     );
     for outcome in &run.expectations {
-        let name = &*outcome.expectation.metric;
+        let name = outcome.expectation.key();
         let (class, sign) = if outcome.passed { ("good", "✔") } else { ("bad", "✘") };
         let row = format!(
             "<tr class=\"{class}\"><td class=\"sign\">{sign}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>\n",
-            escape(name),
-            escape(&outcome.expectation.text),
-            escape(&shown(name, outcome.actual))
+            escape(&name),
+            escape(&outcome.expectation.expected()),
+            escape(&shown(&outcome.expectation.metric, outcome.actual))
         );
         out.push_str(&row);
     }
@@ -162,7 +161,7 @@ fn lost(out: &mut String, run: &Run) {
     }
     out.push_str("<section>\n<h2>Lost writes</h2>\n");
     for group in &run.findings.lost {
-        push(out, &format!("<p>{}</p>\n", escape(&story(run, group))));
+        push(out, &format!("<p>{}</p>\n", escape(&sentence(&run.findings, group))));
         let all = group.writes.len() as u64 == group.count;
         let what = if all { "all of them" } else { "the first and the last of them" };
         push(out, &format!("<details>\n<summary>{what}</summary>\n<table>\n<thead><tr>"));
@@ -183,68 +182,27 @@ fn lost(out: &mut String, run: &Run) {
     out.push_str("</section>\n");
 }
 
-/// What happened to a group of lost writes, in a few sentences.
-fn story(run: &Run, group: &LostGroup) -> String {
-    let server = run.findings.name(Some(group.server));
-    let (from, to) = group.acked;
-    let mut text = format!(
-        "{} acknowledged by {server} between {} and {} at offsets {} to {}.",
-        if group.count == 1 { "1 write".to_owned() } else { format!("{} writes", thousands(group.count)) },
-        at(from),
-        at(to),
-        group.offsets.0,
-        group.offsets.1
-    );
-    if let Some(Fork { node, mark, offset }) = &group.fork {
-        let node = run.findings.name(Some(*node));
-        text.push_str(&format!(
-            " The surviving history left theirs at offset {offset} when {node} was promoted at {}.",
-            at(mark.at)
-        ));
-    }
-    let Destroyed { how, at: when, by, .. } = &group.destroyed;
-    let when = when.map_or_else(String::new, |mark| format!(" at {}", at(mark.at)));
-    let from = by.map_or_else(String::new, |by| format!(" from {}", run.findings.name(Some(by))));
-    let end = match how {
-        DestroyedHow::FullSync => format!("A full resynchronisation{from} replaced them{when}."),
-        DestroyedHow::Restart => format!("The process restarted without them{when}."),
-        DestroyedHow::NeverBack => format!("The process ended{when} and did not come back."),
-        DestroyedHow::Rewound => format!("The server moved to a position without them{when}."),
-        DestroyedHow::Unknown => "The trace does not show what destroyed them.".to_owned(),
-    };
-    text.push(' ');
-    text.push_str(&end);
-    text
-}
-
-fn at(instant: Instant) -> String {
-    format!("{:.3} s", instant.as_secs_f64())
-}
-
+/// What mattered, each row by whom; faults stand out.
 fn events(out: &mut String, run: &Run) {
-    let lines = timeline::lines(&run.findings);
-    if lines.is_empty() {
+    let rows = timeline::rows(&run.findings);
+    if rows.is_empty() {
         return;
     }
     out.push_str("<section>\n<h2>Timeline</h2>\n<table class=\"timeline\">\n");
-    out.push_str("<thead><tr><th>time (s)</th><th>node</th><th>event</th></tr></thead>\n<tbody>\n");
-    for line in lines.iter().take(TIMELINE) {
-        let class = match line.tone {
-            Tone::Fault => " class=\"fault\"",
-            Tone::Good => " class=\"good\"",
-            Tone::Bad => " class=\"bad\"",
-            Tone::Plain => "",
-        };
-        let row = format!(
+    out.push_str("<thead><tr><th>time (s)</th><th>who</th><th>what</th></tr></thead>\n<tbody>\n");
+    let all = rows.len();
+    for row in rows.iter().take(TIMELINE) {
+        let class = if row.who == "fault" { " class=\"fault\"" } else { "" };
+        let line = format!(
             "<tr{class}><td>{:.3}</td><td>{}</td><td>{}</td></tr>\n",
-            line.at.as_secs_f64(),
-            escape(&line.node),
-            escape(&line.text)
+            row.at.as_secs_f64(),
+            escape(&row.who),
+            escape(&row.text)
         );
-        out.push_str(&row);
+        out.push_str(&line);
     }
     out.push_str("</tbody>\n</table>\n");
-    let hidden = lines.len().saturating_sub(TIMELINE) as u64 + run.findings.timeline_dropped;
+    let hidden = all.saturating_sub(TIMELINE) as u64 + run.findings.timeline_dropped;
     if hidden > 0 {
         push(out, &format!("<p>{} more in <code>trace.jsonl</code>.</p>\n", thousands(hidden)));
     }

@@ -16,7 +16,6 @@ mod sample;
 pub mod stage;
 pub mod summary;
 pub mod table;
-pub mod timeline;
 
 use std::sync::Arc;
 
@@ -59,9 +58,15 @@ pub struct Run {
 /// The files of a report folder: names and contents. Says nothing that isn't in the run and its trace.
 #[must_use]
 pub fn files(run: &Run, events: &[Event]) -> Vec<(String, Vec<u8>)> {
+    folder(run, events, &summary::Receipt::default())
+}
+
+/// The same for a folder of which more is known: where it is, and the command that repeats the run.
+#[must_use]
+pub fn folder(run: &Run, events: &[Event], receipt: &summary::Receipt<'_>) -> Vec<(String, Vec<u8>)> {
     let stage = stage::Stage::of(events);
     let charts = chart::all(run, &stage, events);
-    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut files: Vec<(String, Vec<u8>)> = vec![("summary.json".into(), summary_json(run, receipt))];
     for chart in &charts {
         files.push((format!("{}.svg", chart.name), chart.svg().into_bytes()));
         files.push((format!("{}.png", chart.name), chart.png()));
@@ -71,9 +76,16 @@ pub fn files(run: &Run, events: &[Event]) -> Vec<(String, Vec<u8>)> {
     files.push(("topology.dot".into(), dot::topology(&stage, events).into_bytes()));
     files.extend(dot::votes(&stage, events).map(|votes| ("votes.dot".into(), votes.into_bytes())));
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-    let page = html::page(run, &charts, &names);
+    let page = html::page(run, &charts, &names, receipt.command);
     files.insert(0, ("index.html".into(), page.into_bytes()));
     files
+}
+
+fn summary_json(run: &Run, receipt: &summary::Receipt<'_>) -> Vec<u8> {
+    let object = json::object(run, receipt.report);
+    let mut out = serde_json::to_vec_pretty(&object).expect("plain data is JSON");
+    out.push(b'\n');
+    out
 }
 
 /// The whole trace, a line for each event.
