@@ -33,6 +33,10 @@ pub trait Node: Send + fmt::Debug {
     /// Takes one input.
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox);
 
+    /// The process did not run between this instant and the next call: it was stopped, or its main thread was blocked.
+    /// Timers that fell into the gap come late, as after SIGSTOP. Nodes whose timers need no such knowledge ignore it.
+    fn stalled(&mut self, _since: Instant) {}
+
     /// When, by its own monotonic clock, the node has work though nothing arrives. `None`: never.
     fn wake_at(&self) -> Option<Instant>;
 

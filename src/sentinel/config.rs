@@ -1,13 +1,13 @@
 //! sentinel.conf: what its directives mean, and the settings that they fill in. Timing constants live in `timing`.
 
-#[allow(dead_code, reason = "rewriting is what a running sentinel does")]
 mod lines;
 mod names;
 mod statements;
 
 use std::sync::Arc;
 
-pub(crate) use lines::Lines;
+pub(crate) use lines::{Lines, Rewrite};
+pub(crate) use statements::{atoi, strtoull, yes_no};
 
 use crate::conf::{self, ConfError, ConfWarning, Directive};
 use crate::id::HexId;

@@ -134,6 +134,8 @@ sentinel_names! {
     Sentinel = "+sentinel",
     /// A known sentinel has another address.
     SentinelAddressSwitch = "+sentinel-address-switch",
+    /// The new address was given to the same sentinel in other masters' tables.
+    SentinelAddressUpdate = "+sentinel-address-update",
     /// A sentinel's address is used by another one.
     SentinelInvalidAddr = "+sentinel-invalid-addr",
     /// A duplicate of a sentinel was removed.
