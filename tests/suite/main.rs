@@ -5,3 +5,4 @@ mod clients;
 mod scenario_files;
 mod summary;
 mod world;
+mod tidy;
