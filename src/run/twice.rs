@@ -31,8 +31,8 @@ pub struct Difference {
     pub second: Side,
 }
 
-/// Runs twice, the second time in short steps and from a clone taken half-way, and compares every event: a run must
-/// not depend on how it is driven. Returns the digest if they agree.
+/// Runs twice, the second time from a clone taken half-way, and compares every event: neither the process that runs
+/// it nor how it is driven may matter. Returns the digest if the runs agree.
 ///
 /// # Errors
 /// The first difference.

@@ -159,7 +159,7 @@ impl Rig {
     }
 
     /// Lets time pass to so many milliseconds after the start.
-    pub(crate) fn to_ms(&mut self, ms: u64) -> &mut Rig {
+    pub(crate) fn until_ms(&mut self, ms: u64) -> &mut Rig {
         self.world.advance(Instant::ZERO + Span::from_ms(ms));
         self.world.drain(&mut self.events);
         self

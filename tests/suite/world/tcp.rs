@@ -37,7 +37,7 @@ fn story(seen: &[Seen]) -> Vec<String> {
 #[test]
 fn a_handshake_takes_a_round_trip_and_bytes_one_way() {
     let mut rig = pair(scenario(2, vec![]), vec![at(0, "early"), at(10, "later")]);
-    rig.to_ms(100);
+    rig.until_ms(100);
     assert_eq!(story(&rig.seen(0)), ["2.000 connected"]);
     assert_eq!(story(&rig.seen(1)), ["3.000 accepted", "3.000 early", "11.000 later"]);
 }
@@ -47,7 +47,7 @@ fn nothing_listens_or_no_such_host() {
     let mut rig = Rig::new(scenario(2, vec![]), |n| {
         if n == 0 { Talker::caller(1, vec![]) } else { Talker { to: Some(addr(77)), ..Talker::default() } }
     });
-    rig.to_ms(10_000);
+    rig.until_ms(10_000);
     assert_eq!(story(&rig.seen(0)), ["2.000 refused: refused"]);
     assert_eq!(story(&rig.seen(1)), ["3000.000 refused: unreachable"]);
     assert_eq!(rig.trace(Some(0))[2], "connect 10.0.0.2:7000 refused");
@@ -56,11 +56,11 @@ fn nothing_listens_or_no_such_host() {
 #[test]
 fn syns_into_silence_give_up_after_127_seconds() {
     let mut rig = pair(scenario(2, vec![timed(0, None, cut(0, 1))]), vec![]);
-    rig.to_ms(200_000);
+    rig.until_ms(200_000);
     assert_eq!(story(&rig.seen(0)), ["127000.000 refused: timed out"]);
     // Healed in time, the next retry gets through: 1, 3, 7 seconds after the first.
     let mut rig = pair(scenario(2, vec![timed(0, Some(4_000), cut(0, 1))]), vec![]);
-    rig.to_ms(200_000);
+    rig.until_ms(200_000);
     assert_eq!(story(&rig.seen(0)), ["7002.000 connected"]);
 }
 
@@ -68,10 +68,10 @@ fn syns_into_silence_give_up_after_127_seconds() {
 fn a_short_cut_costs_a_retransmission_and_a_long_one_the_back_off() {
     // Sent at 1000 into a cut: the timer is 202 ms and doubles: probes at 1202, 1606, 2414, 4030, 7262 …
     let mut rig = pair(scenario(2, vec![timed(900, Some(200), cut(0, 1))]), vec![at(1_000, "a")]);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     assert_eq!(story(&rig.seen(1))[1..], ["1203.000 a"]);
     let mut rig = pair(scenario(2, vec![timed(900, Some(4_000), cut(0, 1))]), vec![at(1_000, "a"), at(2_000, "b")]);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     // The first segment comes with the retransmission; what was held follows its acknowledgement.
     assert_eq!(story(&rig.seen(1))[1..], ["7263.000 a", "7265.000 b"]);
     assert_eq!(rig.trace(Some(0))[2..], ["stalled 10.0.0.2:7000 1 bytes"]);
@@ -89,7 +89,7 @@ fn packets_in_flight_when_a_cut_begins_are_lost_and_sent_again() {
     let mut fault = timed(0, Some(10), down);
     fault.at = Dist::Constant(Span::from_us(1_000_500));
     let mut rig = pair(scenario(2, vec![fault]), vec![at(1_000, "a")]);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     assert_eq!(story(&rig.seen(1))[1..], ["1203.500 a"]);
 }
 
@@ -98,7 +98,7 @@ fn one_way_cuts_pass_data_but_not_acknowledgements() {
     let one_way = Fault::PartitionOneWay { from: vec![MachineId(1)], to: vec![MachineId(0)], flap: None };
     let sends = vec![at(1_000, "a"), at(1_100, "b"), at(2_000, "held")];
     let mut rig = pair(scenario(2, vec![timed(900, Some(3_000), one_way)]), sends);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     // "held" is sent when the retransmission timer has run out, so it waits for an acknowledgement: the duplicate
     // of 4030 is the first whose acknowledgement comes back.
     assert_eq!(story(&rig.seen(1))[1..], ["1001.000 a", "1101.000 b", "4033.000 held"]);
@@ -109,14 +109,14 @@ fn one_way_cuts_pass_data_but_not_acknowledgements() {
 fn overlapping_cuts_need_both_healed() {
     let faults = vec![timed(900, Some(1_000), cut(0, 1)), timed(1_000, Some(3_000), cut(0, 1))];
     let mut rig = pair(scenario(2, faults), vec![at(1_500, "a")]);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     assert_eq!(story(&rig.seen(1))[1..], ["4531.000 a"]);
 }
 
 #[test]
 fn a_sender_gives_up_after_fifteen_retransmissions_and_the_other_side_by_keepalive() {
     let mut rig = pair(scenario(2, vec![timed(900, None, cut(0, 1))]), vec![at(1_000, "a")]);
-    rig.to_ms(2_000_000);
+    rig.until_ms(2_000_000);
     // 202 ms doubling up to two minutes: 0.202 × (2^10 − 1) + 6 × 120 s.
     assert_eq!(story(&rig.seen(0))[1..], ["927646.000 timed out"]);
     // 300 s after what was last heard (the handshake) and three probes that went unanswered.
@@ -129,15 +129,15 @@ fn a_sender_gives_up_after_fifteen_retransmissions_and_the_other_side_by_keepali
 fn a_killed_process_says_goodbye_and_a_dead_machine_does_not() {
     let crash = Fault::Crash { nodes: vec![NodeId(1)] };
     let mut rig = pair(scenario(2, vec![timed(1_000, None, crash)]), vec![at(1_500, "a")]);
-    rig.to_ms(5_000);
+    rig.until_ms(5_000);
     assert_eq!(story(&rig.seen(0)), ["2.000 connected", "1001.000 closed by peer"]);
 
     let off = Fault::PowerOff { machines: vec![MachineId(1)] };
     let mut rig = pair(scenario(2, vec![timed(1_000, Some(2_000), off)]), vec![at(1_500, "a")]);
-    rig.to_ms(2_900);
+    rig.until_ms(2_900);
     assert_eq!(story(&rig.seen(0)), ["2.000 connected"]);
     // Back at 3000; the retransmission of 1500 + 0.202 × 15 reaches a kernel that knows nothing.
-    rig.to_ms(10_000);
+    rig.until_ms(10_000);
     assert_eq!(story(&rig.seen(0))[1..], ["4532.000 reset by peer"]);
     assert_eq!(rig.trace(Some(1))[1..], ["started #1", "died power-off", "started #2"]);
 }
@@ -147,7 +147,7 @@ fn the_end_of_a_killed_process_crosses_a_healed_cut() {
     let crash = Fault::Crash { nodes: vec![NodeId(1)] };
     let faults = vec![timed(900, Some(600), cut(0, 1)), timed(1_000, None, crash)];
     let mut rig = pair(scenario(2, faults), vec![]);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     assert_eq!(story(&rig.seen(0))[1..], ["1607.000 closed by peer"]);
     let closed = rig.events.iter().position(|event| event.kind.to_string() == "died crash").expect("it died");
     assert!(rig.events[closed].cause.some().is_some(), "the fault is its cause");
@@ -162,7 +162,7 @@ fn what_was_sent_before_a_close_arrives_and_what_comes_after_is_reset() {
             Talker::listener()
         }
     });
-    rig.to_ms(100);
+    rig.until_ms(100);
     assert_eq!(story(&rig.seen(1)), ["3.000 accepted", "11.000 last", "11.000 closed by peer"]);
 }
 
@@ -217,7 +217,7 @@ fn closing_with_unread_input_is_a_reset() {
     let mut rig = Rig::new(scenario(2, vec![]), |n| {
         if n == 0 { Either::Talker(Talker::caller(1, vec![at(0, "early")])) } else { Either::Rude(Rude) }
     });
-    rig.to_ms(100);
+    rig.until_ms(100);
     assert_eq!(story(&rig.seen(0)), ["2.000 connected", "4.000 reset by peer"]);
     assert_eq!(rig.trace(Some(0))[2..], ["connection 10.0.0.2:7000 reset by peer"]);
 }
@@ -229,7 +229,7 @@ fn bandwidth_is_shared_in_turns() {
     let big = Bytes::from(vec![b'x'; 500_000]);
     // Two connections from machine 0 would need a second program there; one shows the rate, small ones their turn.
     let mut rig = pair(shared, vec![(Span::from_ms(10), big)]);
-    rig.to_ms(5_000);
+    rig.until_ms(5_000);
     let last = rig.seen(1).iter().filter(|s| matches!(s.input, Input::Bytes { .. })).map(us).max();
     assert_eq!(last, Some(511_000), "half a megabyte at a megabyte a second, and the latency");
 }
@@ -277,15 +277,15 @@ fn a_receiver_that_does_not_read_stops_the_sender() {
         room: SOCKET_ROOM,
         fd: None,
     });
-    rig.to_ms(4_000);
+    rig.until_ms(4_000);
     let got = |rig: &Rig| -> usize {
         rig.seen(1).iter().map(|s| if let Input::Bytes { data, .. } = &s.input { data.len() } else { 0 }).sum()
     };
     assert_eq!(got(&rig), 0);
     let told = rig.seen(0).len();
-    rig.to_ms(4_900);
+    rig.until_ms(4_900);
     assert_eq!(rig.seen(0).len(), told, "the sender hears nothing while the window is shut");
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     assert_eq!(got(&rig), TOTAL);
 }
 
@@ -295,7 +295,7 @@ fn flapping_cuts_toggle() {
         Fault::Partition { groups: vec![vec![MachineId(0)], vec![MachineId(1)]], flap: Some(Span::from_ms(100)) };
     let sends = vec![at(1_050, "cut"), at(1_360, "open")];
     let mut rig = pair(scenario(2, vec![timed(1_000, Some(1_000), flap)]), sends);
-    rig.to_ms(20_000);
+    rig.until_ms(20_000);
     // Every other 100 ms is cut: the retransmissions at 1252 and 1656 fall into cut phases; "open" is held behind.
     assert_eq!(story(&rig.seen(1))[1..], ["2465.000 cut", "2467.000 open"]);
 }
@@ -416,7 +416,7 @@ proptest! {
         let mut rig = Rig::new(scenario, move |n| {
             Both(if n == 0 { Talker::caller(1, a.clone()) } else { Talker { sends: b.clone(), ..Talker::listener() } })
         });
-        rig.to_ms(900_000);
+        rig.until_ms(900_000);
         for node in [0u16, 1] {
             let mut got = Vec::new();
             let mut last = Instant::ZERO;
