@@ -4,5 +4,5 @@ mod checkers;
 mod clients;
 mod scenario_files;
 mod summary;
-mod world;
 mod tidy;
+mod world;

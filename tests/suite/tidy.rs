@@ -23,8 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sentinel", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("client", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("check", &["time", "id", "fault", "trace"]),
-    ("scenario", &["time", "rng", "id", "fault", "conf", "server::config", "sentinel::config", "client::config", "check"]),
-    ("world/deploy", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp", "server", "sentinel", "client"]),
+    (
+        "scenario",
+        &["time", "rng", "id", "fault", "conf", "server::config", "sentinel::config", "client::config", "check"],
+    ),
+    (
+        "world/deploy",
+        &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp", "server", "sentinel", "client"],
+    ),
     ("world", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp"]),
     ("report", &["check", "trace", "time", "id", "rng", "fault"]),
     ("run", &["scenario", "world", "check", "trace", "report", "time", "rng", "id", "node"]),
@@ -50,7 +56,8 @@ fn rust_files(folder: &str) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<_> = fs::read_dir(&folder).expect("folder exists").map(|e| e.expect("entry").path()).collect();
+        let mut entries: Vec<_> =
+            fs::read_dir(&folder).expect("folder exists").map(|e| e.expect("entry").path()).collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {

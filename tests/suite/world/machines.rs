@@ -266,9 +266,9 @@ fn descriptors_are_reused_smallest_first() {
         if n == 0 { Talker::listener() } else { Talker { to: Some(super::rig::addr(0)), ..Talker::default() } }
     });
     rig.until_ms(10);
-    let accepted = rig.seen(0).into_iter().find_map(|seen| match seen.input {
-        Input::Accepted { fd, .. } => Some(fd),
-        _ => None,
+    let accepted = rig.seen(0).into_iter().find_map(|seen| {
+        let Input::Accepted { fd, .. } = seen.input else { return None };
+        Some(fd)
     });
     assert_eq!(accepted, Some(Fd(8)));
 }
