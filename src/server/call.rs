@@ -138,6 +138,19 @@ impl Server {
     /// Sends what has accumulated into the stream, as a transaction when it is more than one command
     /// (`propagatePendingCommands`).
     pub fn propagate_pending(&mut self, out: &mut Outbox) {
+        self.propagate_ops();
+        self.note_writes(out);
+    }
+
+    /// The same without MULTI and EXEC: deletions of the active expire cycle.
+    pub(crate) fn propagate_pending_bare(&mut self, out: &mut Outbox) {
+        for (db, bytes) in std::mem::take(&mut self.exec.also) {
+            self.propagate_now(db, &bytes);
+        }
+        self.note_writes(out);
+    }
+
+    fn propagate_ops(&mut self) {
         match self.exec.also.len() {
             0 => {}
             1 => {
@@ -156,6 +169,9 @@ impl Server {
                 self.propagate_now(last, b"*1\r\n$4\r\nEXEC\r\n");
             }
         }
+    }
+
+    fn note_writes(&mut self, out: &mut Outbox) {
         if !self.exec.writes.is_empty() {
             let offset = self.repl.offset();
             for op in std::mem::take(&mut self.exec.writes) {
@@ -194,7 +210,21 @@ impl Server {
         }
     }
 
-    fn feed_monitors(&mut self, _fd: Fd, _args: &Args) {}
+    /// Shows a command to those who called MONITOR (`replicationFeedMonitors`).
+    fn feed_monitors(&mut self, fd: Fd, args: &Args) {
+        let Some(session) = self.sessions.get(fd).filter(|_| !self.loading) else { return };
+        let us = self.now.unix.us();
+        let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, session.db, session.addr);
+        for arg in args.iter() {
+            line.push(' ');
+            line.push_str(&crate::resp::quote(arg));
+        }
+        line.push_str("\r\n");
+        for monitor in self.monitors.clone() {
+            self.sessions.at_mut(monitor).reply.tail().extend_from_slice(line.as_bytes());
+            self.sessions.want_write(monitor);
+        }
+    }
 }
 
 /// The request as it arrived, or encoded again when it was inline.

@@ -51,7 +51,7 @@ impl Server {
         loop {
             let bulk_len = i64::try_from(self.config.proto_max_bulk_len).unwrap_or(i64::MAX);
             let Some(session) = self.sessions.get_mut(fd) else { return };
-            if session.flags.has(stop) || session.reader.unread() == 0 {
+            if self.shutdown.exited || session.flags.has(stop) || session.reader.unread() == 0 {
                 return;
             }
             if self.meter.turn() > TURN_MAX_NS {

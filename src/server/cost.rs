@@ -29,32 +29,40 @@ pub struct Meter {
     pending: u64,
     /// Since the turn began.
     turn: u64,
+    /// Since the process began.
+    total: u64,
 }
 
 impl Meter {
     /// A meter whose costs are scaled by `milli` thousandths; 0: nothing costs anything.
     #[must_use]
     pub fn new(milli: u32) -> Meter {
-        Meter { milli: u64::from(milli), pending: 0, turn: 0 }
+        Meter { milli: u64::from(milli), pending: 0, turn: 0, total: 0 }
     }
 
     /// Adds nanoseconds of the table.
     pub fn add(&mut self, ns: u64) {
         let scaled = ns.saturating_mul(self.milli) / 1_000;
-        self.pending += scaled;
-        self.turn += scaled;
+        self.add_exactly(scaled);
     }
 
     /// Adds a time that no scale changes (DEBUG SLEEP).
     pub fn add_exactly(&mut self, ns: u64) {
         self.pending += ns;
         self.turn += ns;
+        self.total += ns;
     }
 
     /// What this turn has cost so far, in nanoseconds.
     #[must_use]
     pub fn turn(&self) -> u64 {
         self.turn
+    }
+
+    /// All costs since the process began, in nanoseconds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// Takes what is to be told to the world.

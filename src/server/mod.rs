@@ -11,6 +11,7 @@ mod db;
 mod expire;
 mod gate;
 mod glob;
+mod info;
 pub mod keyspace;
 mod multi;
 mod pause;
@@ -53,6 +54,8 @@ pub struct Server {
     pub(crate) repl: replication::Replication,
     pub(crate) persistence: persistence::Persistence,
     pub(crate) pause: pause::Pause,
+    pub(crate) expire_cycle: expire::Cycle,
+    pub(crate) shutdown: shutdown::Shutdown,
     pub(crate) stats: stats::Stats,
     pub(crate) meter: cost::Meter,
     pub(crate) cron: cron::Cron,
@@ -60,6 +63,8 @@ pub struct Server {
     pub(crate) loading: bool,
     /// It is loaded beside the old one, which stays readable.
     pub(crate) async_loading: bool,
+    /// The active expire cycle runs (DEBUG SET-ACTIVE-EXPIRE).
+    pub(crate) active_expire: bool,
     pub(crate) monitors: Vec<Fd>,
     /// Sessions whose input waits for the next turn.
     pub(crate) pending_input: Vec<Fd>,
@@ -95,10 +100,13 @@ impl Server {
             exec: call::Exec::default(),
             persistence: persistence::Persistence::default(),
             pause: pause::Pause::default(),
+            expire_cycle: expire::Cycle::default(),
+            shutdown: shutdown::Shutdown::default(),
             stats: stats::Stats::new(commands::count()),
             cron: cron::Cron::new(Instant::ZERO),
             loading: false,
             async_loading: false,
+            active_expire: true,
             monitors: Vec::new(),
             pending_input: Vec::new(),
             unblocked: Vec::new(),
@@ -114,6 +122,7 @@ impl Server {
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
         }
+        expire::fast_cycle(self, out);
         replication::before_sleep(self, out);
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
@@ -138,6 +147,28 @@ impl Server {
                 .min();
     }
 
+    /// What CONFIG REWRITE left on the disk replaces the settings given. False when it can't be read: the process exits.
+    fn read_config_file(&mut self, disk: &DiskImage, out: &mut Outbox) -> bool {
+        let Some(text) = disk.get(commands::config::CONFIG_FILE) else { return true };
+        let parsed = crate::conf::parse(text).map_err(|error| vec![error]);
+        match parsed.and_then(|directives| Config::from_directives(&directives)) {
+            Ok((config, _)) => {
+                let mut config = config;
+                config.port = self.config.port;
+                self.config = Arc::new(config);
+                true
+            }
+            Err(errors) => {
+                let error = &errors[0];
+                let message = format!("*** FATAL CONFIG FILE ERROR *** line {}: {}", error.line, error.message);
+                out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
+                self.shutdown.exited = true;
+                out.exit(1);
+                false
+            }
+        }
+    }
+
     fn on_wake(&mut self, out: &mut Outbox) {
         if !self.pending_input.is_empty() {
             self.continue_input(out);
@@ -151,6 +182,9 @@ impl Node for Server {
         self.now = now;
         self.started = now;
         self.cron = cron::Cron::new(now.mono);
+        if !self.read_config_file(disk, out) {
+            return;
+        }
         persistence::load(self, disk, out);
         out.listen(self.init.addr.port);
         let keys = self.keyspace.len() as u64;
@@ -160,8 +194,14 @@ impl Node for Server {
     }
 
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        if self.shutdown.exited {
+            return;
+        }
         self.now = now;
         self.run_cron(out);
+        if self.shutdown.exited {
+            return;
+        }
         match input {
             Input::Accepted { fd, from, local } => self.accept(fd, from, local, out),
             Input::Connected { fd, local } => replication::on_connected(self, fd, local, out),

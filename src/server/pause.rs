@@ -12,6 +12,8 @@ pub struct Pause {
     command: Option<(u64, bool)>,
     /// Writes wait for a coordinated failover, which ends this itself.
     pub failover: bool,
+    /// Writes wait for a shutdown.
+    pub shutdown: bool,
     /// Sessions whose command waits, in the order they came.
     pub postponed: Vec<Fd>,
 }
@@ -21,13 +23,13 @@ impl Pause {
     #[must_use]
     pub fn holds(&self, now: Unix, may_replicate: bool) -> bool {
         let by_command = self.command.is_some_and(|(until, all)| now.ms() < until && (all || may_replicate));
-        by_command || self.failover && may_replicate
+        by_command || (self.failover || self.shutdown) && may_replicate
     }
 
     /// True while anything is paused: nothing may change the dataset by itself (`areClientsPaused`).
     #[must_use]
     pub fn active(&self, now: Unix) -> bool {
-        (self.command.is_some() || self.failover) && self.holds(now, true)
+        (self.command.is_some() || self.failover || self.shutdown) && self.holds(now, true)
     }
 }
 
@@ -52,7 +54,7 @@ impl Server {
     }
 
     /// Lets go who waits, unless another pause still holds; those that it holds wait again.
-    fn resume_postponed(&mut self) {
+    pub(crate) fn resume_postponed(&mut self) {
         if !self.pause.active(self.now.unix) {
             for fd in std::mem::take(&mut self.pause.postponed) {
                 self.unblock(fd);

@@ -1,15 +1,150 @@
 //! SIGTERM and SHUTDOWN: waiting for replicas, saving, leaving (`prepareForShutdown`, `finishShutdown`).
 
-use super::Server;
+use super::config::ShutdownFlags;
+use super::session::Flags;
+use super::{Server, persistence, replication};
+use crate::id::Fd;
 use crate::node::{Outbox, Signal};
-use crate::time::Instant;
+use crate::resp::encode;
+use crate::time::{Instant, Span};
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The process has exited.
+    Exited,
+    /// Replicas are waited for, or a shutdown is already under way.
+    Waiting,
+    /// The dataset could not be saved.
+    Failed,
+}
+
+/// A shutdown that was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    /// A signal that the next tick deals with (`shutdown_asap`).
+    signal: Option<Signal>,
+    flags: ShutdownFlags,
+    /// Until when replicas are waited for, in milliseconds of the wall clock.
+    deadline_ms: Option<u64>,
+    /// Sessions that called SHUTDOWN and wait for it.
+    pub blocked: Vec<Fd>,
+    /// The process has exited: nothing more is done.
+    pub exited: bool,
+}
+
+impl Shutdown {
+    /// Until when replicas are waited for, in milliseconds of the wall clock.
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.deadline_ms
+    }
+}
 
 impl Server {
-    pub(crate) fn on_signal(&mut self, _signal: Signal, _out: &mut Outbox) {}
+    pub(crate) fn on_signal(&mut self, signal: Signal, out: &mut Outbox) {
+        if self.shutdown.signal.is_some() && signal == Signal::Int {
+            // A second interrupt leaves at once, whatever is lost.
+            self.shutdown.exited = true;
+            return out.exit(1);
+        }
+        self.shutdown.signal = Some(signal);
+    }
 
-    pub(crate) fn shutdown_cron(&mut self, _out: &mut Outbox) {}
+    /// The part of a tick that deals with signals and with replicas that are waited for.
+    pub(crate) fn shutdown_cron(&mut self, out: &mut Outbox) {
+        match (self.shutdown.deadline_ms, self.shutdown.signal) {
+            (Some(deadline), _) => {
+                if self.now.unix.ms() >= deadline || !replication::replicas_lag(self) {
+                    self.finish_shutdown(out);
+                }
+            }
+            (None, Some(signal)) => {
+                let flags = match signal {
+                    Signal::Term => self.config.shutdown_on_sigterm,
+                    Signal::Int => self.config.shutdown_on_sigint,
+                };
+                self.begin_shutdown(flags, out);
+            }
+            (None, None) => {}
+        }
+    }
 
+    /// When a tick has something to do here: any tick, while a shutdown is under way.
     pub(crate) fn shutdown_need(&self) -> Option<Instant> {
-        None
+        (self.shutdown.signal.is_some() || self.shutdown.deadline_ms.is_some()).then_some(self.now.mono)
+    }
+
+    /// Begins to shut down; waits for lagging replicas unless told not to.
+    pub(crate) fn begin_shutdown(&mut self, mut flags: ShutdownFlags, out: &mut Outbox) -> Outcome {
+        if self.shutdown.deadline_ms.is_some() {
+            return Outcome::Waiting;
+        }
+        if self.loading {
+            flags.save = false;
+            flags.nosave = true;
+        }
+        self.shutdown.flags = flags;
+        if !flags.now && self.config.shutdown_timeout != 0 && replication::replicas_lag(self) {
+            let wait = self.config.shutdown_timeout.saturating_mul(1_000);
+            self.shutdown.deadline_ms = Some(self.now.unix.ms().saturating_add(wait));
+            if !self.pause.active(self.now.unix) {
+                replication::request_acks(self);
+            }
+            self.pause.shutdown = true;
+            return Outcome::Waiting;
+        }
+        self.finish_shutdown(out)
+    }
+
+    fn finish_shutdown(&mut self, out: &mut Outbox) -> Outcome {
+        let flags = self.shutdown.flags;
+        persistence::kill_child(self, out);
+        let wanted = flags.save || !self.config.save.is_empty() && !flags.nosave;
+        if wanted && persistence::save(self, out).is_err() && !flags.force {
+            self.cancel_shutdown();
+            return Outcome::Failed;
+        }
+        // Replicas get what can still be written; nobody else does.
+        let replicas: Vec<Fd> =
+            self.sessions.iter().filter(|session| session.flags.has(Flags::REPLICA)).map(|session| session.fd).collect();
+        out.busy(self.meter.take());
+        for fd in replicas {
+            if let Some(session) = self.sessions.get_mut(fd) {
+                session.flush(out);
+                replication::flush(self, fd, out);
+            }
+        }
+        self.shutdown.exited = true;
+        out.exit(0);
+        Outcome::Exited
+    }
+
+    /// Goes on as if nothing had been asked for; those who asked are told.
+    fn cancel_shutdown(&mut self) {
+        let blocked = std::mem::take(&mut self.shutdown).blocked;
+        for fd in blocked {
+            if let Some(session) = self.sessions.get_mut(fd) {
+                encode::error(session.reply.tail(), "ERR Errors trying to SHUTDOWN. Check logs.");
+                self.unblock(fd);
+            }
+        }
+        self.pause.shutdown = false;
+        self.resume_postponed();
+    }
+
+    /// SHUTDOWN ABORT; false when there is nothing to abort.
+    pub(crate) fn abort_shutdown(&mut self) -> bool {
+        if self.shutdown.deadline_ms.is_none() && self.shutdown.signal.is_none() {
+            return false;
+        }
+        self.cancel_shutdown();
+        true
+    }
+
+    /// How long replicas are still waited for, for INFO.
+    #[must_use]
+    pub(crate) fn shutdown_in(&self) -> Option<Span> {
+        self.shutdown.deadline_ms.map(|deadline| Span::from_ms(deadline.saturating_sub(self.now.unix.ms())))
     }
 }

@@ -69,8 +69,8 @@ pub struct Stats {
     pub reads: u64,
     /// Writes of sockets.
     pub writes: u64,
-    /// Cpu time in nanoseconds, as the cost table counts it.
-    pub cpu_ns: u64,
+    /// Most memory that INFO has seen in use.
+    pub peak_memory: u64,
     /// Unexpected errors answered to the master or a replica.
     pub unexpected_errors: u64,
     /// Commands per second of the last samples.

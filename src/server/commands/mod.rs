@@ -4,6 +4,8 @@ pub mod replication;
 
 pub mod admin;
 mod client;
+mod command;
+pub(crate) mod config;
 pub mod connection;
 pub mod expiry;
 pub mod keys;

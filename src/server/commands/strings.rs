@@ -384,14 +384,16 @@ impl Cx<'_> {
     /// Changes a string in place: it is `raw` from then on.
     fn change_text<R>(&mut self, at: u32, change: impl FnOnce(&mut bytes::BytesMut) -> R) -> R {
         let db = self.db();
-        let value = self.s.keyspace.db_mut(db).value_mut(at);
-        let mut text = match std::mem::replace(value, Value::Int(0)) {
-            Value::Int(n) => bytes::BytesMut::from(n.to_string().as_bytes()),
-            Value::Str(text) | Value::Raw(text) => text.into_mut(),
-        };
-        let result = change(&mut text);
-        *value = Value::Raw(ValueText::share(text.freeze()));
-        result
+        let mut result = None;
+        self.s.keyspace.db_mut(db).change(at, |value| {
+            let mut text = match value {
+                Value::Int(n) => bytes::BytesMut::from(n.to_string().as_bytes()),
+                Value::Str(text) | Value::Raw(text) => text.into_mut(),
+            };
+            result = Some(change(&mut text));
+            Value::Raw(ValueText::share(text.freeze()))
+        });
+        result.expect("the change was made")
     }
 
     /// Sets when the key at argument `i` expires; the key exists.

@@ -256,6 +256,16 @@ impl<T> Dict<T> {
         }
     }
 
+    /// Visits the bucket of both tables that a counter points to; returns how many buckets that were.
+    pub fn bucket_at(&self, counter: u64, mut visit: impl FnMut(&T)) -> u64 {
+        let mut visited = 0;
+        for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.is_empty()) {
+            self.chain(number, bucket(counter, table.len()), &mut |at| visit(self.get(at)));
+            visited += 1;
+        }
+        visited
+    }
+
     /// One step of an iteration that survives growing and shrinking (`dictScan`): every item that is there all the
     /// time is visited at least once. Starts with 0 and is over when 0 comes back.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(u32)) -> u64 {

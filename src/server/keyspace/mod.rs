@@ -34,12 +34,22 @@ pub struct Entry {
     expire_at: u32,
 }
 
+impl Entry {
+    /// Bytes that it takes in memory, about as a real server's allocator counts them.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        (self.key.len() + self.value.memory() + 56) as u64
+    }
+}
+
 /// The tables of one database.
 #[derive(Clone, Debug, Default)]
 struct Tables {
     keys: Dict<Entry>,
     /// Indices of entries that have an expiry.
     expires: Dict<u32>,
+    /// Bytes of all entries.
+    memory: u64,
 }
 
 /// One database. A clone shares the tables until either side changes.
@@ -95,9 +105,13 @@ impl Db {
         self.tables.keys.get(at)
     }
 
-    /// The value at an index, for changing it.
-    pub fn value_mut(&mut self, at: u32) -> &mut Value {
-        &mut self.tables_mut().keys.get_mut(at).value
+    /// Replaces the value at an index.
+    pub fn change(&mut self, at: u32, change: impl FnOnce(Value) -> Value) {
+        let tables = self.tables_mut();
+        let entry = tables.keys.get_mut(at);
+        tables.memory -= entry.memory();
+        entry.value = change(std::mem::replace(&mut entry.value, Value::Int(0)));
+        tables.memory += entry.memory();
     }
 
     /// Remembers that an entry was touched.
@@ -112,7 +126,9 @@ impl Db {
     pub fn add(&mut self, key: Key, value: Value, seconds: u32) -> u32 {
         let hash = hash_key(key.as_slice());
         let entry = Entry { key, value, expire: NO_EXPIRY, touched: seconds, expire_at: 0 };
-        self.tables_mut().keys.insert(hash, entry)
+        let tables = self.tables_mut();
+        tables.memory += entry.memory();
+        tables.keys.insert(hash, entry)
     }
 
     /// Sets a key, whatever was there; an old expiry goes unless it is to be kept (`setKey`). True when it is new.
@@ -126,7 +142,9 @@ impl Db {
             Some(at) => {
                 let tables = self.tables_mut();
                 let entry = tables.keys.get_mut(at);
+                tables.memory -= entry.memory();
                 entry.value = value;
+                tables.memory += entry.memory();
                 entry.touched = seconds;
                 if !keep_ttl && entry.expire != NO_EXPIRY {
                     self.persist(at);
@@ -152,6 +170,12 @@ impl Db {
         entry.expire = when;
     }
 
+    /// Looks at all expiring keys for the earliest one.
+    pub fn renew_earliest(&mut self) {
+        let tables = &self.tables;
+        self.earliest = tables.expires.iter().map(|&at| tables.keys.get(at).expire).min().unwrap_or(i64::MAX);
+    }
+
     /// Removes an entry's expiry; false when it has none.
     pub fn persist(&mut self, at: u32) -> bool {
         if self.entry(at).expire == NO_EXPIRY {
@@ -168,6 +192,7 @@ impl Db {
     pub fn remove(&mut self, at: u32) -> Entry {
         let tables = self.tables_mut();
         let entry = tables.keys.remove(at);
+        tables.memory -= entry.memory();
         if entry.expire != NO_EXPIRY {
             tables.expires.remove(entry.expire_at);
         }
@@ -191,6 +216,12 @@ impl Db {
     #[must_use]
     pub fn expires(&self) -> &Dict<u32> {
         &self.tables.expires
+    }
+
+    /// Bytes of all entries, about as a real server's allocator counts them.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.tables.memory
     }
 
     /// All entries, in a fixed order.
@@ -234,6 +265,12 @@ impl Keyspace {
     #[must_use]
     pub fn len(&self) -> usize {
         self.dbs.iter().map(Db::len).sum()
+    }
+
+    /// Bytes of all entries, about as a real server's allocator counts them.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.dbs.iter().map(Db::memory).sum()
     }
 
     /// True when there is no key at all.

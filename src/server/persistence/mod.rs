@@ -44,10 +44,13 @@ pub(crate) fn load(_s: &mut Server, _disk: &DiskImage, _out: &mut Outbox) {}
 /// Feeds a propagated command to the append-only file.
 pub(crate) fn feed(_s: &mut Server, _db: u32, _bytes: &[u8]) {}
 
-/// SAVE in the foreground. False when it failed or a background save runs.
-pub(crate) fn save(_s: &mut Server, _out: &mut Outbox) -> bool {
-    true
+/// SAVE in the foreground. `Err` has the error to answer, code first.
+pub(crate) fn save(_s: &mut Server, _out: &mut Outbox) -> Result<(), &'static str> {
+    Ok(())
 }
+
+/// Kills a background save, for a shutdown.
+pub(crate) fn kill_child(_s: &mut Server, _out: &mut Outbox) {}
 
 /// BGSAVE. `Err` has the error to answer, code first.
 pub(crate) fn bgsave(_s: &mut Server, _schedule: bool, _out: &mut Outbox) -> Result<&'static str, &'static str> {

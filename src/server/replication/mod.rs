@@ -159,3 +159,19 @@ pub(crate) fn info(_s: &Server, _text: &mut String) {}
 pub(crate) fn replicas_lag(_s: &Server) -> bool {
     false
 }
+
+/// Asks all replicas for an acknowledgement at the end of the turn (`sendGetackToReplicas`).
+pub(crate) fn request_acks(_s: &mut Server) {}
+
+/// Whom this server follows now, as CONFIG GET and REWRITE show it.
+pub(crate) fn master_address(s: &Server) -> Option<(String, u16)> {
+    s.config.replicaof.clone()
+}
+
+/// DEBUG CHANGE-REPL-ID (`changeReplicationId`, `clearReplicationId2`).
+pub(crate) fn change_replid(_s: &mut Server, _out: &mut Outbox) {}
+
+/// Bytes of the replication buffer's blocks, for INFO.
+pub(crate) fn backlog_memory(_s: &Server) -> u64 {
+    0
+}

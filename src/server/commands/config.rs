@@ -1,0 +1,154 @@
+//! CONFIG GET, SET, REWRITE, RESETSTAT.
+
+use std::sync::Arc;
+
+use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
+use super::{Spec, row};
+use crate::node::DiskOp;
+use crate::server::call::Cx;
+use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row};
+use crate::server::{glob, persistence, replication};
+use crate::trace::Kind;
+use crate::trace::event::ServerEvent;
+
+/// The rows of the subcommands.
+#[rustfmt::skip]
+pub(super) const CONFIG_SUBS: &[Spec] = &[
+    row("config|get", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous", get),
+    row("config|help", 2, LOADING | STALE, (0, 0, 0), "@slow", help),
+    row("config|resetstat", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous", resetstat),
+    row("config|rewrite", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous", rewrite),
+    row("config|set", -4, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous", set),
+];
+
+/// The file that CONFIG REWRITE writes and a start reads.
+pub(crate) const CONFIG_FILE: &str = "redis.conf";
+
+impl Cx<'_> {
+    /// The settings with what runs now in place of what was configured.
+    fn current_config(&self) -> Config {
+        let mut current = Config::clone(&self.s.config);
+        current.replicaof = replication::master_address(self.s);
+        current
+    }
+}
+
+fn get(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let mut matched: Vec<(String, &Row)> = Vec::new();
+    for i in 2..args.len() {
+        let name = String::from_utf8_lossy(args.get(i)).into_owned();
+        let known = |matched: &[(String, &Row)], name: &str| matched.iter().any(|(other, _)| other == name);
+        if !name.contains(['[', '*', '?']) {
+            let lower = name.to_ascii_lowercase();
+            if let Some(row) = config::find(&lower).filter(|_| !known(&matched, &lower)) {
+                matched.push((lower, row));
+            }
+            continue;
+        }
+        for row in ROWS.iter().filter(|row| row.flags & HIDDEN == 0) {
+            for known_name in [row.name, row.alias] {
+                let fits = !known_name.is_empty() && glob::matches(name.as_bytes(), known_name.as_bytes(), true);
+                if fits && !known(&matched, known_name) {
+                    matched.push((known_name.to_owned(), row));
+                }
+            }
+        }
+    }
+    let current = cx.current_config();
+    cx.add_map(matched.len());
+    for (name, row) in matched {
+        cx.add_bulk(name.as_bytes());
+        cx.add_bulk(current.get(row).as_bytes());
+    }
+}
+
+/// Why CONFIG SET refuses, in Redis's words; nothing was changed.
+fn refusal(cx: &Cx<'_>) -> Option<String> {
+    let args = cx.args;
+    let mut seen: Vec<&'static str> = Vec::new();
+    let mut wrong = None;
+    for i in (2..args.len()).step_by(2) {
+        let name = String::from_utf8_lossy(args.get(i)).into_owned();
+        let Some(row) = config::find(&name) else {
+            return Some(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"));
+        };
+        let failed = |why: &str| Some(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
+        if row.flags & IMMUTABLE != 0 {
+            wrong = failed("can't set immutable config");
+        } else if row.flags & PROTECTED != 0 {
+            wrong = failed("can't set protected config");
+        } else if cx.s.loading && row.flags & DENY_LOADING != 0 {
+            wrong = Some("LOADING Redis is loading the dataset in memory".to_owned());
+        } else if seen.contains(&row.name) {
+            wrong = failed("duplicate parameter");
+        } else if row.name == "port" {
+            wrong = failed("Unable to listen on this port. Check server logs.");
+        }
+        if wrong.is_some() {
+            return wrong;
+        }
+        seen.push(row.name);
+    }
+    None
+}
+
+fn set(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    if !args.len().is_multiple_of(2) {
+        return cx.add_syntax_error();
+    }
+    if let Some(text) = refusal(cx) {
+        return cx.add_error(&text);
+    }
+    let mut changed = Config::clone(&cx.s.config);
+    let mut rows = Vec::new();
+    for i in (2..args.len()).step_by(2) {
+        let name = String::from_utf8_lossy(args.get(i));
+        let value = String::from_utf8_lossy(args.get(i + 1));
+        let row = config::find(&name).expect("checked before");
+        if let Err(why) = changed.set(row, &value) {
+            let text = format!("ERR CONFIG SET failed (possibly related to argument '{}') - {why}", row.name);
+            return cx.add_error(&text);
+        }
+        rows.push(row);
+    }
+    changed.hz = changed.hz.clamp(1, 500);
+    let old = std::mem::replace(&mut cx.s.config, Arc::new(changed));
+    for row in rows {
+        let value = cx.s.config.get(row);
+        if value != old.get(row) {
+            cx.out.note(Kind::Server(ServerEvent::ConfigSet { name: row.name.into(), value: value.into() }));
+            replication::config_changed(cx.s, row.name, cx.out);
+            persistence::config_changed(cx.s, row.name, cx.out);
+        }
+    }
+    cx.add_ok();
+}
+
+fn rewrite(cx: &mut Cx<'_>) {
+    let text = cx.current_config().rewrite();
+    let (file, temporary): (Arc<str>, Arc<str>) = (CONFIG_FILE.into(), "redis.conf-rewrite.tmp".into());
+    cx.out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.into_bytes().into() });
+    cx.out.disk_wait(DiskOp::Fsync { file: temporary.clone() });
+    cx.out.disk_wait(DiskOp::Rename { from: temporary, to: file });
+    cx.add_ok();
+}
+
+fn resetstat(cx: &mut Cx<'_>) {
+    cx.s.stats.reset();
+    cx.add_ok();
+}
+
+fn help(cx: &mut Cx<'_>) {
+    cx.add_help("config", &[
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
+        "REWRITE",
+        "    Rewrite the configuration file.",
+    ]);
+}

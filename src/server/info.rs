@@ -1,0 +1,310 @@
+//! INFO: what people and sentinels read (`genRedisInfoString`). Written without the formatting machinery where it is long:
+//! sentinels ask often.
+
+use super::call::Cx;
+use super::keyspace::value::format_i64;
+use super::{Server, commands, cost, persistence, replication};
+
+/// Memory of an empty server, as a real one reports it.
+const STARTUP: u64 = 876_232;
+
+/// A section: its name, and whether INFO without arguments shows it.
+type Section = (&'static str, bool, fn(&Server, &mut Text));
+
+const SECTIONS: &[Section] = &[
+    ("server", true, server),
+    ("clients", true, clients),
+    ("memory", true, memory),
+    ("persistence", true, persistence_section),
+    ("stats", true, stats),
+    ("replication", true, replication_section),
+    ("cpu", true, cpu),
+    ("modules", true, modules),
+    ("commandstats", false, commandstats),
+    ("errorstats", true, errorstats),
+    ("latencystats", false, latencystats),
+    ("cluster", true, cluster),
+    ("keyspace", true, keyspace),
+];
+
+/// A growing text with cheap appends.
+struct Text(String);
+
+impl Text {
+    fn lit(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    fn num(&mut self, n: u64) -> &mut Self {
+        self.int(i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    fn int(&mut self, n: i64) -> &mut Self {
+        let mut digits = [0; 20];
+        let digits = format_i64(n, &mut digits);
+        self.0.push_str(std::str::from_utf8(digits).expect("digits are ASCII"));
+        self
+    }
+
+    /// `name:n` and the line end.
+    fn field(&mut self, name: &str, n: u64) -> &mut Self {
+        self.lit(name).lit(":").num(n).lit("\r\n")
+    }
+
+    /// `name:text` and the line end.
+    fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.lit(name).lit(":").lit(value).lit("\r\n")
+    }
+
+    /// A number of hundredths with two decimals.
+    fn hundredths(&mut self, n: u64) -> &mut Self {
+        self.num(n / 100).lit(".");
+        if n % 100 < 10 {
+            self.lit("0");
+        }
+        self.num(n % 100)
+    }
+
+    /// Bytes for people (`bytesToHuman`).
+    fn human(&mut self, bytes: u64) -> &mut Self {
+        for (unit, letter) in [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")] {
+            if bytes >= unit {
+                let hundredths = u128::from(bytes) * 100 + u128::from(unit) / 2;
+                let hundredths = u64::try_from(hundredths / u128::from(unit)).unwrap_or(u64::MAX);
+                return self.hundredths(hundredths).lit(letter);
+            }
+        }
+        self.num(bytes).lit("B")
+    }
+}
+
+pub(super) fn info(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    let has = |name: &str| (1..args.len()).any(|i| args.get(i).eq_ignore_ascii_case(name.as_bytes()));
+    let defaults = args.len() == 1 || has("default");
+    let all = has("all") || has("everything");
+    let mut text = Text(String::with_capacity(if args.len() == 1 { 6_000 } else { 1_500 }));
+    for &(name, by_default, write) in SECTIONS {
+        let alias = name == "modules" && has("module_list");
+        if all || defaults && by_default || has(name) || alias {
+            if !text.0.is_empty() {
+                text.lit("\r\n");
+            }
+            write(cx.s, &mut text);
+        }
+    }
+    cx.s.meter.add(cost::INFO * text.0.len() as u64 / 6_000);
+    cx.add_verbatim(text.0.as_bytes(), *b"txt");
+}
+
+fn server(s: &Server, t: &mut Text) {
+    let uptime = s.now.unix.secs().saturating_sub(s.started.unix.secs());
+    t.lit(
+        "# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n\
+         redis_build_id:ae4d7c971a948f0\r\nredis_mode:standalone\r\nos:Linux 6.1.0 x86_64\r\narch_bits:64\r\n\
+         monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\natomicvar_api:c11-builtin\r\n\
+         gcc_version:12.2.0\r\n",
+    );
+    let pid = 1_000 + u64::from(s.init.node.0) + 1_000 * u64::from(s.init.incarnation);
+    t.field("process_id", pid).lit("process_supervised:no\r\nrun_id:");
+    t.lit(std::str::from_utf8(&s.run_id.hex()).expect("hexadecimal digits are ASCII")).lit("\r\n");
+    t.field("tcp_port", s.config.port);
+    t.field("server_time_usec", s.now.unix.us());
+    t.field("uptime_in_seconds", uptime);
+    t.field("uptime_in_days", uptime / 86_400);
+    t.field("hz", s.config.hz).field("configured_hz", s.config.hz);
+    t.field("lru_clock", s.now.unix.secs() & 0x00ff_ffff);
+    t.lit("executable:/usr/bin/redis-server\r\nconfig_file:/etc/redis/redis.conf\r\nio_threads_active:0\r\n");
+    if let Some(left) = s.shutdown_in() {
+        t.field("shutdown_in_milliseconds", left.ms());
+    }
+}
+
+fn clients(s: &Server, t: &mut Text) {
+    use super::session::Flags;
+    let (mut ordinary, mut blocked, mut timed) = (0, 0, 0);
+    for session in s.sessions.iter() {
+        ordinary += u64::from(!session.flags.has(Flags::REPLICA));
+        let is_blocked = session.flags.has(Flags::BLOCKED) && !session.flags.has(Flags::POSTPONED);
+        blocked += u64::from(is_blocked);
+        timed += u64::from(is_blocked && !s.shutdown.blocked.contains(&session.fd));
+    }
+    t.lit("# Clients\r\n");
+    t.field("connected_clients", ordinary).lit("cluster_connections:0\r\n").field("maxclients", s.config.maxclients);
+    t.lit("client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\n");
+    t.field("blocked_clients", blocked).lit("tracking_clients:0\r\n").field("clients_in_timeout_table", timed);
+}
+
+fn memory(s: &Server, t: &mut Text) {
+    let dataset = s.keyspace.memory();
+    let backlog = replication::backlog_memory(s);
+    let buffers: u64 = s.sessions.iter().map(|session| 17_000 + session.reply.len() as u64).sum();
+    let used = STARTUP + dataset + backlog + buffers;
+    let peak = used.max(s.stats.peak_memory);
+    let rss = used + 6_000_000;
+    t.lit("# Memory\r\n").field("used_memory", used).lit("used_memory_human:").human(used).lit("\r\n");
+    t.field("used_memory_rss", rss).lit("used_memory_rss_human:").human(rss).lit("\r\n");
+    t.field("used_memory_peak", peak).lit("used_memory_peak_human:").human(peak).lit("\r\n");
+    t.lit("used_memory_peak_perc:").hundredths(used * 10_000 / peak).lit("%\r\n");
+    t.field("used_memory_overhead", STARTUP + backlog + buffers).field("used_memory_startup", STARTUP);
+    t.field("used_memory_dataset", dataset).lit("used_memory_dataset_perc:");
+    t.hundredths(dataset * 10_000 / (used - STARTUP).max(1)).lit("%\r\n");
+    t.field("allocator_allocated", used).field("allocator_active", used).field("allocator_resident", rss);
+    t.lit(
+        "total_system_memory:8589934592\r\ntotal_system_memory_human:8.00G\r\nused_memory_lua:31744\r\n\
+         used_memory_vm_eval:31744\r\nused_memory_lua_human:31.00K\r\nused_memory_scripts_eval:0\r\n\
+         number_of_cached_scripts:0\r\nnumber_of_functions:0\r\nnumber_of_libraries:0\r\n\
+         used_memory_vm_functions:32768\r\nused_memory_vm_total:64512\r\nused_memory_vm_total_human:63.00K\r\n\
+         used_memory_functions:184\r\nused_memory_scripts:184\r\nused_memory_scripts_human:184B\r\nmaxmemory:0\r\n\
+         maxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\nallocator_frag_ratio:1.00\r\n\
+         allocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\nrss_overhead_ratio:1.00\r\n\
+         rss_overhead_bytes:0\r\n",
+    );
+    t.lit("mem_fragmentation_ratio:").hundredths(rss * 100 / used).lit("\r\n");
+    t.field("mem_fragmentation_bytes", rss - used).lit("mem_not_counted_for_evict:0\r\n");
+    t.field("mem_replication_backlog", backlog).field("mem_total_replication_buffers", backlog);
+    t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", buffers);
+    t.lit(
+        "mem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\n\
+         lazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+    );
+}
+
+fn persistence_section(s: &Server, t: &mut Text) {
+    t.lit("# Persistence\r\n");
+    t.field("loading", u64::from(s.loading && !s.async_loading)).field("async_loading", u64::from(s.async_loading));
+    persistence::info(s, &mut t.0);
+}
+
+fn stats(s: &Server, t: &mut Text) {
+    use super::pubsub::Topic::{Channel, Pattern, Shard};
+    let stats = &s.stats;
+    let kbps = |t: &mut Text, name: &str, bytes: u64| {
+        t.lit(name).lit(":").hundredths(bytes * 100 / 1_024).lit("\r\n");
+    };
+    t.lit("# Stats\r\n");
+    t.field("total_connections_received", stats.connections);
+    t.field("total_commands_processed", stats.num_commands);
+    t.field("instantaneous_ops_per_sec", stats.ops.per_second());
+    t.field("total_net_input_bytes", stats.net_in + stats.net_repl_in);
+    t.field("total_net_output_bytes", stats.net_out + stats.net_repl_out);
+    t.field("total_net_repl_input_bytes", stats.net_repl_in);
+    t.field("total_net_repl_output_bytes", stats.net_repl_out);
+    kbps(t, "instantaneous_input_kbps", stats.input.per_second());
+    kbps(t, "instantaneous_output_kbps", stats.output.per_second());
+    kbps(t, "instantaneous_input_repl_kbps", stats.repl_input.per_second());
+    kbps(t, "instantaneous_output_repl_kbps", stats.repl_output.per_second());
+    t.field("rejected_connections", stats.rejected_connections);
+    t.field("sync_full", stats.sync_full);
+    t.field("sync_partial_ok", stats.sync_partial_ok);
+    t.field("sync_partial_err", stats.sync_partial_err);
+    t.field("expired_keys", stats.expired_keys);
+    t.lit("expired_stale_perc:").hundredths(stats.expired_stale_ppm / 100).lit("\r\n");
+    t.field("expired_time_cap_reached_count", stats.expired_time_cap);
+    t.lit(
+        "expire_cycle_cpu_milliseconds:0\r\nevicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\n\
+         current_eviction_exceeded_time:0\r\n",
+    );
+    t.field("keyspace_hits", stats.hits).field("keyspace_misses", stats.misses);
+    t.field("pubsub_channels", s.pubsub.topics(Channel).len() as u64);
+    t.field("pubsub_patterns", s.pubsub.topics(Pattern).len() as u64);
+    t.field("pubsubshard_channels", s.pubsub.topics(Shard).len() as u64);
+    t.field("latest_fork_usec", stats.last_fork_us).field("total_forks", stats.forks);
+    t.lit(
+        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n\
+         active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n\
+         total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n\
+         tracking_total_items:0\r\ntracking_total_prefixes:0\r\n",
+    );
+    t.field("unexpected_error_replies", stats.unexpected_errors).field("total_error_replies", stats.error_replies);
+    t.lit("dump_payload_sanitizations:0\r\n");
+    t.field("total_reads_processed", stats.reads).field("total_writes_processed", stats.writes);
+    t.lit(
+        "io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\n\
+         reply_buffer_expands:0\r\n",
+    );
+}
+
+fn replication_section(s: &Server, t: &mut Text) {
+    t.lit("# Replication\r\n");
+    replication::info(s, &mut t.0);
+}
+
+fn cpu(s: &Server, t: &mut Text) {
+    let total = s.meter.total() / 1_000;
+    t.lit("# CPU\r\n");
+    for (name, us) in [
+        ("used_cpu_sys", total / 2),
+        ("used_cpu_user", total - total / 2),
+        ("used_cpu_sys_children", 0),
+        ("used_cpu_user_children", 0),
+        ("used_cpu_sys_main_thread", total / 2),
+        ("used_cpu_user_main_thread", total - total / 2),
+    ] {
+        let fraction = 1_000_000 + us % 1_000_000;
+        t.lit(name).lit(":").num(us / 1_000_000).lit(".");
+        // The leading one keeps the zeros and is dropped.
+        let mut digits = [0; 20];
+        let digits = format_i64(i64::try_from(fraction).expect("seven digits"), &mut digits);
+        t.lit(std::str::from_utf8(&digits[1..]).expect("digits are ASCII")).lit("\r\n");
+    }
+}
+
+fn modules(_: &Server, t: &mut Text) {
+    t.lit("# Modules\r\n");
+}
+
+fn commandstats(s: &Server, t: &mut Text) {
+    t.lit("# Commandstats\r\n");
+    for command in commands::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
+        let stat = s.stats.commands[command.id];
+        if stat.calls + stat.rejected + stat.failed == 0 {
+            continue;
+        }
+        let us = stat.ns / 1_000;
+        t.lit("cmdstat_").lit(command.spec.name).lit(":calls=").num(stat.calls).lit(",usec=").num(us);
+        t.lit(",usec_per_call=").hundredths(us * 100 / stat.calls.max(1));
+        t.lit(",rejected_calls=").num(stat.rejected).lit(",failed_calls=").num(stat.failed).lit("\r\n");
+    }
+}
+
+fn errorstats(s: &Server, t: &mut Text) {
+    t.lit("# Errorstats\r\n");
+    for (code, count) in &s.stats.errors {
+        t.lit("errorstat_").lit(code).lit(":count=").num(*count).lit("\r\n");
+    }
+}
+
+fn latencystats(_: &Server, t: &mut Text) {
+    t.lit("# Latencystats\r\n");
+}
+
+fn cluster(_: &Server, t: &mut Text) {
+    t.lit("# Cluster\r\ncluster_enabled:0\r\n");
+}
+
+fn keyspace(s: &Server, t: &mut Text) {
+    t.lit("# Keyspace\r\n");
+    for (number, db) in s.keyspace.dbs.iter().enumerate() {
+        if db.is_empty() {
+            continue;
+        }
+        t.lit("db").num(number as u64).lit(":keys=").num(db.len() as u64);
+        t.lit(",expires=").num(db.expires_len() as u64).lit(",avg_ttl=").int(db.avg_ttl).lit("\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn sizes_for_people() {
+        for (bytes, text) in [(0, "0B"), (1_023, "1023B"), (1_113_952, "1.06M"), (25_276_514_304, "23.54G")] {
+            let mut t = Text(String::new());
+            t.human(bytes);
+            assert_eq!(t.0, text);
+        }
+    }
+}
