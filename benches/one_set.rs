@@ -1,7 +1,7 @@
 //! How many instructions a SET and its reply cost through client node, world and server node. Run it under callgrind:
 //!
 //!     cargo build --profile bench --bench one_set
-//!     valgrind --tool=callgrind --toggle-collect='*one_set*measured*' target/release/deps/one_set-* 
+//!     valgrind --tool=callgrind --toggle-collect='*one_set*measured*' target/release/deps/one_set-*
 //!
 //! and divide the instructions collected by the operations it says it made. `callgrind_annotate` shows where they go.
 
