@@ -19,7 +19,8 @@ fn scenario(text: &str) -> Arc<Scenario> {
 }
 
 /// Half of the nodes are clients, each with a server of its own: SET of one of 1,000 keys, wait for the reply, again.
-pub fn exchange(nodes: usize) -> Arc<Scenario> {
+#[allow(dead_code, reason = "not every benchmark needs every deployment")]
+pub(crate) fn exchange(nodes: usize) -> Arc<Scenario> {
     let mut text = "duration = \"1h\"\n[network]\nlatency = \"uniform(0.5ms, 1ms)\"\n".to_owned();
     for pair in 0..nodes / 2 {
         write!(
@@ -34,7 +35,7 @@ pub fn exchange(nodes: usize) -> Arc<Scenario> {
 
 /// One master, two replicas, three sentinels; nothing to do but heartbeats, or a killed master at 10 s.
 #[allow(dead_code, reason = "not every benchmark needs every deployment")]
-pub fn sentinels(crash: bool) -> Arc<Scenario> {
+pub(crate) fn sentinels(crash: bool) -> Arc<Scenario> {
     let fault = if crash { "[[fault]]\nat = \"10s\"\ncrash = \"r1\"\nrestart-after = \"30s\"\n" } else { "" };
     scenario(&format!(
         r#"
@@ -55,7 +56,7 @@ pub fn sentinels(crash: bool) -> Arc<Scenario> {
 
 /// Ten servers of 1,000 keys each, filled by ten clients in a simulated second.
 #[allow(dead_code, reason = "not every benchmark needs every deployment")]
-pub fn filled() -> World {
+pub(crate) fn filled() -> World {
     let mut text = "duration = \"1s\"\n".to_owned();
     for server in 0..10 {
         write!(
@@ -71,7 +72,7 @@ pub fn filled() -> World {
 }
 
 /// Lets time pass up to so many milliseconds, and throws the events away as a sweep does. Counts acknowledged operations.
-pub fn advance(world: &mut World, to_ms: u64) -> u64 {
+pub(crate) fn advance(world: &mut World, to_ms: u64) -> u64 {
     let mut events: Vec<Event> = Vec::new();
     let mut acknowledged = 0;
     loop {
