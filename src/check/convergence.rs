@@ -8,7 +8,7 @@ use super::context::Context;
 use super::lineage::Final;
 use super::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{Addr, EventId, NodeId};
-use crate::trace::event::{SentinelEvent, ServerEvent};
+use crate::trace::event::{NodeRole, SentinelEvent, ServerEvent};
 use crate::trace::{Event, Kind};
 
 /// Collects what nodes say at the end.
@@ -39,8 +39,8 @@ impl Checker for Convergence {
 
     fn finish(&mut self, context: &Context, metrics: &mut Values, _findings: &mut Findings) -> Verdict {
         let finals: Vec<(NodeId, Final)> = context.lineage.finals().collect();
-        if finals.is_empty() && self.beliefs.is_empty() && context.lineage.servers().any(|node| context.is_alive(node))
-        {
+        let servers = || context.nodes.iter().filter(|info| info.role == NodeRole::Server).map(|info| info.node);
+        if finals.is_empty() && servers().any(|node| context.is_alive(node)) {
             return Verdict::Unknown { why: "nobody said what it is at the end: the trace is not whole".to_owned() };
         }
         let masters = finals.iter().filter(|(_, last)| last.master);
@@ -56,6 +56,9 @@ impl Checker for Convergence {
             groups.entry(context.lineage.group_of(node)).or_default().push((node, last));
         }
         let mut complaints: Vec<(String, Vec<NodeId>)> = Vec::new();
+        if groups.is_empty() && servers().next().is_some() {
+            complaints.push(("no server is alive".to_owned(), Vec::new()));
+        }
         for (root, members) in &groups {
             group(context, NodeId(*root), members, &mut complaints);
         }

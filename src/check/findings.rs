@@ -275,6 +275,8 @@ pub struct Destroyed {
     pub how: DestroyedHow,
     /// When; `None` if it can't be told.
     pub at: Option<Mark>,
+    /// For a restart: when the process had died.
+    pub died: Option<Mark>,
     /// For a full resynchronisation: a server that held the new history then (the master it came from).
     pub by: Option<NodeId>,
     /// The replication history that replaced the one with the writes.

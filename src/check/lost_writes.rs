@@ -139,7 +139,7 @@ fn destroyer<'a>(lineage: &'a Lineage, executed: &Executed) -> Option<&'a Step> 
 
 fn describe(lineage: &Lineage, executed: &Executed, step: Option<&Step>) -> Destroyed {
     let Some(step) = step else {
-        return Destroyed { how: DestroyedHow::Unknown, at: None, by: None, into: None, keys: None };
+        return Destroyed { how: DestroyedHow::Unknown, at: None, died: None, by: None, into: None, keys: None };
     };
     let at = Some(Mark { at: step.at, event: step.event });
     let how = match step.what {
@@ -162,7 +162,10 @@ fn describe(lineage: &Lineage, executed: &Executed, step: Option<&Step>) -> Dest
         ) => None,
     };
     let into = step.after.map(|after| lineage.replid(after.history));
-    Destroyed { how, at, by, into, keys: step.after.map(|_| step.keys) }
+    let deaths = lineage.steps(executed.node).iter().rev().filter(|before| before.event < step.event);
+    let death = deaths.take(1).find(|before| before.what == StepKind::Died && how == DestroyedHow::Restart);
+    let died = death.map(|step| Mark { at: step.at, event: step.event });
+    Destroyed { how, at, died, by, into, keys: step.after.map(|_| step.keys) }
 }
 
 fn fork(lineage: &Lineage, ends: &[Position], executed: &Executed) -> Option<Fork> {

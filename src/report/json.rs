@@ -129,6 +129,7 @@ fn lost_group(findings: &Findings, group: &LostGroup) -> Json {
         "destroyed": {
             "how": group.destroyed.how,
             "at_ms": mark(group.destroyed.at),
+            "died_ms": mark(group.destroyed.died),
             "event": group.destroyed.at.map(|mark| mark.event),
             "by": group.destroyed.by.map(|node| findings.name(Some(node))),
         },

@@ -46,7 +46,9 @@ fn doom(findings: &Findings, group: &LostGroup, server: &str) -> String {
         }
         (DestroyedHow::Restart, _) => {
             let keys = group.destroyed.keys.map_or(String::new(), |keys| format!(" ({keys} keys)"));
-            format!(" {were} gone when {server} came back without {them} at {at}{keys}.")
+            let died =
+                group.destroyed.died.map_or(String::new(), |mark| format!(", which died at {},", clock(mark.at)));
+            format!(" {were} gone when {server}{died} came back without {them} at {at}{keys}.")
         }
         (DestroyedHow::NeverBack, _) => format!(" went down with {server} at {at}, before a survivor had {them}."),
         (DestroyedHow::Rewound, _) => format!(" {were} dropped when {server} left its history at {at}."),

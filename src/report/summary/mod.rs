@@ -152,7 +152,9 @@ fn numbers(run: &Run, style: Style) -> Vec<String> {
             "writes" => parts.push("0 lost".to_owned()),
             _ => parts.push(format!("{} stale", shown("reads.stale"))),
         }
-        parts.push(format!("p50 {} p99 {}", shown(&get("latency-p50")), shown(&get("latency-p99"))));
+        if count(&get("acked")) > 0 {
+            parts.push(format!("p50 {} p99 {}", shown(&get("latency-p50")), shown(&get("latency-p99"))));
+        }
         facts.add(label, &parts);
     }
     failovers(run, &mut facts);

@@ -13,6 +13,9 @@ use crate::trace::event::{HistoryWhy, NodeRole, SentinelEventName as Name};
 /// What several nodes say within this time of the first is one row.
 const TOGETHER: Span = Span::from_secs(3);
 
+/// What happens while the deployment settles matters no more than this.
+const AFTERWARDS: u8 = 3;
+
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -72,7 +75,10 @@ pub fn rows(findings: &Findings) -> Vec<Row> {
     let mut drafts: Vec<Draft> = Vec::new();
     let first_fault = findings.faults.first().map(|fault| fault.began);
     for moment in &findings.timeline {
-        let Some(draft) = draft(moment, findings, first_fault) else { continue };
+        let Some(mut draft) = draft(moment, findings, first_fault) else { continue };
+        if findings.settled.is_some_and(|settled| moment.at >= settled) && moment.what != MomentKind::Settle {
+            draft.weight = draft.weight.min(AFTERWARDS);
+        }
         let recent = |known: &&mut Draft| draft.at.since(known.at) <= TOGETHER && known.same_text(&draft);
         match drafts.iter_mut().rev().find(recent) {
             Some(known) => {
