@@ -66,6 +66,8 @@ impl Server {
                 Ok(true) if args.is_empty() => {
                     if from_master {
                         replication::command_processed(self, fd, &args, out);
+                    } else {
+                        replication::newline_from_replica(self, fd);
                     }
                 }
                 Ok(true) => {
@@ -139,6 +141,9 @@ impl Server {
                 let from_master = session.flags.has(Flags::MASTER);
                 if let Some(args) = session.postponed.take() {
                     self.execute(fd, &args, from_master, out);
+                    if from_master {
+                        replication::command_processed(self, fd, &args, out);
+                    }
                 }
                 self.process_input(fd, out);
             }

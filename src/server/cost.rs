@@ -18,6 +18,20 @@ pub const ELEMENT: u64 = 60;
 pub const FREE: u64 = 120;
 /// Sixteen bytes copied, in or out.
 pub const COPY_16: u64 = 2;
+/// Forking, whatever the size of the process; each gigabyte takes [`FORK_GB`] more.
+pub const FORK: u64 = 250_000;
+/// Copying the page tables of a gigabyte.
+pub const FORK_GB: u64 = 10_000_000;
+/// A child that was forked begins to work, and one that has worked ends: at least and at most.
+pub const CHILD: (u64, u64) = (300_000, 1_500_000);
+/// Saving one key.
+pub const SAVE_KEY: u64 = 300;
+/// Saving sixteen bytes of an RDB file: compression, checksum, copying.
+pub const SAVE_16: u64 = 60;
+/// Loading one key.
+pub const LOAD_KEY: u64 = 700;
+/// Loading sixteen bytes of an RDB file.
+pub const LOAD_16: u64 = 20;
 /// INFO with the default sections.
 pub const INFO: u64 = 40_000;
 
@@ -44,6 +58,12 @@ impl Meter {
     pub fn add(&mut self, ns: u64) {
         let scaled = ns.saturating_mul(self.milli) / 1_000;
         self.add_exactly(scaled);
+    }
+
+    /// What work of that many nanoseconds of the table takes elsewhere than on the main thread.
+    #[must_use]
+    pub fn scaled(&self, ns: u64) -> Span {
+        Span::from_ns(ns.saturating_mul(self.milli) / 1_000)
     }
 
     /// Adds a time that no scale changes (DEBUG SLEEP).

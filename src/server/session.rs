@@ -189,6 +189,8 @@ pub struct Session {
     pub soft_limit_since: Option<Instant>,
     /// The command that CLIENT PAUSE holds back.
     pub postponed: Option<Box<crate::resp::Args>>,
+    /// What it has said of itself with REPLCONF.
+    pub(crate) announced: Option<Box<super::replication::Announced>>,
     /// Bytes received and sent.
     pub net_in: u64,
     /// Bytes sent.
@@ -221,6 +223,7 @@ impl Session {
             woff: 0,
             soft_limit_since: None,
             postponed: None,
+            announced: None,
             net_in: 0,
             net_out: 0,
         }

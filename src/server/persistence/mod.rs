@@ -7,16 +7,64 @@
 //! - `s.exec.dirty` counts changes; a finished save subtracts what it covered.
 //! - [`save`], [`bgsave`] serve SAVE, BGSAVE and SHUTDOWN.
 
+mod child;
+pub(crate) mod loading;
 pub mod lzf;
 pub mod rdb;
+mod report;
+mod snapshot;
+
+use std::sync::Arc;
 
 use super::Server;
-use crate::node::{DiskImage, Outbox};
-use crate::time::Instant;
+use super::replication::link::Link;
+use super::replication::sync::Pipe;
+use crate::node::{DiskImage, DiskOp, Outbox};
+use crate::time::{Instant, Span};
+use crate::trace::Kind;
+use crate::trace::event::ServerEvent;
+
+use child::Child;
+use loading::Loading;
+use rdb::StreamPosition;
+
+pub(crate) use child::{
+    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, job_done, kill_child, pipe_drained,
+    reap_child,
+};
+pub(crate) use report::info;
+
+/// After a failed save the next automatic one waits this many seconds (`CONFIG_BGSAVE_RETRY_DELAY`).
+const RETRY_DELAY: u64 = 5;
 
 /// State of snapshots and the append-only file.
 #[derive(Clone, Debug, Default)]
-pub struct Persistence {}
+pub struct Persistence {
+    child: Option<Child>,
+    /// The RDB that goes to replicas' sockets, from its beginning until its child is reaped.
+    pub(crate) pipe: Option<Pipe>,
+    loading: Option<Loading>,
+    /// Jobs and disk operations are numbered through.
+    next_number: u64,
+    /// When the dataset was last saved, in wall-clock seconds.
+    last_save: u64,
+    /// When a background save was last begun, in wall-clock seconds.
+    last_try: u64,
+    /// The last background save failed.
+    failed: bool,
+    /// BGSAVE SCHEDULE: to be begun when no child runs.
+    scheduled: bool,
+    /// Changes that the running save covers.
+    dirty_before: u64,
+    /// Saves begun (`rdb_saves`).
+    saves: u64,
+    /// Seconds that the last background save took.
+    last_took: Option<u64>,
+    /// Keys that the last load found, and how many of them had expired.
+    last_load: (u64, u64),
+    /// The file on the disk is there only because a replica was synchronised with it.
+    made_for_sync: bool,
+}
 
 impl Persistence {
     /// True when propagated commands go to an append-only file too.
@@ -27,55 +75,186 @@ impl Persistence {
 
     /// Why writes are refused for the sake of the disk (`writeCommandsDeniedByDiskError`): the error, code first.
     #[must_use]
-    pub fn write_error(&self, _s: &Server) -> Option<&'static str> {
-        None
+    pub fn write_error(&self, s: &Server) -> Option<&'static str> {
+        let refuses = self.failed && s.config.stop_writes_on_bgsave_error && !s.config.save.is_empty();
+        (refuses && s.repl.is_master()).then_some(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands \
+             that may modify the data set are disabled, because this instance is configured to report errors during \
+             writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
+             details about the RDB error.",
+        )
     }
 
     /// `rdb_last_save_time` in seconds since 1970.
     #[must_use]
     pub fn last_save(&self) -> u64 {
-        0
+        self.last_save
+    }
+
+    /// A file is being loaded, part by part.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 }
 
-/// Loads what the disk holds.
-pub(crate) fn load(_s: &mut Server, _disk: &DiskImage, _out: &mut Outbox) {}
+/// The process's number: as real ones, not the same after a restart.
+pub(crate) fn pid(s: &Server) -> u64 {
+    1_000 + u64::from(s.init.node.0) * 100 + u64::from(s.init.incarnation)
+}
+
+fn file_name(s: &Server) -> Arc<str> {
+    s.config.dbfilename.as_str().into()
+}
+
+/// Where in the stream a snapshot made now stands (`rdbPopulateSaveInfo`); `None`: this server is in no replication chain.
+pub(crate) fn stream_position(s: &Server) -> Option<StreamPosition> {
+    let repl = &s.repl;
+    let db = if repl.is_master() {
+        repl.backlog.as_ref()?;
+        repl.stream_db().unwrap_or(0)
+    } else if let Link::Connected(master) = &repl.link {
+        s.sessions.get(master.fd)?.db
+    } else {
+        repl.cached()?.db
+    };
+    Some(StreamPosition { db, replid: repl.replid, offset: repl.offset })
+}
+
+/// Loads what the disk holds (`loadDataFromDisk`).
+pub(crate) fn load(s: &mut Server, disk: &DiskImage, out: &mut Outbox) {
+    super::replication::configure(s);
+    s.persistence.last_save = s.now.unix.secs();
+    match disk.get(s.config.dbfilename.as_str()) {
+        None => super::replication::restore(s, None, &[], out),
+        Some(file) => {
+            if let Some(outcome) = loading::begin(s, file, loading::Purpose::Start, out) {
+                loading::started(s, outcome, out);
+            }
+        }
+    }
+}
 
 /// Feeds a propagated command to the append-only file.
 pub(crate) fn feed(_s: &mut Server, _db: u32, _bytes: &[u8]) {}
 
-/// SAVE in the foreground. `Err` has the error to answer, code first.
-pub(crate) fn save(_s: &mut Server, _out: &mut Outbox) -> Result<(), &'static str> {
+/// SAVE in the foreground. `Err` has the error to answer, code first: a background save runs.
+pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str> {
+    if child_kind(s).is_some() {
+        return Err("ERR Background save already in progress");
+    }
+    s.persistence.saves += 1;
+    write_now(s, out);
     Ok(())
 }
 
-/// Kills a background save, for a shutdown.
-pub(crate) fn kill_child(_s: &mut Server, _out: &mut Outbox) {}
+/// Writes the snapshot while everything waits (`rdbSave`).
+fn write_now(s: &mut Server, out: &mut Outbox) {
+    let position = stream_position(s);
+    let (data, ns) = snapshot::encode(s, position, super::replication::sync::Filter::default());
+    s.meter.add(ns);
+    out.busy(s.meter.take());
+    let temp: Arc<str> = format!("temp-{}.rdb", pid(s)).into();
+    out.disk_wait(DiskOp::Write { file: temp.clone(), data });
+    out.disk_wait(DiskOp::Fsync { file: temp.clone() });
+    out.disk_wait(DiskOp::Rename { from: temp, to: file_name(s) });
+    s.exec.dirty = 0;
+    s.persistence.last_save = s.now.unix.secs();
+    s.persistence.failed = false;
+}
 
 /// BGSAVE. `Err` has the error to answer, code first.
-pub(crate) fn bgsave(_s: &mut Server, _schedule: bool, _out: &mut Outbox) -> Result<&'static str, &'static str> {
+pub(crate) fn bgsave(s: &mut Server, schedule: bool, out: &mut Outbox) -> Result<&'static str, &'static str> {
+    if child_kind(s).is_some() {
+        return Err("ERR Background save already in progress");
+    }
+    if s.exec.in_exec {
+        s.persistence.scheduled = true;
+        return Ok("Background saving scheduled");
+    }
+    // Without an append-only file no other child can be in the way of a scheduled save.
+    let _ = schedule;
+    let position = stream_position(s);
+    begin_disk_child(s, position, false, out);
     Ok("Background saving started")
 }
 
 /// FLUSHALL was executed: a running save is pointless, and with save points an empty file is written (`flushAllDataAndResetRDB`).
-pub(crate) fn after_flushall(_s: &mut Server, _out: &mut Outbox) {}
-
-/// The work of a tick: save points, the end of children.
-pub(crate) fn cron(_s: &mut Server, _out: &mut Outbox) {}
-
-/// When [`cron`] has work next, as far as is known now.
-pub(crate) fn cron_need(_s: &Server) -> Option<Instant> {
-    None
+pub(crate) fn after_flushall(s: &mut Server, out: &mut Outbox) {
+    if child_kind(s) == Some(ChildKind::Disk) {
+        kill_child(s, out);
+    }
+    if !s.config.save.is_empty() {
+        let dirty = s.exec.dirty;
+        s.persistence.saves += 1;
+        write_now(s, out);
+        s.exec.dirty = dirty;
+    }
 }
 
-/// A background job ended.
-pub(crate) fn job_done(_s: &mut Server, _job: u64, _out: &mut Outbox) {}
+/// The work of a tick: save points, the end of children.
+pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
+    if child_kind(s).is_some() {
+        reap_child(s, out);
+        return;
+    }
+    let now = s.now.unix.secs();
+    let p = &s.persistence;
+    let may = !p.failed || now.saturating_sub(p.last_try) > RETRY_DELAY;
+    let (dirty, since) = (s.exec.dirty, now.saturating_sub(p.last_save));
+    let due = s.config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
+    let scheduled = std::mem::take(&mut s.persistence.scheduled) && may;
+    if !s.loading && (due && may || scheduled) {
+        let position = stream_position(s);
+        begin_disk_child(s, position, false, out);
+    }
+}
 
-/// A disk operation ended.
-pub(crate) fn disk_done(_s: &mut Server, _op: u64, _ok: bool, _out: &mut Outbox) {}
+/// When [`cron`] has work next, as far as is known now.
+pub(crate) fn cron_need(s: &Server) -> Option<Instant> {
+    if child_kind(s).is_some() || s.persistence.scheduled {
+        return Some(s.now.mono);
+    }
+    let dirty = s.exec.dirty;
+    if dirty == 0 {
+        return None;
+    }
+    let points = s.config.save.iter().filter(|point| dirty >= point.changes);
+    let earliest = points.map(|point| s.persistence.last_save + point.seconds + 1).min()?;
+    let retry = if s.persistence.failed { s.persistence.last_try + RETRY_DELAY + 1 } else { 0 };
+    let left = Span::from_secs(earliest.max(retry)).saturating_sub(Span::from_ns(s.now.unix.0));
+    Some(s.now.mono + left)
+}
 
-/// The lines of INFO's persistence section after its header, each ended by CRLF.
-pub(crate) fn info(_s: &Server, _text: &mut String) {}
+/// `rdb-del-sync-files`: a server without persistence keeps no file that only synchronisations have made.
+pub(crate) fn remove_sync_file(s: &mut Server, out: &mut Outbox) {
+    if !s.config.rdb_del_sync_files {
+        s.persistence.made_for_sync = false;
+        return;
+    }
+    let wanted = s.repl.replicas.iter().any(|replica| replica.needs_file());
+    if s.config.save.is_empty() && s.persistence.made_for_sync && !wanted {
+        s.persistence.made_for_sync = false;
+        let number = s.persistence.number();
+        out.disk(DiskOp::Remove { file: file_name(s) }, number);
+    }
+}
+
+/// A replica has put its master's file in the place of its own.
+pub(crate) fn received_sync_file(s: &mut Server) {
+    s.persistence.made_for_sync = s.config.rdb_del_sync_files;
+}
 
 /// A setting of persistence was changed by CONFIG SET.
 pub(crate) fn config_changed(_s: &mut Server, _name: &str, _out: &mut Outbox) {}
+
+/// A log line before the process exits.
+fn fatal(message: &str, out: &mut Outbox) {
+    out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
+    out.exit(1);
+}

@@ -25,23 +25,104 @@
 
 pub mod backlog;
 
-use bytes::Bytes;
+mod cron;
+pub(crate) mod failover;
+mod history;
+pub(crate) mod link;
+pub(crate) mod master;
+mod report;
+pub(crate) mod sync;
+mod transfer;
+pub(crate) mod wait;
+
+use std::sync::Arc;
 
 use super::Server;
 use super::config::Config;
-use super::session::Session;
-use crate::id::{Addr, Fd, HexId};
-use crate::node::{CloseWhy, Outbox, RefusedWhy};
-use crate::resp::Args;
-use crate::time::Instant;
+use super::session::{Flags, Session};
+use crate::id::HexId;
+use crate::node::Outbox;
+use crate::rng::Rng;
+use crate::time::{Instant, Span};
+use crate::trace::Kind;
+use crate::trace::event::{LinkDownWhy, ServerEvent};
+
+use backlog::{Backlog, TRIM_BLOCKS};
+use failover::Failover;
+use link::Link;
+use master::Replica;
+use wait::Waiter;
+
+pub(crate) use cron::{cron, cron_need};
+pub(crate) use history::{become_master, become_replica_of, configure, restore, start};
+pub(crate) use link::{command_processed, on_bytes, on_closed, on_connected, on_refused, on_writable};
+pub(crate) use master::{Announced, announcement_changed, feed, flush, newline_from_replica, synchronise};
+pub(crate) use report::{info, role_state};
+pub(crate) use transfer::{full_sync_loaded, send_newline};
+pub(crate) use wait::{next_timer, on_timer, unblock_client};
+
+/// How often the trace is told where the stream stands.
+const OFFSET_NOTE_EVERY: Span = Span::from_ms(100);
+
+/// Whom a replica follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterAddress {
+    /// As it was configured: a name or an address.
+    pub host: Arc<str>,
+    /// The port.
+    pub port: u16,
+}
+
+/// A place in a stream that this server has applied, to ask for its continuation (`cached_master`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachedMaster {
+    /// The stream's replication id.
+    pub replid: HexId,
+    /// The last offset that was applied.
+    pub offset: u64,
+    /// The database that the stream had selected.
+    pub db: u32,
+}
 
 /// Everything that a server knows of its replication.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Replication {
     /// `master_replid`
     pub replid: HexId,
+    /// `master_replid2`: the history before the newest change of id.
+    pub replid2: HexId,
+    /// `second_repl_offset`: from where `replid2` is not ours any more.
+    pub second_offset: Option<u64>,
     /// `master_repl_offset`
     pub offset: u64,
+    rng: Rng,
+    /// `masterhost` and `masterport`; `None` for a master.
+    pub(crate) follows: Option<MasterAddress>,
+    pub(crate) backlog: Option<Backlog>,
+    /// The database that the stream has selected (`slaveseldb`); `None` makes the next command begin with SELECT.
+    stream_db: Option<u32>,
+    /// In the order in which they asked to synchronise.
+    pub(crate) replicas: Vec<Replica>,
+    good_replicas: u64,
+    writes_refused: bool,
+    /// Since when there has been no replica, in wall-clock seconds.
+    no_replicas_since: u64,
+    /// GETACK goes out at the end of the turn.
+    get_ack: bool,
+    waiting: Vec<Waiter>,
+    pub(crate) link: Link,
+    /// When the link to the master last said something, in wall-clock seconds (`repl_transfer_lastio`).
+    last_io: u64,
+    cached: Option<CachedMaster>,
+    /// Since when the link has been down, in wall-clock seconds; 0 when it is not.
+    down_since: u64,
+    pub(crate) failover: Failover,
+    /// Runs of [`cron`] beside those of whole seconds.
+    extra_crons: u64,
+    noted_offset: u64,
+    noted_at: Instant,
+    /// Why the session that is being closed is closed, when it is this module that does.
+    closing_why: Option<LinkDownWhy>,
 }
 
 impl Replication {
@@ -49,19 +130,43 @@ impl Replication {
     #[must_use]
     pub fn new(init: &crate::node::Init) -> Replication {
         let mut rng = init.seed.stream(&init.name, "replid");
-        Replication { replid: HexId::random(&mut rng), offset: 0 }
+        Replication {
+            replid: HexId::random(&mut rng),
+            replid2: HexId::ZERO,
+            second_offset: None,
+            offset: 0,
+            rng,
+            follows: None,
+            backlog: None,
+            stream_db: None,
+            replicas: Vec::new(),
+            good_replicas: 0,
+            writes_refused: false,
+            no_replicas_since: 0,
+            get_ack: false,
+            waiting: Vec::new(),
+            link: Link::None,
+            last_io: 0,
+            cached: None,
+            down_since: 0,
+            failover: Failover::default(),
+            extra_crons: 0,
+            noted_offset: 0,
+            noted_at: Instant::ZERO,
+            closing_why: None,
+        }
     }
 
     /// True unless it follows a master (`server.masterhost == NULL`).
     #[must_use]
     pub fn is_master(&self) -> bool {
-        true
+        self.follows.is_none()
     }
 
-    /// True when propagated commands must be fed: a master with a backlog or replicas.
+    /// True when propagated commands must be fed: a master with a backlog (there are no replicas without one).
     #[must_use]
     pub fn wants_stream(&self) -> bool {
-        false
+        self.backlog.is_some() && self.follows.is_none()
     }
 
     /// `master_repl_offset`
@@ -73,91 +178,132 @@ impl Replication {
     /// A replica whose link is not connected (`repl_state != REPL_STATE_CONNECTED`).
     #[must_use]
     pub fn stale(&self) -> bool {
-        false
+        self.follows.is_some() && !self.link_up()
     }
 
     /// False when `min-replicas-to-write` refuses writes (`checkGoodReplicasStatus`).
     #[must_use]
-    pub fn enough_good_replicas(&self, _config: &Config) -> bool {
-        true
+    pub fn enough_good_replicas(&self, config: &Config) -> bool {
+        config.min_replicas_to_write == 0
+            || config.min_replicas_max_lag == 0
+            || self.follows.is_some()
+            || self.good_replicas >= config.min_replicas_to_write
     }
 
     /// True while a failover is under way: [`cron`] runs every 100 ms.
     #[must_use]
     pub fn cron_is_fast(&self) -> bool {
-        false
+        self.failover.is_under_way()
     }
 
     /// True when the link to the master is up.
     #[must_use]
     pub fn link_up(&self) -> bool {
-        false
+        matches!(self.link, Link::Connected(_))
+    }
+
+    /// What a replica has applied of its master's stream (`replicationGetSlaveOffset`); 0 for a master.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        match (&self.follows, &self.link, &self.cached) {
+            (Some(_), Link::Connected(master), _) => master.applied,
+            (Some(_), _, Some(cached)) => cached.offset,
+            _ => 0,
+        }
+    }
+
+    /// The database that the stream has selected (`slaveseldb`).
+    pub(crate) fn stream_db(&self) -> Option<u32> {
+        self.stream_db
+    }
+
+    /// The place to continue from, while the link is down (`cached_master`).
+    pub(crate) fn cached(&self) -> Option<CachedMaster> {
+        self.cached
+    }
+
+    fn invariants(&self) {
+        if let Some(backlog) = &self.backlog {
+            assert!(backlog.end() == self.offset, "the backlog ends where the stream does");
+        } else {
+            assert!(self.replicas.is_empty(), "replicas need a backlog");
+        }
+        assert!(self.follows.is_some() || matches!(self.link, Link::None), "a master has no link to a master");
+        assert!(!(self.link_up() && self.cached.is_some()), "a cached master is one that is not connected");
     }
 }
 
-/// Called by `start` after the dataset is loaded: `replicaof` of the configuration takes effect.
-pub(crate) fn start(_s: &mut Server, _out: &mut Outbox) {}
-
-/// A command enters the stream.
-pub(crate) fn feed(s: &mut Server, _db: u32, bytes: &[u8]) {
-    s.repl.offset += bytes.len() as u64;
+/// The end of a turn, before replies leave.
+pub(crate) fn before_sleep(s: &mut Server, out: &mut Outbox) {
+    if !s.repl.waiting.is_empty() {
+        wait::process(s, out);
+    }
+    if s.repl.get_ack && !s.pause.active(s.now.unix) {
+        s.repl.get_ack = false;
+        master::feed_control(s, b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+    }
+    if s.repl.failover.is_under_way() {
+        failover::update(s, out);
+    }
+    if let Some(backlog) = &mut s.repl.backlog {
+        backlog.trim(10 * TRIM_BLOCKS);
+    }
+    if s.repl.offset != s.repl.noted_offset && s.now.mono.since(s.repl.noted_at) >= OFFSET_NOTE_EVERY {
+        note_offset(s, out);
+    }
+    s.repl.invariants();
 }
 
-/// A request of our master was executed (or queued inside MULTI); empty for an empty line.
-pub(crate) fn command_processed(_s: &mut Server, _fd: Fd, _args: &Args, _out: &mut Outbox) {}
-
-/// A connection of this module is established.
-pub(crate) fn on_connected(_s: &mut Server, _fd: Fd, _local: Addr, _out: &mut Outbox) {}
-
-/// A connection of this module failed.
-pub(crate) fn on_refused(_s: &mut Server, _fd: Fd, _why: RefusedWhy, _out: &mut Outbox) {}
-
-/// Bytes for a connection of this module.
-pub(crate) fn on_bytes(_s: &mut Server, _fd: Fd, _data: Bytes, _out: &mut Outbox) {}
-
-/// A connection of this module is gone.
-pub(crate) fn on_closed(_s: &mut Server, _fd: Fd, _why: CloseWhy, _out: &mut Outbox) {}
-
-/// A connection of this module takes bytes again.
-pub(crate) fn on_writable(_s: &mut Server, _fd: Fd, _room: usize, _out: &mut Outbox) {}
-
-/// Sends a replica what fits of the stream.
-pub(crate) fn flush(_s: &mut Server, _fd: Fd, _out: &mut Outbox) {}
+fn note_offset(s: &mut Server, out: &mut Outbox) {
+    let offset = s.repl.offset;
+    s.repl.noted_offset = offset;
+    s.repl.noted_at = s.now.mono;
+    let (backlog_first, backlog_len) =
+        s.repl.backlog.as_ref().map_or((0, 0), |backlog| (backlog.first_byte(), backlog.len()));
+    // It is a reading, not a deed: what follows in this turn is not caused by it.
+    let cause = out.cause();
+    out.note(Kind::Server(ServerEvent::Offset { offset, backlog_first, backlog_len }));
+    out.because(cause);
+}
 
 /// A session that was a master, a replica or blocked has been removed; its connection is closed or about to be.
-pub(crate) fn session_gone(_s: &mut Server, _session: Box<Session>, _out: &mut Outbox) {}
-
-/// CLIENT UNBLOCK of a session in WAIT: answers it as at its time-out, or with an error, and lets it go on with `s.unblock`.
-pub(crate) fn unblock_client(_s: &mut Server, _fd: Fd, _error: bool, _out: &mut Outbox) {}
-
-/// `replicationCron`
-pub(crate) fn cron(_s: &mut Server, _out: &mut Outbox) {}
-
-/// When [`cron`] has work next; the server rounds up to a tick.
-pub(crate) fn cron_need(_s: &Server) -> Option<Instant> {
-    None
+pub(crate) fn session_gone(s: &mut Server, session: Box<Session>, out: &mut Outbox) {
+    let told = session.flags.has(Flags::CLOSE_ASAP.with(Flags::CLOSE_AFTER_REPLY));
+    let why = if told { LinkDownWhy::Killed } else { LinkDownWhy::Lost };
+    if session.flags.has(Flags::BLOCKED) {
+        s.repl.waiting.retain(|waiter| waiter.fd != session.fd);
+    }
+    if session.flags.has(Flags::MASTER) {
+        link::master_gone(s, &session, why, out);
+    } else if session.flags.has(Flags::REPLICA) && !session.flags.has(Flags::MONITOR) {
+        master::replica_gone(s, &session, why, out);
+    }
 }
-
-/// The earliest precise timer (WAIT).
-pub(crate) fn next_timer(_s: &Server) -> Option<Instant> {
-    None
-}
-
-/// Timers of [`next_timer`] that are due.
-pub(crate) fn on_timer(_s: &mut Server, _out: &mut Outbox) {}
-
-/// The end of a turn, before replies leave.
-pub(crate) fn before_sleep(_s: &mut Server, _out: &mut Outbox) {}
 
 /// A setting of replication was changed by CONFIG SET.
-pub(crate) fn config_changed(_s: &mut Server, _name: &str, _out: &mut Outbox) {}
-
-/// The lines of INFO's replication section after its header, each ended by CRLF.
-pub(crate) fn info(_s: &Server, _text: &mut String) {}
+pub(crate) fn config_changed(s: &mut Server, name: &str, out: &mut Outbox) {
+    match name {
+        "repl-backlog-size" => {
+            let size = s.config.repl_backlog_size;
+            if let Some(backlog) = &mut s.repl.backlog {
+                backlog.resize(size);
+            }
+        }
+        "min-replicas-to-write" | "min-replicas-max-lag" => master::refresh_good_replicas(s, out),
+        _ => {}
+    }
+}
 
 /// True while a replica has not acknowledged everything: SHUTDOWN waits for it (`isReadyToShutdown`).
-pub(crate) fn replicas_lag(_s: &Server) -> bool {
-    false
+pub(crate) fn replicas_lag(s: &Server) -> bool {
+    s.repl.replicas.iter().any(|replica| replica.acked != s.repl.offset)
+}
+
+/// Asks all replicas for an acknowledgement now, as SHUTDOWN does before it waits.
+pub(crate) fn ask_for_acks(s: &mut Server) {
+    if !s.pause.active(s.now.unix) {
+        master::feed_control(s, b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+    }
 }
 
 /// Asks all replicas for an acknowledgement at the end of the turn (`sendGetackToReplicas`).

@@ -1,0 +1,230 @@
+//! The child process that makes an RDB: forked, at work, ended, reaped (`rdbSaveBackground`, `rdbSaveToSlavesSockets`,
+//! `checkChildrenDone`).
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Server, file_name, pid, rdb::StreamPosition, snapshot};
+use crate::node::{DiskOp, Outbox};
+use crate::server::cost;
+use crate::server::replication::sync::{self, Filter};
+use crate::time::Span;
+use crate::trace::Kind;
+use crate::trace::event::ServerEvent;
+
+/// Most of a file that is handed to the sockets at once.
+const SLICE: usize = 256 * 1024;
+
+/// Where the child writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildKind {
+    /// The snapshot on the disk.
+    Disk,
+    /// A pipe to the parent, which hands it to the replicas.
+    Socket,
+}
+
+/// What the child is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Making the file (of a socket child: up to so many bytes).
+    Making(usize),
+    /// The disk works; the number is that of the last operation.
+    Writing(u64),
+    /// Everything is in the pipe; it waits for the parent to have read it.
+    Waiting,
+    /// It exits.
+    Exiting,
+    /// It has exited, and how.
+    Exited(bool),
+}
+
+/// A child process.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    kind: ChildKind,
+    phase: Phase,
+    data: Bytes,
+    /// The job that runs.
+    job: u64,
+    /// How long the making of one slice takes.
+    slice_takes: Span,
+    /// When it was forked, in wall-clock seconds.
+    pub(super) began: u64,
+    /// A disk operation has failed.
+    failed: bool,
+}
+
+/// What the running child, or one that has not been reaped, writes to.
+pub(crate) fn child_kind(s: &Server) -> Option<ChildKind> {
+    s.persistence.child.as_ref().map(|child| child.kind)
+}
+
+/// Forks: the main thread stands still while page tables are copied.
+fn fork(s: &mut Server, out: &mut Outbox) {
+    let ns = cost::FORK + (u128::from(snapshot::used_memory(s)) * u128::from(cost::FORK_GB) >> 30) as u64;
+    s.meter.add(ns);
+    s.stats.forks += 1;
+    s.stats.last_fork_us = ns / 1_000;
+    out.busy(s.meter.take());
+}
+
+/// What a child needs to begin or to end, drawn anew each time.
+fn child_overhead(s: &mut Server) -> u64 {
+    s.rng.range(cost::CHILD.0, cost::CHILD.1)
+}
+
+/// `rdbSaveBackground`
+pub(crate) fn begin_disk_child(s: &mut Server, position: Option<StreamPosition>, for_sync: bool, out: &mut Outbox) {
+    s.persistence.saves += 1;
+    s.persistence.dirty_before = s.exec.dirty;
+    s.persistence.last_try = s.now.unix.secs();
+    if for_sync {
+        super::received_sync_file(s);
+        note_began(s, false, out);
+    }
+    let (data, ns) = snapshot::encode(s, position, Filter::default());
+    fork(s, out);
+    let overhead = child_overhead(s);
+    begin(s, ChildKind::Disk, data, overhead + ns, Span::ZERO, out);
+}
+
+/// `rdbSaveToSlavesSockets`: returns what the replicas get, from `$EOF:` to the mark.
+pub(crate) fn begin_socket_child(
+    s: &mut Server,
+    position: StreamPosition,
+    filter: Filter,
+    out: &mut Outbox,
+) -> Bytes {
+    note_began(s, true, out);
+    let (file, ns) = snapshot::encode(s, Some(position), filter);
+    let mut mark = [0u8; 40];
+    s.rng.fill_hex(&mut mark);
+    let mut data = BytesMut::with_capacity(file.len() + 2 * mark.len() + 8);
+    for part in [b"$EOF:", &mark[..], b"\r\n", &file, &mark] {
+        data.extend_from_slice(part);
+    }
+    let data = data.freeze();
+    fork(s, out);
+    let slices = data.len().div_ceil(SLICE) as u64;
+    let slice_takes = s.meter.scaled(ns / slices);
+    let overhead = child_overhead(s);
+    begin(s, ChildKind::Socket, data.clone(), overhead + ns / slices, slice_takes, out);
+    data
+}
+
+fn note_began(s: &Server, diskless: bool, out: &mut Outbox) {
+    let cause = out.cause();
+    out.note(Kind::Server(ServerEvent::RdbBegan { diskless, offset: s.repl.offset }));
+    out.because(cause);
+}
+
+fn begin(s: &mut Server, kind: ChildKind, data: Bytes, ns: u64, slice_takes: Span, out: &mut Outbox) {
+    assert!(s.persistence.child.is_none(), "one child at a time");
+    let job = s.persistence.number();
+    let phase = Phase::Making(data.len().min(SLICE));
+    let began = s.now.unix.secs();
+    s.persistence.child = Some(Child { kind, phase, data, job, slice_takes, began, failed: false });
+    out.job(job, s.meter.scaled(ns));
+}
+
+/// A background job ended.
+pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
+    let Some(child) = s.persistence.child.as_mut().filter(|child| child.job == job) else { return };
+    match (child.phase, child.kind) {
+        (Phase::Making(_), ChildKind::Disk) => write(s, out),
+        (Phase::Making(made), ChildKind::Socket) => {
+            let all = child.data.len();
+            if made < all {
+                let takes = child.slice_takes;
+                child.phase = Phase::Making(all.min(made + SLICE));
+                let next = s.persistence.number();
+                s.persistence.child.as_mut().expect("it is there").job = next;
+                out.job(next, takes);
+            } else {
+                child.phase = Phase::Waiting;
+            }
+            sync::pipe_grew(s, made, out);
+        }
+        (Phase::Exiting, _) => child.phase = Phase::Exited(!child.failed),
+        (Phase::Writing(_) | Phase::Waiting | Phase::Exited(_), _) => {}
+    }
+}
+
+/// The file is made: it goes to the disk under another name, and then takes the snapshot's place.
+fn write(s: &mut Server, out: &mut Outbox) {
+    let temp: Arc<str> = format!("temp-{}.rdb", pid(s) + 10_000).into();
+    let name = file_name(s);
+    let (first, second, last) = (s.persistence.number(), s.persistence.number(), s.persistence.number());
+    let Some(child) = &mut s.persistence.child else { return };
+    child.phase = Phase::Writing(last);
+    out.disk(DiskOp::Write { file: temp.clone(), data: child.data.clone() }, first);
+    out.disk(DiskOp::Fsync { file: temp.clone() }, second);
+    out.disk(DiskOp::Rename { from: temp, to: name }, last);
+}
+
+/// A disk operation ended.
+pub(crate) fn disk_done(s: &mut Server, op: u64, ok: bool, out: &mut Outbox) {
+    let Some(child) = &mut s.persistence.child else { return };
+    let Phase::Writing(last) = child.phase else { return };
+    if op > last || op + 2 < last {
+        return;
+    }
+    child.failed |= !ok;
+    if op == last {
+        exit(s, out);
+    }
+}
+
+fn exit(s: &mut Server, out: &mut Outbox) {
+    let overhead = child_overhead(s);
+    let job = s.persistence.number();
+    let Some(child) = &mut s.persistence.child else { return };
+    child.phase = Phase::Exiting;
+    child.job = job;
+    out.job(job, s.meter.scaled(overhead));
+}
+
+/// The parent has read everything out of the pipe: the child may go.
+pub(crate) fn pipe_drained(s: &mut Server, out: &mut Outbox) {
+    if s.persistence.child.as_ref().is_some_and(|child| child.phase == Phase::Waiting) {
+        exit(s, out);
+    }
+}
+
+/// `killRDBChild`: it is gone at once, and noticed at the next tick.
+pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
+    let Some(child) = &mut s.persistence.child else { return };
+    match child.phase {
+        Phase::Making(_) | Phase::Exiting => out.kill_job(child.job),
+        Phase::Writing(_) | Phase::Waiting => {}
+        Phase::Exited(_) => return,
+    }
+    child.phase = Phase::Exited(false);
+    child.failed = false;
+    child.data = Bytes::new();
+}
+
+/// `checkChildrenDone`: a child that has exited is noticed, and whoever waits for its file learns of it.
+pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
+    let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) else { return };
+    let child = s.persistence.child.take().expect("just seen");
+    let now = s.now.unix.secs();
+    s.persistence.pipe = None;
+    s.persistence.last_took = Some(now.saturating_sub(child.began));
+    if child.kind == ChildKind::Disk {
+        if ok {
+            s.exec.dirty -= s.persistence.dirty_before.min(s.exec.dirty);
+            s.persistence.last_save = now;
+            s.persistence.failed = false;
+        } else {
+            // A child that was killed on purpose doesn't count as failed.
+            s.persistence.failed |= child.failed;
+        }
+    }
+    let cause = out.cause();
+    out.note(Kind::Server(ServerEvent::RdbDone { bytes: child.data.len() as u64, ok }));
+    sync::child_done(s, child.kind, ok.then_some(&child.data), out);
+    out.because(cause);
+}

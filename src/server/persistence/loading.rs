@@ -1,0 +1,139 @@
+//! Loading an RDB file: what it costs, and that clients are answered -LOADING meanwhile (`rdbLoad`, `rdbLoadProgressCallback`).
+
+use bytes::Bytes;
+
+use super::rdb::{self, Loaded, RdbError};
+use super::snapshot::Loader;
+use super::{Server, fatal};
+use crate::node::Outbox;
+use crate::server::keyspace::Keyspace;
+use crate::server::reply::encode_command;
+use crate::server::{cost, replication};
+
+/// After that much of a file events are handled (`loading-process-events-interval-bytes`).
+const INTERVAL: u64 = 2 << 20;
+
+/// Why a file is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The process starts.
+    Start,
+    /// A full synchronisation with the master.
+    FullSync,
+}
+
+/// What was loaded, not yet in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Staged {
+    /// The data.
+    pub(crate) keyspace: Keyspace,
+    /// What the file said of itself.
+    pub(crate) loaded: Loaded,
+    /// Keys that had expired and were left out.
+    expired: Vec<(u32, Bytes)>,
+}
+
+/// A file that takes more than one turn of the event loop.
+#[derive(Clone, Debug)]
+pub(super) struct Loading {
+    purpose: Purpose,
+    outcome: Result<Box<Staged>, RdbError>,
+    /// Turns that are left, and nanoseconds of each.
+    turns: u64,
+    turn_ns: u64,
+    /// When the master was last sent a newline, in wall-clock seconds.
+    newline_at: u64,
+    /// Bytes of the file, and when it began, for INFO.
+    pub(super) bytes: u64,
+    pub(super) began: u64,
+    pub(super) turns_all: u64,
+}
+
+impl Loading {
+    /// Bytes loaded so far.
+    pub(super) fn loaded_bytes(&self) -> u64 {
+        self.bytes - self.bytes / self.turns_all.max(1) * self.turns.min(self.turns_all)
+    }
+}
+
+/// Loads a file. A small one at once: the outcome is returned, and the time it takes is on the meter. A large one goes on
+/// for several turns; what has to follow is called at its end.
+pub(crate) fn begin(
+    s: &mut Server,
+    data: &Bytes,
+    purpose: Purpose,
+    out: &mut Outbox,
+) -> Option<Result<Staged, RdbError>> {
+    let databases = s.config.databases;
+    let mut loader = Loader {
+        keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
+        expire_before: s.repl.is_master().then(|| s.ms()),
+        expired: Vec::new(),
+        touched: s.seconds(),
+    };
+    let read = rdb::read(data, s.config.rdbchecksum, u32::try_from(databases).unwrap_or(16), &mut loader);
+    let outcome = read.map(|loaded| Staged { keyspace: loader.keyspace, loaded, expired: loader.expired });
+    let bytes = data.len() as u64;
+    let keys = outcome.as_ref().map_or(0, |staged| staged.loaded.keys);
+    let ns = keys * cost::LOAD_KEY + bytes / 16 * cost::LOAD_16;
+    if let Ok(staged) = &outcome {
+        s.persistence.last_load = (keys - staged.expired.len() as u64, staged.expired.len() as u64);
+    }
+    if bytes <= INTERVAL {
+        s.meter.add(ns);
+        out.busy(s.meter.take());
+        return Some(outcome);
+    }
+    let turns = bytes.div_ceil(INTERVAL);
+    s.loading = true;
+    s.persistence.loading = Some(Loading {
+        purpose,
+        outcome: outcome.map(Box::new),
+        turns,
+        turn_ns: ns / turns,
+        newline_at: 0,
+        bytes,
+        began: s.now.unix.secs(),
+        turns_all: turns,
+    });
+    None
+}
+
+/// The next part of a large file.
+pub(crate) fn go_on(s: &mut Server, out: &mut Outbox) {
+    let now = s.now.unix.secs();
+    let Some(loading) = &mut s.persistence.loading else { return };
+    s.meter.add(loading.turn_ns);
+    loading.turns = loading.turns.saturating_sub(1);
+    if loading.purpose == Purpose::FullSync && loading.newline_at != now {
+        loading.newline_at = now;
+        replication::send_newline(s, out);
+    }
+    if s.persistence.loading.as_ref().is_some_and(|loading| loading.turns > 0) {
+        return;
+    }
+    let Some(loading) = s.persistence.loading.take() else { return };
+    s.loading = false;
+    out.busy(s.meter.take());
+    let outcome = loading.outcome.map(|staged| *staged);
+    match loading.purpose {
+        Purpose::Start => started(s, outcome, out),
+        Purpose::FullSync => replication::full_sync_loaded(s, outcome, out),
+    }
+}
+
+/// The file that was found at the start has been read.
+pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &mut Outbox) {
+    let staged = match outcome {
+        Ok(staged) => staged,
+        Err(error) => return fatal(&error.to_string(), out),
+    };
+    s.keyspace = staged.keyspace;
+    let deleted: Vec<(u32, Bytes)> =
+        staged.expired.iter().map(|(db, key)| (*db, encode_command(&[verb(s), key]))).collect();
+    replication::restore(s, staged.loaded.stream(), &deleted, out);
+}
+
+fn verb(s: &Server) -> &'static [u8] {
+    if s.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+}

@@ -1,0 +1,49 @@
+//! What INFO says about persistence.
+
+use std::fmt::Write as _;
+
+use super::{ChildKind, child_kind};
+use crate::server::Server;
+
+/// The lines of INFO's persistence section after its header, each ended by CRLF.
+pub(crate) fn info(s: &Server, text: &mut String) {
+    write_info(s, text).expect("writing to a string succeeds");
+}
+
+fn write_info(s: &Server, text: &mut String) -> std::fmt::Result {
+    let p = &s.persistence;
+    let now = s.now.unix.secs();
+    let running = child_kind(s).is_some();
+    let current = p.child.as_ref().map_or("-1".to_owned(), |child| now.saturating_sub(child.began).to_string());
+    let last = p.last_took.map_or("-1".to_owned(), |seconds| seconds.to_string());
+    let (loaded, expired) = p.last_load;
+    let to_disk = child_kind(s) == Some(ChildKind::Disk);
+    let keys = if to_disk { s.keyspace.len() } else { 0 };
+    write!(text, "loading:{}\r\n", u8::from(s.loading && !s.async_loading))?;
+    write!(text, "async_loading:{}\r\n", u8::from(s.async_loading))?;
+    write!(text, "current_cow_peak:0\r\ncurrent_cow_size:0\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:0.00\r\n")?;
+    write!(text, "current_save_keys_processed:0\r\ncurrent_save_keys_total:{keys}\r\n")?;
+    write!(text, "rdb_changes_since_last_save:{}\r\n", s.exec.dirty)?;
+    write!(text, "rdb_bgsave_in_progress:{}\r\n", u8::from(running))?;
+    write!(text, "rdb_last_save_time:{}\r\n", p.last_save)?;
+    write!(text, "rdb_last_bgsave_status:{}\r\n", if p.failed { "err" } else { "ok" })?;
+    write!(text, "rdb_last_bgsave_time_sec:{last}\r\nrdb_current_bgsave_time_sec:{current}\r\n")?;
+    write!(text, "rdb_saves:{}\r\nrdb_last_cow_size:0\r\n", p.saves)?;
+    write!(text, "rdb_last_load_keys_expired:{expired}\r\nrdb_last_load_keys_loaded:{loaded}\r\n")?;
+    text.push_str(
+        "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n\
+         aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n\
+         aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n\
+         module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
+    );
+    if let Some(loading) = &p.loading {
+        let elapsed = now.saturating_sub(loading.began);
+        let done = loading.loaded_bytes();
+        let share = done * 10_000 / loading.bytes.max(1);
+        let eta = (elapsed * (loading.bytes - done)).checked_div(done).unwrap_or(1);
+        write!(text, "loading_start_time:{}\r\nloading_total_bytes:{}\r\n", loading.began, loading.bytes)?;
+        write!(text, "loading_rdb_used_mem:0\r\nloading_loaded_bytes:{done}\r\n")?;
+        write!(text, "loading_loaded_perc:{}.{:02}\r\nloading_eta_seconds:{eta}\r\n", share / 100, share % 100)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! The keyspace as an RDB file and back.
+
+use bytes::Bytes;
+
+use super::rdb::{About, KeyInfo, Load, Options, RdbValue, StreamPosition, Writer};
+use crate::server::keyspace::text::Key;
+use crate::server::keyspace::{Db, Keyspace, NO_EXPIRY, Value};
+use crate::server::replication::sync::Filter;
+use crate::server::{Server, cost};
+
+fn options(s: &Server) -> Options {
+    Options { compression: s.config.rdbcompression, checksum: s.config.rdbchecksum }
+}
+
+/// The file, and the nanoseconds of the cost table that making it takes.
+pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter) -> (Bytes, u64) {
+    let about = About { ctime: s.now.unix.secs(), used_memory: used_memory(s), stream };
+    let mut writer = Writer::new(options(s), &about);
+    let mut keys = 0;
+    if !filter.exclude_data {
+        for (number, db) in s.keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+            let number = u32::try_from(number).expect("databases are few");
+            writer.select_db(number, db.len() as u64, db.expires_len() as u64);
+            keys += db.len() as u64;
+            write_db(&mut writer, db);
+        }
+    }
+    let data = writer.finish();
+    let ns = keys * cost::SAVE_KEY + data.len() as u64 / 16 * cost::SAVE_16;
+    (data, ns)
+}
+
+fn write_db(writer: &mut Writer, db: &Db) {
+    for entry in db.iter() {
+        let info =
+            KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), ..KeyInfo::default() };
+        entry.value.with_text(|text| writer.string_entry(entry.key.as_slice(), text, &info));
+    }
+}
+
+/// Memory that the process takes, for forks and the file's own account.
+pub(super) fn used_memory(s: &Server) -> u64 {
+    const EMPTY: u64 = 900_000;
+    const PER_KEY: u64 = 72;
+    EMPTY + s.keyspace.len() as u64 * PER_KEY
+}
+
+/// Takes a file's entries into a keyspace.
+#[derive(Debug)]
+pub(super) struct Loader {
+    pub(super) keyspace: Keyspace,
+    /// A master leaves out what has expired by this time, in wall-clock milliseconds.
+    pub(super) expire_before: Option<i64>,
+    /// What was left out: database and key.
+    pub(super) expired: Vec<(u32, Bytes)>,
+    /// Seconds since 1970: when the entries count as touched.
+    pub(super) touched: u32,
+}
+
+impl Load for Loader {
+    fn entry(&mut self, db: u32, key: Bytes, value: RdbValue, info: KeyInfo) -> bool {
+        if self.expire_before.is_some_and(|now| info.expire_ms.is_some_and(|at| at != -1 && at < now)) {
+            self.expired.push((db, key));
+            return true;
+        }
+        let db = self.keyspace.db_mut(db);
+        if db.find(&key).is_some() {
+            return false;
+        }
+        let RdbValue::String(text) = value;
+        let at = db.add(Key::copy(&key), Value::string(text), self.touched);
+        if let Some(when) = info.expire_ms.filter(|&when| when != -1) {
+            db.set_expire(at, when);
+        }
+        true
+    }
+}

@@ -1,0 +1,277 @@
+//! A full synchronisation as the replica sees it: the file arrives, is kept, and replaces the dataset (`readSyncBulkPayload`).
+
+use bytes::{Bytes, BytesMut};
+
+use super::link::{self, Link, take_line};
+use super::{CachedMaster, history, master};
+use crate::id::{Addr, Fd, HexId};
+use crate::node::{DiskOp, Outbox};
+use crate::server::config::DisklessLoad;
+use crate::server::persistence::{self, loading::Staged, rdb::RdbError};
+use crate::server::{Server, cost};
+use crate::trace::Kind;
+use crate::trace::event::{HistoryWhy, LinkDownWhy, ServerEvent, SyncKind};
+
+/// Length of the mark that ends a file of unknown size.
+const MARK: usize = 40;
+/// Most that is set aside before any of a file has arrived.
+const RESERVE_MAX: usize = 64 << 20;
+
+/// How the end of the file is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its first line has not arrived.
+    Unknown,
+    /// That many bytes.
+    Size(usize),
+    /// This mark, and nothing behind it.
+    Mark([u8; MARK]),
+}
+
+/// A file that is being received or loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    /// The connection; `None` when it broke while the file was being loaded.
+    pub(super) fd: Option<Fd>,
+    local: Addr,
+    peer: Addr,
+    /// The history that the dataset will belong to; `None` after SYNC, which doesn't say.
+    position: Option<(HexId, u64)>,
+    end: End,
+    /// Loaded as it comes, without a file on the disk.
+    diskless: bool,
+    /// The file, without its first line.
+    data: BytesMut,
+    /// It is complete and being loaded.
+    pub(super) loading: bool,
+    /// What came behind it.
+    rest: BytesMut,
+}
+
+impl Transfer {
+    /// Size as INFO shows it: 0 while it isn't known.
+    pub(super) fn size(&self) -> u64 {
+        if let End::Size(size) = self.end { size as u64 } else { 0 }
+    }
+
+    /// Bytes received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.data.len() as u64
+    }
+}
+
+/// `useDisklessLoad`
+fn diskless_load(s: &Server) -> bool {
+    match s.config.repl_diskless_load {
+        DisklessLoad::Disabled => false,
+        DisklessLoad::OnEmptyDb => s.keyspace.is_empty(),
+        DisklessLoad::Swapdb => true,
+    }
+}
+
+fn swaps(s: &Server, transfer: &Transfer) -> bool {
+    transfer.diskless && s.config.repl_diskless_load == DisklessLoad::Swapdb
+}
+
+/// The master is going to send a file.
+pub(super) fn begin(s: &mut Server, position: Option<(HexId, u64)>, out: &mut Outbox) {
+    let diskless = diskless_load(s);
+    let Link::Handshake(handshake) = &mut s.repl.link else { return };
+    let unread = std::mem::take(&mut handshake.unread).freeze();
+    let transfer = Transfer {
+        fd: Some(handshake.fd),
+        local: handshake.local,
+        peer: handshake.peer,
+        position,
+        end: End::Unknown,
+        diskless,
+        data: BytesMut::new(),
+        loading: false,
+        rest: BytesMut::new(),
+    };
+    s.repl.last_io = s.now.unix.secs();
+    link::set_state(s, Link::Transfer(Box::new(transfer)), None, out);
+    receive(s, unread, out);
+}
+
+/// Bytes of the file, or of the lines before it.
+pub(super) fn receive(s: &mut Server, data: Bytes, out: &mut Outbox) {
+    if data.is_empty() {
+        return;
+    }
+    let now = s.now.unix.secs();
+    let Link::Transfer(transfer) = &mut s.repl.link else { return };
+    if transfer.loading {
+        transfer.rest.extend_from_slice(&data);
+        return;
+    }
+    transfer.data.extend_from_slice(&data);
+    while transfer.end == End::Unknown {
+        let Some(line) = take_line(&mut transfer.data) else { return };
+        if line.is_empty() {
+            s.repl.last_io = now;
+            continue;
+        }
+        match parse_header(&line) {
+            Ok(end) => transfer.end = end,
+            Err(why) => return link::restart_handshake(s, why, out),
+        }
+        if let End::Size(size) = transfer.end {
+            transfer.data.reserve(size.min(RESERVE_MAX).saturating_sub(transfer.data.len()));
+        }
+    }
+    if !transfer.data.is_empty() {
+        s.repl.last_io = now;
+    }
+    let complete = match transfer.end {
+        End::Unknown => false,
+        End::Size(size) => transfer.data.len() >= size,
+        End::Mark(mark) => transfer.data.ends_with(&mark),
+    };
+    if complete {
+        load(s, out);
+    }
+}
+
+/// `$<size>` or `$EOF:<mark>`.
+fn parse_header(line: &[u8]) -> Result<End, LinkDownWhy> {
+    match line {
+        [b'-', ..] => Err(LinkDownWhy::SyncFailed),
+        [b'$', b'E', b'O', b'F', b':', mark @ ..] if mark.len() >= MARK => {
+            Ok(End::Mark(mark[..MARK].try_into().expect("its length was looked at")))
+        }
+        [b'$', digits @ ..] => {
+            let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.trim().parse().ok());
+            size.map(End::Size).ok_or(LinkDownWhy::Protocol)
+        }
+        _ => Err(LinkDownWhy::Protocol),
+    }
+}
+
+/// The file is complete: the old data goes, the file becomes the own snapshot, and is loaded.
+fn load(s: &mut Server, out: &mut Outbox) {
+    persistence::kill_child(s, out);
+    let Link::Transfer(transfer) = &mut s.repl.link else { return };
+    transfer.loading = true;
+    let mut data = std::mem::take(&mut transfer.data);
+    let file = match transfer.end {
+        End::Size(size) => {
+            let file = data.split_to(size);
+            transfer.rest = data;
+            file
+        }
+        End::Mark(_) | End::Unknown => data.split_to(data.len() - MARK),
+    };
+    let file = file.freeze();
+    let transfer = transfer.clone();
+    let swaps = swaps(s, &transfer);
+    if !swaps {
+        attach_to_new_master(s, out);
+        empty_data(s);
+    }
+    if !transfer.diskless {
+        keep_file(s, &file, out);
+    }
+    s.async_loading = swaps && transfer.position.is_some_and(|(replid, _)| replid == s.repl.replid);
+    let loaded = persistence::loading::begin(s, &file, persistence::loading::Purpose::FullSync, out);
+    if let Some(outcome) = loaded {
+        full_sync_loaded(s, outcome, out);
+    }
+}
+
+/// The file is written beside the snapshot and takes its place: a restart finds it.
+fn keep_file(s: &Server, data: &Bytes, out: &mut Outbox) {
+    let temp: std::sync::Arc<str> = format!("temp-{}.{}.rdb", s.now.unix.secs(), persistence::pid(s)).into();
+    let name: std::sync::Arc<str> = s.config.dbfilename.as_str().into();
+    out.disk_wait(DiskOp::Write { file: temp.clone(), data: data.clone() });
+    out.disk_wait(DiskOp::Fsync { file: temp.clone() });
+    out.disk_wait(DiskOp::Rename { from: temp, to: name });
+}
+
+/// `replicationAttachToNewMaster`: from here on nobody can continue from what this server had.
+fn attach_to_new_master(s: &mut Server, out: &mut Outbox) {
+    s.repl.cached = None;
+    master::disconnect_replicas(s, LinkDownWhy::Reconfigured, out);
+    s.repl.backlog = None;
+}
+
+fn empty_data(s: &mut Server) {
+    for db in 0..u32::try_from(s.keyspace.dbs.len()).unwrap_or(0) {
+        s.signal_flushed(db, None);
+    }
+    let keys = s.keyspace.clear() as u64;
+    if !s.config.replica_lazy_flush {
+        s.meter.add(keys * cost::FREE);
+    }
+}
+
+/// The file was read: the dataset is the master's, and the link becomes its stream.
+pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>, out: &mut Outbox) {
+    s.async_loading = false;
+    let Link::Transfer(transfer) = &mut s.repl.link else { return };
+    let transfer = Transfer { data: BytesMut::new(), rest: std::mem::take(&mut transfer.rest), ..(**transfer).clone() };
+    let staged = match outcome {
+        Ok(staged) => staged,
+        Err(error) => return load_failed(s, &transfer, &error, out),
+    };
+    if swaps(s, &transfer) {
+        attach_to_new_master(s, out);
+        empty_data(s);
+    }
+    s.keyspace = staged.keyspace;
+    if transfer.diskless {
+        s.exec.dirty += 1;
+    } else {
+        persistence::received_sync_file(s);
+        persistence::remove_sync_file(s, out);
+    }
+    let (replid, offset) = transfer.position.unwrap_or((HexId::ZERO, 0));
+    s.repl.replid = replid;
+    s.repl.offset = offset;
+    history::forget_second_id(s);
+    history::note(s, HistoryWhy::FullSync, None, out);
+    history::ensure_backlog(s);
+    let db = staged.loaded.stream_db.and_then(|db| u32::try_from(db).ok()).unwrap_or(0);
+    let cached = CachedMaster { replid, offset, db: db.min(u32::try_from(s.config.databases).unwrap_or(1) - 1) };
+    let Some(fd) = transfer.fd else {
+        // The connection broke meanwhile: what was loaded is continued from at the next attempt.
+        s.repl.cached = Some(cached);
+        s.repl.down_since = s.now.unix.secs();
+        link::set_state(s, Link::Connect, Some(LinkDownWhy::Lost), out);
+        return link::connect(s, out);
+    };
+    link::materialise(s, fd, (transfer.peer, transfer.local), cached, out);
+    out.note(Kind::Server(ServerEvent::Synced { kind: SyncKind::Full, offset }));
+    if matches!(transfer.end, End::Mark(_)) {
+        link::send_ack(s);
+    }
+    link::feed_session(s, fd, transfer.rest.freeze(), out);
+}
+
+/// A file from the disk that can't be loaded ends the process; one from the socket that ends too early is asked for again.
+fn load_failed(s: &mut Server, transfer: &Transfer, error: &RdbError, out: &mut Outbox) {
+    if !transfer.diskless || *error != RdbError::ShortRead {
+        out.note(Kind::Server(ServerEvent::Fatal { message: error.to_string().into() }));
+        return out.exit(1);
+    }
+    if !swaps(s, transfer) {
+        // What was loaded of it goes again, and what was there before is gone already.
+        let offset = std::mem::take(&mut s.repl.offset);
+        history::note(s, HistoryWhy::FullSync, None, out);
+        s.repl.offset = offset;
+    }
+    if transfer.fd.is_some() {
+        link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
+    } else {
+        link::set_state(s, Link::Connect, Some(LinkDownWhy::SyncFailed), out);
+        link::connect(s, out);
+    }
+}
+
+/// Keeps the master from timing out while this server loads (`replicationSendNewlineToMaster`).
+pub(crate) fn send_newline(s: &Server, out: &mut Outbox) {
+    let Link::Transfer(transfer) = &s.repl.link else { return };
+    if let Some(fd) = transfer.fd {
+        out.send(fd, Bytes::from_static(b"\n"));
+    }
+}
