@@ -301,17 +301,16 @@ impl SourceCode for Source {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        if before == 0 && after == 0 {
-            return self.text.as_ref().read_span(span, 0, 0);
-        }
         let bytes = self.text.as_bytes();
-        let (start, end) = (span.offset(), span.offset() + span.len());
-        let outside = miette::MietteError::OutOfBounds;
-        let start = bytes.get(..start).ok_or(outside)?.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let rest = bytes.get(end..).ok_or(miette::MietteError::OutOfBounds)?;
-        let end = rest.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| end + at);
-        let lines = miette::SourceSpan::from(start..end);
-        let inner = self.text.as_ref().read_span(&lines, 0, 0)?;
+        let (mut start, mut end) = (span.offset(), span.offset() + span.len());
+        if before > 0 || after > 0 {
+            let outside = || miette::MietteError::OutOfBounds;
+            let upto = bytes.get(..start).ok_or_else(outside)?;
+            start = upto.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            let rest = bytes.get(end..).ok_or_else(outside)?;
+            end = rest.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| end + at);
+        }
+        let inner = self.text.as_ref().read_span(&miette::SourceSpan::from(start..end), 0, 0)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
             self.name.clone(),
             inner.data(),

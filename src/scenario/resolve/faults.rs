@@ -199,7 +199,9 @@ impl Resolver<'_> {
                 continue;
             }
             for (index, draft) in self.drafts.iter().enumerate() {
-                let known = named.iter().any(|node| node.index() == index);
+                // An application beside a server is cut off with it as a matter of course.
+                let known =
+                    matches!(draft.role, super::Role::Client(_)) || named.iter().any(|node| node.index() == index);
                 if entry.machines.contains(&draft.machine) && !known {
                     let machine = &self.machines[draft.machine.index()].name;
                     let message =
