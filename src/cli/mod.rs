@@ -1,1 +1,118 @@
-//! The command line.
+//! The command line: the only room that reads and writes files and knows a terminal.
+
+mod args;
+mod list;
+mod load;
+mod new;
+mod run;
+mod terminal;
+mod validate;
+
+use std::ffi::OsString;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+
+/// How a command ended, as an exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All held.
+    Held = 0,
+    /// An expectation failed.
+    Failed = 1,
+    /// The scenario or the arguments are wrong.
+    Wrong = 2,
+    /// A bug in splitbrain.
+    Bug = 3,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> ExitCode {
+        ExitCode::from(match status {
+            Status::Held => 0,
+            Status::Failed => 1,
+            Status::Wrong => 2,
+            Status::Bug => 3,
+        })
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    /// Whoever read stdout has gone (`| head`): not an error.
+    ReaderGone,
+    /// A file can't be read or written, an argument doesn't fit.
+    Message(String),
+    /// Already said on stderr.
+    Said,
+}
+
+type Outcome = Result<Status, Failure>;
+
+/// The scenario and seed that are being run, for the message of a panic.
+static RUNNING: Mutex<Option<String>> = Mutex::new(None);
+
+/// Remembers what to name if splitbrain breaks from here on.
+fn running(what: Option<String>) {
+    *RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what;
+}
+
+/// Runs one command line and returns the exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error),
+    };
+    panic::set_hook(Box::new(|info| terminal::complain(&bug_report(&info.to_string()))));
+    let outcome = panic::catch_unwind(|| dispatch(cli.command));
+    match outcome {
+        Ok(Ok(status)) => status.into(),
+        Ok(Err(Failure::ReaderGone)) => Status::Held.into(),
+        Ok(Err(Failure::Said)) => Status::Wrong.into(),
+        Ok(Err(Failure::Message(message))) => {
+            terminal::complain(&format!("error: {message}\n"));
+            Status::Wrong.into()
+        }
+        Err(_) => Status::Bug.into(),
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Schema => list::schema(),
+        Command::Metrics(args) => list::metrics(&args),
+        Command::New(args) => new::new(&args),
+        Command::Completions(args) => list::completions(&args),
+    }
+}
+
+/// What a panic says: the broken invariant, and what to send along.
+fn bug_report(panic: &str) -> String {
+    let running = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let during = running.as_ref().map_or(String::new(), |what| format!("while running {what}\n"));
+    format!(
+        "splitbrain is broken: {panic}\n{during}\
+         This is a bug in splitbrain, not in the scenario. Please report it, with the text above and the scenario file.\n"
+    )
+}
+
+/// clap's own message, and the list of commands where one is misspelt.
+fn refuse(mut error: clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let said = vec![format!("the commands are {}", names.join(", ")).into()];
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(said));
+    }
+    // Help and the version are results; a reader that has gone doesn't matter.
+    let _ = error.print();
+    if error.use_stderr() { Status::Wrong.into() } else { Status::Held.into() }
+}

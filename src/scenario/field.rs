@@ -181,15 +181,35 @@ pub(super) fn table<'a>(entries: impl IntoIterator<Item = (&'a str, Data)>) -> D
     Data::Table(entries.into_iter().map(entry).collect())
 }
 
+/// What people write, and what the field is called.
+const SYNONYMS: [(&str, &str); 14] = [
+    ("server", "redis"),
+    ("servers", "redis"),
+    ("node", "redis"),
+    ("nodes", "redis"),
+    ("app", "client"),
+    ("slaveof", "replicaof"),
+    ("replica-of", "replicaof"),
+    ("time", "at"),
+    ("lasts", "for"),
+    ("kill", "crash"),
+    ("stop", "shutdown"),
+    ("freeze", "pause"),
+    ("poweroff", "power-off"),
+    ("assert", "expect"),
+];
+
 /// Reports the fields of a table that aren't in `known`, with the nearest name.
 pub(super) fn unknown_fields(tree: &Tree, what: &str, known: &[&str], problems: &mut Problems) {
     let Data::Table(entries) = &tree.data else { return };
     for (key, _) in entries {
         if !known.contains(&key.name.as_str()) {
-            problems
-                .error(key.place, format!("unknown field `{}` in {what}", key.name))
-                .label("not a field of this table")
-                .suggest(&key.name, "fields", known.iter().copied());
+            let problem = problems.error(key.place, format!("unknown field `{}` in {what}", key.name));
+            problem.label("not a field of this table");
+            match SYNONYMS.iter().find(|(other, ours)| *other == key.name && known.contains(ours)) {
+                Some((_, ours)) => problem.help(format!("it is called `{ours}` here")),
+                None => problem.suggest(&key.name, "fields", known.iter().copied()),
+            };
         }
     }
 }
@@ -207,9 +227,9 @@ macro_rules! tables {
         #[derive(Clone, Debug, Default, PartialEq, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields, extend("required" = [$($required),*]))]
         pub struct $name {
-            /// Where the table stands.
+            /// Where the table stands, and whether all of it could be read.
             #[schemars(skip)]
-            pub place: Always,
+            pub origin: Origin,
             $(
                 $(#[doc = $field_doc])+
                 #[schemars(rename = $key)]
@@ -225,18 +245,20 @@ macro_rules! tables {
                 };
                 const KNOWN: &[&str] = &[$($key),+];
                 const REQUIRED: &[&str] = &[$($required),*];
+                let before = problems.count();
                 $crate::scenario::field::unknown_fields(tree, $what, KNOWN, problems);
                 for required in REQUIRED {
                     if !entries.iter().any(|(key, value)| key.name == *required && value.data != Data::Null) {
                         problems.error(tree.place, format!("{} lacks the field `{required}`", $what));
                     }
                 }
-                let mut out = $name { place: Always(tree.place), ..$name::default() };
+                let mut out = $name::default();
                 $(
                     if let Some(value) = tree.get($key).and_then(|value| Field::read(value, problems)) {
                         out.$field = value;
                     }
                 )+
+                out.origin = Origin { place: tree.place, damaged: problems.count() > before };
                 Some(out)
             }
 
@@ -255,11 +277,16 @@ macro_rules! tables {
 
 pub(super) use tables;
 
-/// A place that is equal to every other, so that tables compare by what they say.
+/// Where a table comes from. Equal to every other origin, so that tables compare by what they say.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Always(pub Place);
+pub struct Origin {
+    /// Where it stands.
+    pub place: Place,
+    /// Something in it could not be read: what it seems to lack may be there.
+    pub damaged: bool,
+}
 
-impl PartialEq for Always {
+impl PartialEq for Origin {
     fn eq(&self, _: &Self) -> bool {
         true
     }

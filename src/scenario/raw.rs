@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::TieBreak;
-use super::field::{Always, At, Field, Map, Scalar, tables};
+use super::field::{At, Field, Map, Origin, Scalar, tables};
 use super::source::{Place, Problems};
 use super::tree::{Data, Tree};
 use super::units::{Bandwidth, Delay, Factor, Rate, Share, Size, Step, Time};
@@ -407,14 +407,14 @@ choices! {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names {
     /// Where it stands.
-    pub place: Always,
+    pub origin: Origin,
     /// The names.
     pub list: Vec<At<String>>,
 }
 
 impl Field for Names {
     fn read(tree: &Tree, problems: &mut Problems) -> Option<Self> {
-        let place = Always(tree.place);
+        let before = problems.count();
         let items = match &tree.data {
             Data::Text(_) => std::slice::from_ref(tree),
             Data::List(items) => items,
@@ -427,7 +427,8 @@ impl Field for Names {
         if items.is_empty() {
             problems.error(tree.place, "an empty list of names").label("names nothing");
         }
-        Some(Names { place, list: items.iter().filter_map(|item| At::read(item, problems)).collect() })
+        let list = items.iter().filter_map(|item| At::read(item, problems)).collect();
+        Some(Names { origin: Origin { place: tree.place, damaged: problems.count() > before }, list })
     }
 
     fn write(&self) -> Option<Data> {
@@ -727,7 +728,40 @@ impl JsonSchema for Command {
 /// The JSON schema of scenario files.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(File);
-    schema.insert("title".to_owned(), "splitbrain scenario".into());
-    schema.to_value()
+    let mut schema = schemars::schema_for!(File).to_value();
+    without_null(&mut schema);
+    let mut out = serde_json::Map::new();
+    out.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    out.insert("title".to_owned(), "splitbrain scenario".into());
+    if let serde_json::Value::Object(fields) = schema {
+        out.extend(fields.into_iter().filter(|(name, _)| name != "title" && name != "$schema"));
+    }
+    out.into()
+}
+
+/// An optional field may be absent; that it may also be null is nothing that an editor should offer.
+fn without_null(schema: &mut serde_json::Value) {
+    use serde_json::Value as Json;
+    match schema {
+        Json::Array(items) => items.iter_mut().for_each(without_null),
+        Json::Object(fields) => {
+            if let Some(Json::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [single] = types.as_slice() {
+                    let single = single.clone();
+                    fields.insert("type".to_owned(), single);
+                }
+            }
+            if let Some(Json::Array(choices)) = fields.get_mut("anyOf") {
+                choices.retain(|choice| choice != &serde_json::json!({ "type": "null" }));
+                if let [Json::Object(single)] = choices.as_slice() {
+                    let single = single.clone();
+                    fields.remove("anyOf");
+                    fields.extend(single);
+                }
+            }
+            fields.values_mut().for_each(without_null);
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }

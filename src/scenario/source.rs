@@ -52,6 +52,13 @@ impl Sources {
         (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
     }
 
+    /// The part of a place on its first line: a table is marked at its beginning.
+    fn first_line_of(&self, place: Place) -> Place {
+        let text = self.get(place).map_or("", |source| &source.text);
+        let end = text.get(place.start..place.end).and_then(|marked| marked.find('\n'));
+        Place { end: end.map_or(place.end, |at| place.start + at), ..place }
+    }
+
     /// The whole of a line (counted from 1) without the blanks around it.
     #[must_use]
     pub fn line(&self, source: usize, line: usize) -> Place {
@@ -156,6 +163,12 @@ impl Problems {
         self.list.last_mut().expect("one was just pushed")
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether any of them is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -200,7 +213,7 @@ impl Report {
             .with_width(width)
             .with_links(false)
             .without_syntax_highlighting()
-            .with_context_lines(0);
+            .with_context_lines(1);
         let mut out = String::new();
         for problem in self.problems.sorted() {
             if handler.render_report(&mut out, &Shown { problem, sources: &self.sources }).is_err() {
@@ -267,23 +280,37 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let main = self.problem.place?;
+        let main = self.sources.first_line_of(self.problem.place?);
         let label = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let first = LabeledSpan::new_primary_with_span(label(&self.problem.label), main.start..main.end);
         let rest = self.problem.also.iter().filter(move |(place, _)| place.source == main.source);
-        let rest = rest.map(move |(place, text)| LabeledSpan::new_with_span(label(text), place.start..place.end));
+        let rest = rest.map(move |(place, text)| {
+            let place = self.sources.first_line_of(*place);
+            LabeledSpan::new_with_span(label(text), place.start..place.end)
+        });
         Some(Box::new(std::iter::once(first).chain(rest)))
     }
 }
 
 impl SourceCode for Source {
+    /// With context: the whole lines that are marked, and no others. Without: just what is marked, whose line and column become
+    /// the heading's.
     fn read_span<'a>(
         &'a self,
         span: &miette::SourceSpan,
         before: usize,
         after: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let inner = self.text.as_ref().read_span(span, before, after)?;
+        let bytes = self.text.as_bytes();
+        let (mut start, mut end) = (span.offset(), span.offset() + span.len());
+        if before > 0 || after > 0 {
+            let outside = || miette::MietteError::OutOfBounds;
+            let upto = bytes.get(..start).ok_or_else(outside)?;
+            start = upto.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            let rest = bytes.get(end..).ok_or_else(outside)?;
+            end = rest.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| end + at);
+        }
+        let inner = self.text.as_ref().read_span(&miette::SourceSpan::from(start..end), 0, 0)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
             self.name.clone(),
             inner.data(),

@@ -2,7 +2,9 @@
 
 mod checkers;
 mod clients;
+mod scenario_errors;
 mod scenario_files;
+mod scenario_fuzz;
 mod summary;
 mod tidy;
 mod world;

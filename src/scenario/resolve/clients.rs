@@ -64,7 +64,7 @@ impl Resolver<'_> {
         if let Some(names) = sentinels
             && !matches!(kind.trim(), "sentinel" | "replicas")
         {
-            self.problems.error(names.place.0, format!("`sentinels` has no effect with via \"{}\"", via.value));
+            self.problems.error(names.origin.place, format!("`sentinels` has no effect with via \"{}\"", via.value));
         }
         match kind.trim() {
             "redis" => {
@@ -162,9 +162,10 @@ impl Resolver<'_> {
                 }
                 Some(Pace::Closed { think: think.0 })
             }
+            (None, None) if raw.origin.damaged => None,
             (None, None) => {
                 self.problems
-                    .error(raw.place.0, "the workload has no pace")
+                    .error(raw.origin.place, "the workload has no pace")
                     .help("rate = \"50/s\" (open loop), or think = \"10ms\" (closed loop: after each reply)");
                 None
             }

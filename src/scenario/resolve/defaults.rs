@@ -1,7 +1,7 @@
 //! What a file that doesn't say gets. All defaults of the format are here.
 
 use super::super::TieBreak;
-use super::super::field::{Always, At};
+use super::super::field::{At, Origin};
 use super::super::raw::{File, MachineDefaults, Policy, Workload};
 use super::super::source::Place;
 use super::super::units::{Delay, Factor, Share, Size, Time};
@@ -18,7 +18,7 @@ fn default<T>(field: &mut Option<At<T>>, value: T) {
 
 /// Fills in every default that doesn't depend on other fields.
 pub(super) fn fill(file: &mut File, stem: &str) {
-    let here = file.place.0;
+    let here = file.origin.place;
     default(&mut file.name, stem.to_owned());
     default(&mut file.seed, 1);
     default(&mut file.settle, Time(Span::from_secs(30)));
@@ -31,9 +31,10 @@ pub(super) fn fill(file: &mut File, stem: &str) {
     default(&mut network.send_buffer, Size(4 << 20));
     default(&mut network.receive_buffer, Size(6 << 20));
     let defaults = file.defaults.get_or_insert_default();
-    machine(
-        defaults.machine.get_or_insert_with(|| MachineDefaults { place: Always(here), ..MachineDefaults::default() }),
-    );
+    machine(defaults.machine.get_or_insert_with(|| MachineDefaults {
+        origin: Origin { place: here, damaged: false },
+        ..MachineDefaults::default()
+    }));
     for client in &mut file.client {
         default(&mut client.db, 0);
         default(&mut client.resp, 2);

@@ -158,8 +158,18 @@ pub(super) fn numbered(all: &[Placed]) -> Vec<Directive> {
 
 /// Reports what a process's own parser found, at the places of the directives.
 pub(super) fn report_errors(all: &[Placed], entry: Place, errors: Vec<ConfError>, problems: &mut Problems) {
+    // Statements about a master that could not be declared fail too; that is no news.
+    let undeclared = errors.iter().any(|error| error.directive == "sentinel monitor");
     for error in errors {
-        let problem = problems.error(place_of(all, error.line, entry), error.message).label(error.directive);
+        if undeclared && error.message.starts_with("No such master") {
+            continue;
+        }
+        let message = if error.directive.is_empty() {
+            error.message
+        } else {
+            format!("`{}`: {}", error.directive, error.message)
+        };
+        let problem = problems.error(place_of(all, error.line, entry), message);
         if let Some(help) = error.help {
             problem.help(help);
         }

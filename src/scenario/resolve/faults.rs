@@ -65,10 +65,11 @@ impl Resolver<'_> {
         let found = named.iter().find(|(name, _)| *name == after.value).map(|(_, index)| *index);
         if found.is_none() {
             let known: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-            self.problems
-                .error(after.place, format!("no earlier fault is called `{}`", after.value))
-                .label("unknown fault")
-                .suggest(after, "names of earlier faults", known);
+            let problem = self.problems.error(after.place, format!("no earlier fault is called `{}`", after.value));
+            problem.label("unknown fault").suggest(after, "names of earlier faults", known);
+            if self.file.fault.iter().any(|fault| fault.name.as_ref() == Some(after)) {
+                problem.help("it comes later in the file; `after` names a fault that stands before");
+            }
         }
         found
     }
@@ -91,13 +92,14 @@ impl Resolver<'_> {
         let given: Vec<&'static str> = given.into_iter().filter(|(_, there)| *there).map(|(kind, _)| kind).collect();
         let kind = match given.as_slice() {
             [one] => *one,
+            [] if raw.origin.damaged => return None,
             [] => {
-                self.problems.error(raw.place.0, "the fault has no kind").help(format!("give one of {KINDS}"));
+                self.problems.error(raw.origin.place, "the fault has no kind").help(format!("give one of {KINDS}"));
                 return None;
             }
             many => {
                 self.problems
-                    .error(raw.place.0, format!("one fault has the kinds {}", many.join(" and ")))
+                    .error(raw.origin.place, format!("one fault has the kinds {}", many.join(" and ")))
                     .help("write a [[fault]] for each; they may have the same time");
                 return None;
             }
@@ -161,7 +163,7 @@ impl Resolver<'_> {
         let groups = match raw {
             Partition::OneWay(one_way) => {
                 let (from, to) = (self.side(one_way.from.as_ref()?), self.side(one_way.to.as_ref()?));
-                self.check_disjoint(one_way.place.0, &[from.clone(), to.clone()]);
+                self.check_disjoint(one_way.origin.place, &[from.clone(), to.clone()]);
                 return Some(Fault::PartitionOneWay { from, to, flap });
             }
             Partition::Groups(place, groups) => {
@@ -197,7 +199,9 @@ impl Resolver<'_> {
                 continue;
             }
             for (index, draft) in self.drafts.iter().enumerate() {
-                let known = named.iter().any(|node| node.index() == index);
+                // An application beside a server is cut off with it as a matter of course.
+                let known =
+                    matches!(draft.role, super::Role::Client(_)) || named.iter().any(|node| node.index() == index);
                 if entry.machines.contains(&draft.machine) && !known {
                     let machine = &self.machines[draft.machine.index()].name;
                     let message =
@@ -225,8 +229,11 @@ impl Resolver<'_> {
     fn clock(&mut self, raw: &raw::Clock) -> Option<Fault> {
         let machines = self.machines_of(raw.machines.as_ref()?)?;
         if raw.jump.is_none() && raw.drift.is_none() {
+            if raw.origin.damaged {
+                return None;
+            }
             self.problems
-                .error(raw.place.0, "the clocks are given nothing to do")
+                .error(raw.origin.place, "the clocks are given nothing to do")
                 .help("jump = \"+1h\", or drift = 200");
             return None;
         }

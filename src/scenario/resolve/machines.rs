@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::field::At;
+use super::super::field::{At, Origin};
 use super::super::raw;
 use super::super::raw::Names;
 use super::super::source::Place;
 use super::super::{LinkRule, Machine};
-use super::names::{Entry, What};
+use super::names::{Entry, What, is_name};
 use super::{Draft, NODES_MAX, Resolver, Role};
 use crate::fault::LinkEffect;
 use crate::id::{Addr, Ip, MachineId, NodeId};
@@ -24,36 +24,37 @@ impl Resolver<'_> {
         for index in 0..self.file.redis.len() {
             let entry = &self.file.redis[index];
             let (names, start) = (entry_names(&entry.name, &entry.names), start_time(&entry.start));
-            let place = entry.place.0;
-            self.declare(Role::Server(index), What::Server, names, start, place);
+            let origin = entry.origin;
+            self.declare(Role::Server(index), What::Server, names, start, origin);
         }
         for index in 0..self.file.sentinel.len() {
             let entry = &self.file.sentinel[index];
             let (names, start) = (entry_names(&entry.name, &entry.names), start_time(&entry.start));
-            let place = entry.place.0;
-            self.declare(Role::Sentinel(index), What::Sentinel, names, start, place);
+            let origin = entry.origin;
+            self.declare(Role::Sentinel(index), What::Sentinel, names, start, origin);
         }
         for index in 0..self.file.client.len() {
             self.declare_clients(index);
         }
-        if self.file.redis.is_empty() {
+        if self.file.redis.is_empty() && !self.file.origin.damaged {
             self.problems
-                .error(start_of(self.file.place.0), "the scenario has no server")
+                .error(start_of(self.file.origin.place), "the scenario has no server")
                 .help("add one:\n[[redis]]\nname = \"r1\"");
         }
         if self.drafts.len() > NODES_MAX {
             let message = format!("{} nodes are too many; a scenario has at most {NODES_MAX}", self.drafts.len());
-            self.problems.error(start_of(self.file.place.0), message);
+            self.problems.error(start_of(self.file.origin.place), message);
             self.drafts.truncate(NODES_MAX);
         }
     }
 
-    fn declare(&mut self, role: Role, what: What, names: Result<Vec<At<String>>, String>, start: Dist, place: Place) {
+    fn declare(&mut self, role: Role, what: What, names: Result<Vec<At<String>>, String>, start: Dist, origin: Origin) {
         let names = match names {
             Ok(names) => names,
+            Err(_) if origin.damaged => return,
             Err(message) => {
                 self.problems
-                    .error(place, message)
+                    .error(origin.place, message)
                     .help("write name = \"r1\", or names = [\"r1\", \"r2\"] for several alike");
                 return;
             }
@@ -82,6 +83,12 @@ impl Resolver<'_> {
         }
         if count.value == 0 {
             self.problems.warning(count.place, format!("no client `{}` will run", name.value)).label("none");
+        }
+        if !is_name(&name) {
+            // Said once, not for every copy.
+            let nobody = Entry { what: What::Clients, place: name.place, nodes: Vec::new(), machines: Vec::new() };
+            self.directory.add(&name, nobody, self.problems);
+            return;
         }
         let mut group = Vec::new();
         for number in 1..=count.value {
@@ -242,8 +249,11 @@ impl Resolver<'_> {
             down: raw.down.as_ref().is_some_and(|down| down.value),
         };
         if effect == LinkEffect::default() {
+            if raw.origin.damaged {
+                return None;
+            }
             self.problems
-                .error(raw.place.0, "the link changes nothing")
+                .error(raw.origin.place, "the link changes nothing")
                 .help("give latency, loss, bandwidth or down = true");
             return None;
         }

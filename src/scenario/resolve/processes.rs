@@ -198,6 +198,9 @@ impl Resolver<'_> {
             let raw = self.file.sentinel[entry].clone();
             let sentinels = self.nodes_of(Role::Sentinel(entry));
             for monitor in &raw.monitor {
+                if let (Some(name), true) = (&monitor.name, monitor.origin.damaged) {
+                    self.watched.entry(name.value.clone()).or_default().extend(&sentinels);
+                }
                 let server = monitor.master.as_ref().and_then(|master| self.directory.server(master, self.problems));
                 let (Some(name), Some(quorum)) = (&monitor.name, &monitor.quorum) else { continue };
                 if let Some(server) = server {
@@ -248,7 +251,7 @@ impl Resolver<'_> {
             for quorum in &watched.quorums {
                 if usize::try_from(quorum.value).unwrap_or(usize::MAX) > count {
                     let message =
-                        format!("a quorum of {} can't be reached: {count} sentinel(s) watch `{name}`", quorum.value);
+                        format!("a quorum of {} can't be reached: `{name}` has {count} sentinels", quorum.value);
                     self.problems.warning(quorum.place, message).label("there will never be a failover");
                 }
             }
@@ -294,7 +297,7 @@ impl Resolver<'_> {
             if !watching.contains(node) {
                 let message =
                     format!("`{}` is not a sentinel that watches `{}`", self.drafts[node.index()].name, master.value);
-                self.problems.error(chosen.place.0, message);
+                self.problems.error(chosen.origin.place, message);
                 return None;
             }
         }

@@ -1,0 +1,64 @@
+//! Scenario files from disk, and what is said about them.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::terminal::{complain, stderr};
+use super::{Failure, terminal};
+use crate::scenario::{self, Input, Loaded, Report};
+
+/// Files beyond this are no scenarios.
+const SIZE_MAX: u64 = 16 << 20;
+
+/// The text of a file, or of stdin when it is called `-`.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    let message = |error: &std::io::Error| Failure::Message(format!("can't read {}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| message(&error))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Failure::Message(format!("{} is a folder, a scenario file is needed", path.display())));
+        }
+        file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
+    }
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_MAX {
+        return Err(Failure::Message(format!("{} is larger than {} MB", path.display(), SIZE_MAX >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::Message(format!("{} is not UTF-8 text (byte {at})", path.display()))
+    })
+}
+
+/// Reads and checks a scenario; configuration files are found beside it.
+pub(super) fn check(path: &Path, sets: &[String]) -> Result<Result<Loaded, Box<Report>>, Failure> {
+    let text = text(path)?;
+    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read_file = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+    Ok(scenario::load(Input { name: &name, text: &text, sets, read_file: &read_file }))
+}
+
+/// Reads a scenario that must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
+pub(super) fn scenario(path: &Path, sets: &[String], quiet: bool) -> Result<Loaded, Failure> {
+    match check(path, sets)? {
+        Ok(loaded) => {
+            if !quiet {
+                show(&loaded.report);
+            }
+            Ok(loaded)
+        }
+        Err(report) => {
+            show(&report);
+            Err(Failure::Said)
+        }
+    }
+}
+
+/// Renders problems to stderr.
+pub(super) fn show(report: &Report) {
+    let terminal::Reader { colour, width, .. } = stderr();
+    complain(&report.render(width, colour));
+}

@@ -1,0 +1,219 @@
+//! `splitbrain run`: one run, its summary, its report folder.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::args::RunArgs;
+use super::{Failure, Outcome, Status, load, running, terminal};
+use crate::report::{self, Run, summary};
+use crate::rng::Seed;
+use crate::run::{Difference, Side, differ};
+use crate::scenario::Scenario;
+use crate::time::Span;
+use crate::trace::{Event, text};
+
+pub(super) fn run(args: &RunArgs) -> Outcome {
+    let mut sets = args.set.set.clone();
+    sets.extend(args.seed.map(|seed| format!("seed={seed}")));
+    let loaded = load::scenario(&args.file, &sets, args.quiet)?;
+    if args.print_scenario {
+        terminal::print(&loaded.print())?;
+        return Ok(Status::Held);
+    }
+    let scenario = Arc::new(loaded.scenario);
+    running(Some(format!("{} with seed {}", args.file.display(), scenario.seed.0)));
+    let status = if args.check_determinism { check_determinism(args, &scenario) } else { once(args, &scenario) };
+    running(None);
+    status
+}
+
+/// One run, as far as it is wanted: events are kept only when a report shows them.
+fn once(args: &RunArgs, scenario: &Arc<Scenario>) -> Outcome {
+    let folder =
+        (!args.no_report).then(|| args.out.clone().unwrap_or_else(|| Path::new("reports").join(&*scenario.name)));
+    if let Some(folder) = &folder {
+        // Now rather than after the run, so that a path that can't be written to costs no time.
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    }
+    let mut events: Vec<Event> = Vec::new();
+    let mut printer = args.trace.then(|| Printer::new(scenario));
+    #[allow(clippy::disallowed_methods, reason = "how long a run took is said beside its result, never part of it")]
+    let began = Instant::now();
+    let mut run = crate::run::run(scenario, scenario.seed, &mut |event| {
+        if let Some(printer) = &mut printer {
+            printer.see(event);
+        }
+        if folder.is_some() {
+            events.push(event.clone());
+        }
+    });
+    run.wall = Span::from_ns(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    if let Some(printer) = printer {
+        printer.finish()?;
+    }
+    if let Some(folder) = &folder {
+        write_report(args, folder, &run, &events)?;
+    }
+    say(args, &run, folder.as_deref())?;
+    Ok(if summary::failed(&run) { Status::Failed } else { Status::Held })
+}
+
+fn write_report(args: &RunArgs, folder: &Path, run: &Run, events: &[Event]) -> Result<(), Failure> {
+    let (command, place) = (command(args, run.seed), folder.display().to_string());
+    let receipt = summary::Receipt { command: Some(&command), report: Some(&place) };
+    for (name, bytes) in report::folder(run, events, &receipt) {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Message(format!("can't write the report to {}: {error} (--no-report writes none)", path.display()))
+}
+
+/// The result on stdout.
+fn say(args: &RunArgs, run: &Run, folder: Option<&Path>) -> Result<(), Failure> {
+    let folder = folder.map(|folder| folder.display().to_string());
+    if args.json {
+        return terminal::print(&format!("{:#}\n", report::json::object(run, folder.as_deref())));
+    }
+    if args.quiet {
+        if summary::failed(run) {
+            terminal::complain(&failures(args, run));
+        }
+        return Ok(());
+    }
+    let terminal::Reader { colour, width, height } = terminal::stdout();
+    let style = summary::Style { colour, width, height };
+    let page = folder.map(|folder| Path::new(&folder).join("index.html").display().to_string());
+    let command = command(args, run.seed);
+    let receipt = summary::Receipt { command: Some(&command), report: page.as_deref() };
+    terminal::print(&summary::summary(run, &style, &receipt))
+}
+
+/// What a quiet run says when it failed.
+fn failures(args: &RunArgs, run: &Run) -> String {
+    let mut out = String::new();
+    for outcome in run.expectations.iter().filter(|outcome| !outcome.passed) {
+        let unit = crate::check::metrics::find(&outcome.expectation.metric)
+            .map_or(crate::check::Unit::Count, |metric| metric.unit);
+        let (key, expected) = (outcome.expectation.key(), outcome.expectation.expected());
+        out.push_str(&format!("{}: {key} is {}, expected {expected}\n", run.scenario, outcome.actual.show(unit)));
+    }
+    out.push_str(&format!("reproduce: {}\n", command(args, run.seed)));
+    out
+}
+
+/// The command that repeats the run.
+fn command(args: &RunArgs, seed: Seed) -> String {
+    let mut words = vec!["splitbrain".to_owned(), "run".to_owned(), args.file.display().to_string()];
+    for set in &args.set.set {
+        words.extend(["--set".to_owned(), set.clone()]);
+    }
+    words.extend(["--seed".to_owned(), seed.0.to_string()]);
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a POSIX shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Two runs of one seed, event by event.
+fn check_determinism(args: &RunArgs, scenario: &Arc<Scenario>) -> Outcome {
+    match differ(scenario, scenario.seed) {
+        Ok(digest) => {
+            if args.json {
+                let object =
+                    json!({ "scenario": scenario.name, "seed": scenario.seed, "digest": digest, "repeated": true });
+                terminal::print(&format!("{object:#}\n"))?;
+            } else if !args.quiet {
+                let seed = scenario.seed.0;
+                terminal::print(&format!("{}: seed {seed} gives {digest} twice, event by event\n", scenario.name))?;
+            }
+            Ok(Status::Held)
+        }
+        Err(difference) => {
+            terminal::complain(&parted(scenario, &difference));
+            if args.json {
+                let first = difference.at;
+                let object =
+                    json!({ "scenario": scenario.name, "seed": scenario.seed, "repeated": false, "first": first });
+                terminal::print(&format!("{object:#}\n"))?;
+            }
+            Ok(Status::Bug)
+        }
+    }
+}
+
+/// Where two runs part, in words.
+fn parted(scenario: &Scenario, difference: &Difference) -> String {
+    let line = |event: &Event| text::line(event, node_name(scenario, event));
+    let side = |side: &Side| match side {
+        Side::Event(event) => line(event),
+        Side::Ended => "(the trace ends)".to_owned(),
+    };
+    let before = difference.before.as_ref().map_or("(nothing)".to_owned(), line);
+    format!(
+        "splitbrain is broken: two runs of {} with seed {} part at event {}\n  both:   {before}\n  first:  {}\n  second: {}\n\
+         This is a bug in splitbrain, not in the scenario. Please report it, with the text above and the scenario file.\n",
+        scenario.name,
+        scenario.seed.0,
+        difference.at.0,
+        side(&difference.first),
+        side(&difference.second),
+    )
+}
+
+fn node_name<'a>(scenario: &'a Scenario, event: &Event) -> &'a str {
+    event.node.and_then(|node| scenario.nodes.get(node.index())).map_or("--", |node| &node.name)
+}
+
+/// `--trace`: events as they happen. The first failure to write is kept, and nothing is written after it.
+struct Printer {
+    names: Vec<Arc<str>>,
+    out: std::io::BufWriter<std::io::Stdout>,
+    broken: Option<std::io::Error>,
+}
+
+impl Printer {
+    fn new(scenario: &Scenario) -> Printer {
+        let names = scenario.nodes.iter().map(|node| node.name.clone()).collect();
+        Printer { names, out: std::io::BufWriter::new(std::io::stdout()), broken: None }
+    }
+
+    fn see(&mut self, event: &Event) {
+        if self.broken.is_none() {
+            let name = event.node.and_then(|node| self.names.get(node.index())).map_or("--", |name| name);
+            self.broken = writeln!(self.out, "{}", text::line(event, name)).err();
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        let broken = self.broken.take().or_else(|| self.out.flush().err());
+        broken.map_or(Ok(()), |error| Err(terminal::write_failure(&error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_words_are_quoted_when_they_must_be() {
+        assert_eq!(shell_word("a/b.toml"), "a/b.toml");
+        assert_eq!(shell_word("sentinel[0].x=1"), "'sentinel[0].x=1'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+}
