@@ -197,12 +197,13 @@ impl Connection {
             return;
         }
         let Some(fd) = self.fd else { return };
-        let now = self.wire.len().min(self.room);
-        self.room -= now;
-        out.send(fd, self.wire.split_to(now).freeze());
-        if !self.wire.is_empty() {
+        if self.wire.len() <= self.room {
+            self.room -= self.wire.len();
+            out.send(fd, self.wire.split().freeze());
+        } else {
+            out.send(fd, self.wire.split_to(self.room).freeze());
             out.await_writable(fd);
-            self.blocked = true;
+            (self.room, self.blocked) = (0, true);
         }
     }
 }

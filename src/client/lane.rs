@@ -14,20 +14,8 @@ use crate::trace::event::{ClientEvent, OpKind, Refusal, Unanswered};
 use crate::trace::history::value_number;
 
 impl Client {
-    /// Everything about operations that is due: new ones, time-outs, retries. True when the connection was given up.
-    pub(super) fn run_operations(&mut self, now: Now, out: &mut Outbox) -> bool {
-        let mut given_up = false;
-        if self.operations.wake_at() <= now.mono {
-            given_up = self.expire(now, out);
-        }
-        while self.pacer.next() <= now.mono {
-            self.invoke_batch(now, out);
-        }
-        given_up
-    }
-
     /// Time-outs and retries.
-    fn expire(&mut self, now: Now, out: &mut Outbox) -> bool {
+    pub(super) fn expire(&mut self, now: Now, out: &mut Outbox) -> bool {
         let late = self.operations.sent.front().is_some_and(|sent| sent.deadline <= now.mono);
         if late {
             // Replies can't be matched to requests any more once one is given up.
@@ -55,7 +43,7 @@ impl Client {
         late
     }
 
-    fn invoke_batch(&mut self, now: Now, out: &mut Outbox) {
+    pub(super) fn invoke_batch(&mut self, now: Now, out: &mut Outbox) {
         let cause = out.cause();
         let mut wrote = false;
         for _ in 0..self.pacer.begin() {
@@ -73,10 +61,11 @@ impl Client {
     fn invoke(&mut self, now: Now, out: &mut Outbox) -> bool {
         let op = self.kv.draw();
         let value = self.kv.value(op);
-        let (request, hash) = self.kv.request(op);
+        let request = self.kv.request(op);
+        let hash = request.hash();
         note(ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash }, out);
         if self.operations.queue.is_empty() && self.connection.takes_requests() {
-            self.connection.write(request);
+            self.connection.write(request.bytes());
             let deadline = now.mono + self.config.policy.timeout;
             self.operations.sent.push_back(Sent { request: Request::Op(op), deadline });
             return op.f == OpKind::Write;
@@ -103,8 +92,7 @@ impl Client {
         let deadline = now.mono + self.config.policy.timeout;
         let mut wrote = false;
         while let Some(Queued { op, .. }) = self.operations.queue.pop_front() {
-            let (request, _) = self.kv.request(op);
-            self.connection.write(request);
+            self.connection.write(self.kv.request(op).bytes());
             self.operations.sent.push_back(Sent { request: Request::Op(op), deadline });
             wrote |= op.f == OpKind::Write;
         }
@@ -123,6 +111,21 @@ impl Client {
 
     /// Replies arrived. True when the connection was given up because of them.
     pub(super) fn on_replies(&mut self, data: Bytes, now: Now, out: &mut Outbox) -> bool {
+        // By far the commonest: one write was acknowledged.
+        if &*data == b"+OK\r\n"
+            && self.connection.partial.is_empty()
+            && self.wait.is_none()
+            && let Some(&Sent { request: Request::Op(op), .. }) = self.operations.sent.front()
+            && op.f == OpKind::Write
+        {
+            self.operations.sent.pop_front();
+            self.succeed(op, None, None, now, out);
+            return false;
+        }
+        self.on_more_replies(data, now, out)
+    }
+
+    fn on_more_replies(&mut self, data: Bytes, now: Now, out: &mut Outbox) -> bool {
         let data = if self.connection.partial.is_empty() {
             data
         } else {

@@ -296,22 +296,31 @@ impl Client {
     /// The end of every call: does what is due, sends what was written, sets the alarm.
     fn finish(&mut self, control: bool, now: Now, out: &mut Outbox) {
         let mut control = control;
-        if self.control_at <= now.mono {
-            self.control(now, out);
-            control = true;
+        let late = self.alarm <= now.mono;
+        if late {
+            if self.control_at <= now.mono {
+                self.control(now, out);
+                control = true;
+            }
+            if self.operations.wake_at() <= now.mono {
+                control |= self.expire(now, out);
+            }
         }
-        control |= self.run_operations(now, out);
+        while self.pacer.next() <= now.mono {
+            self.invoke_batch(now, out);
+        }
         if control {
             self.control_at = self.control_wake();
         }
         self.connection.flush(out);
         let earliest = self.pacer.next().min(self.operations.wake_at()).min(self.control_at);
-        if earliest < self.alarm || self.alarm <= now.mono {
+        if late || earliest < self.alarm {
             self.alarm = earliest;
         }
     }
 }
 
+#[inline]
 fn note(event: ClientEvent, out: &mut Outbox) {
     out.note(Kind::Client(event));
 }

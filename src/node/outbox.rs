@@ -102,18 +102,21 @@ impl Outbox {
     }
 
     /// What messages sent from here on are caused by.
+    #[inline]
     #[must_use]
     pub fn cause(&self) -> EventId {
         self.cause
     }
 
     /// The newest note made since [`Outbox::begin`], or [`EventId::NONE`].
+    #[inline]
     #[must_use]
     pub fn newest(&self) -> EventId {
         self.newest
     }
 
     /// Says that what follows is caused by an earlier event that the node remembers (when its link was lost, say).
+    #[inline]
     pub fn because(&mut self, cause: EventId) {
         if cause != EventId::NONE && cause != self.cause {
             self.set_cause(cause);
@@ -121,6 +124,7 @@ impl Outbox {
     }
 
     /// Puts an event into the trace; it becomes the cause of what follows. Returns its number, to remember as a cause.
+    #[inline]
     pub fn note(&mut self, kind: Kind) -> EventId {
         let id = self.tracer.record(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
         self.set_cause(id);
@@ -141,6 +145,7 @@ impl Outbox {
     }
 
     /// Give bytes to a socket; an empty slice is nothing.
+    #[inline]
     pub fn send(&mut self, fd: Fd, data: Bytes) {
         if !data.is_empty() {
             self.outputs.push(Output::Send { fd, data });

@@ -106,8 +106,12 @@ impl Server {
             return Outcome::Failed;
         }
         // Replicas get what can still be written; nobody else does.
-        let replicas: Vec<Fd> =
-            self.sessions.iter().filter(|session| session.flags.has(Flags::REPLICA)).map(|session| session.fd).collect();
+        let replicas: Vec<Fd> = self
+            .sessions
+            .iter()
+            .filter(|session| session.flags.has(Flags::REPLICA))
+            .map(|session| session.fd)
+            .collect();
         out.busy(self.meter.take());
         for fd in replicas {
             if let Some(session) = self.sessions.get_mut(fd) {

@@ -71,18 +71,44 @@ impl Kv {
         }
     }
 
-    /// The operation's request, and the hash of its arguments (0 for a read).
-    pub(crate) fn request(&mut self, op: Op) -> (&[u8], u64) {
-        let value = self.value(op);
+    /// The operation's request.
+    pub(crate) fn request(&mut self, op: Op) -> Request<'_> {
         match op.f {
             OpKind::Write => {
-                self.encoder.fill_set(op.key, value);
-                (&self.encoder.set, self.encoder.hash_set())
+                self.encoder.fill_set(op.key, self.client | op.number);
+                Request::Set(&self.encoder)
             }
             OpKind::Read => {
                 self.encoder.fill_get(op.key);
-                (&self.encoder.get, 0)
+                Request::Get(&self.encoder)
             }
+        }
+    }
+}
+
+/// A request that has just been written into its template.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request<'a> {
+    Set(&'a Encoder),
+    Get(&'a Encoder),
+}
+
+impl<'a> Request<'a> {
+    /// What goes over the wire.
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Request::Set(encoder) => &encoder.set,
+            Request::Get(encoder) => &encoder.get,
+        }
+    }
+
+    /// The hash of a write's arguments as the server computes it; 0 for a read.
+    #[inline]
+    pub(crate) fn hash(self) -> u64 {
+        match self {
+            Request::Set(encoder) => encoder.hash_set(),
+            Request::Get(_) => 0,
         }
     }
 }
@@ -97,7 +123,7 @@ pub(crate) fn wait_request(wait: WaitAfter) -> Bytes {
 
 /// The two requests as templates, into which key and value are written in place.
 #[derive(Clone, Debug)]
-struct Encoder {
+pub(crate) struct Encoder {
     set: Vec<u8>,
     get: Vec<u8>,
     key_len: usize,
@@ -157,15 +183,16 @@ impl Encoder {
 
     fn fill_get(&mut self, key: u32) {
         let end = self.get_key + self.key_len;
-        digits(&mut self.get[end - KEY_DIGITS..end], u64::from(key));
+        key_digits(&mut self.get[end - KEY_DIGITS..end], key);
     }
 
     fn fill_set(&mut self, key: u32, value: u64) {
         let end = self.set_key + self.key_len;
-        digits(&mut self.set[end - KEY_DIGITS..end], u64::from(key));
+        key_digits(&mut self.set[end - KEY_DIGITS..end], key);
         let tag = &mut self.set[self.value_at..self.value_at + TAG_DIGITS];
         // Values of one client count up, so the decimal text does too: most steps touch one digit.
         match value.checked_sub(self.value) {
+            Some(1) => increment(tag),
             Some(step @ 0..=4) => (0..step).for_each(|_| increment(tag)),
             Some(_) | None => tag.copy_from_slice(&value_tag(value)),
         }
@@ -183,26 +210,36 @@ impl Encoder {
     }
 }
 
-/// Writes `number` in decimal, right-aligned, zeroes before it.
-fn digits(out: &mut [u8], mut number: u64) {
-    for digit in out.iter_mut().rev() {
-        if number == 0 {
-            *digit = b'0';
-        } else {
-            *digit = b"0123456789"[(number % 10) as usize];
-            number /= 10;
-        }
+/// Two decimal digits for each number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0u8;
+    while n < 100 {
+        pairs[n as usize] = [b'0' + n / 10, b'0' + n % 10];
+        n += 1;
+    }
+    pairs
+};
+
+/// Writes a key's number in decimal, right-aligned; what stands before a 32-bit number's ten digits is zeroes already.
+fn key_digits(out: &mut [u8], key: u32) {
+    let mut rest = key;
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    for pair in pairs.iter_mut().rev().take(5) {
+        *pair = PAIRS[(rest % 100) as usize];
+        rest /= 100;
     }
 }
 
+/// Adds one to a decimal number.
+#[inline]
 fn increment(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
-        if *digit == b'9' {
-            *digit = b'0';
-        } else {
+        if *digit != b'9' {
             *digit += 1;
             return;
         }
+        *digit = b'0';
     }
 }
 

@@ -1,8 +1,6 @@
 //! DEBUG, MONITOR, SHUTDOWN, saving, time, and the empty logs of slow commands and latencies.
 
-use super::flag::{
-    ADMIN, ALLOW_BUSY, FAST, LOADING, NOSCRIPT, NO_ASYNC_LOADING, NO_MULTI, PROTECTED, STALE,
-};
+use super::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, PROTECTED, STALE};
 use super::{Spec, command, config, container, row};
 use crate::server::call::Cx;
 use crate::server::config::ShutdownFlags;
@@ -124,17 +122,20 @@ fn slowlog_reset(cx: &mut Cx<'_>) {
 }
 
 fn slowlog_help(cx: &mut Cx<'_>) {
-    cx.add_help("slowlog", &[
-        "GET [<count>]",
-        "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
-        "    Entries are made of:",
-        "    id, timestamp, time in microseconds, arguments array, client IP and port,",
-        "    client name",
-        "LEN",
-        "    Return the length of the slowlog.",
-        "RESET",
-        "    Reset the slowlog.",
-    ]);
+    cx.add_help(
+        "slowlog",
+        &[
+            "GET [<count>]",
+            "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+            "    Entries are made of:",
+            "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+            "    client name",
+            "LEN",
+            "    Return the length of the slowlog.",
+            "RESET",
+            "    Reset the slowlog.",
+        ],
+    );
 }
 
 fn latency_history(cx: &mut Cx<'_>) {
@@ -150,15 +151,18 @@ fn latency_reset(cx: &mut Cx<'_>) {
 }
 
 fn latency_help(cx: &mut Cx<'_>) {
-    cx.add_help("latency", &[
-        "HISTORY <event>",
-        "    Return time-latency samples for the <event> class.",
-        "LATEST",
-        "    Return the latest latency samples for all events.",
-        "RESET [<event> ...]",
-        "    Reset latency data of one or more <event> classes.",
-        "    (default: reset all data for all event classes)",
-    ]);
+    cx.add_help(
+        "latency",
+        &[
+            "HISTORY <event>",
+            "    Return time-latency samples for the <event> class.",
+            "LATEST",
+            "    Return the latest latency samples for all events.",
+            "RESET [<event> ...]",
+            "    Reset latency data of one or more <event> classes.",
+            "    (default: reset all data for all event classes)",
+        ],
+    );
 }
 
 fn debug(cx: &mut Cx<'_>) {
