@@ -383,6 +383,99 @@ pub(crate) fn isolated() -> Vec<Event> {
     script.trace()
 }
 
+/// A deployment under chaos: seven servers, five sentinels, five populations of clients, `operations` of them, ten
+/// minutes, a fault every twenty seconds, failovers that end well or badly.
+pub(crate) fn chaos(operations: u64) -> Vec<Event> {
+    let mut script = Script::default();
+    let address = |n: u16| Addr::new(Ip::new(10, 0, n as u8, 1), if n < 7 { 6379 } else { 26379 });
+    for n in 0..24u16 {
+        let (name, role) = match n {
+            0..7 => (format!("server-{}", n + 1), NodeRole::Server),
+            7..12 => (format!("sentinel-{}", n - 6), NodeRole::Sentinel),
+            _ => (format!("{}-{}", ["web", "batch", "cache<&>", "audit", "cron"][n as usize % 5], n), NodeRole::Client),
+        };
+        let (machine, machine_name) = (MachineId(n), format!("host \"{n}\"").into());
+        let event = WorldEvent::Declared { name: name.into(), role, addr: address(n), machine, machine_name };
+        script.world(0.0, Some(n), event);
+        script.world(1.0, Some(n), WorldEvent::Started { incarnation: 1 });
+    }
+    let mut told = Told { op: 0, offset: 0, noise: 7 };
+    for n in 7..12u16 {
+        script.at(2.0, Some(n), Kind::Sentinel(SentinelEvent::Ready { id: hex(n as u8), epoch: 0 }));
+    }
+    for n in 0..7u16 {
+        script.server(3.0, n, history(hex(1), 0, None, HistoryWhy::Start));
+        let role = match n {
+            0 => ServerEvent::BecameMaster { offset: 0 },
+            _ => ServerEvent::BecameReplica { of: address(0) },
+        };
+        script.server(3.0, n, role);
+        script.server(4.0, n, link(if n == 0 { LinkState::None } else { LinkState::Connected }));
+    }
+    for round in 0..29u16 {
+        chaos_round(&mut script, &mut told, round, &address);
+    }
+    let step = 600_000.0 / operations as f64;
+    for op in 1..=operations {
+        let (t, client) = (op as f64 * step, 12 + (op % 12) as u16);
+        told.offset += 77;
+        let key = op as u32 % 100;
+        script.client(t, client, ClientEvent::Invoke { op, f: OpKind::Write, key, value: op, hash: op });
+        let server = address((op / 40_000 % 7) as u16);
+        let late = t + 0.5 + 40.0 * told.noise() * told.noise() * told.noise();
+        match (told.noise() * 200.0) as u32 {
+            0 => script.client(late, client, ClientEvent::Unknown { op, why: Unanswered::Timeout, server }),
+            1 => script.client(late, client, ClientEvent::Fail { op, why: Refusal::Readonly, server: Some(server) }),
+            _ => script.client(late, client, ClientEvent::Ok { op, value: None, server, replicas: None }),
+        }
+        script.server(t + 0.3, (op / 40_000 % 7) as u16, ServerEvent::Write { op, offset: told.offset });
+        if op.is_multiple_of(50) {
+            say_offset(&mut script, t + 0.4, (op / 50 % 7) as u16, told.offset, 1 << 20);
+        }
+    }
+    script.world(600_000.0, None, WorldEvent::SettleBegan);
+    script.world(600_100.0, None, WorldEvent::End);
+    script.trace()
+}
+
+fn chaos_round(script: &mut Script, told: &mut Told, round: u16, address: &dyn Fn(u16) -> Addr) {
+    let t = 15_000.0 + f64::from(round) * 20_000.0;
+    let kinds = [FaultKind::Crash, FaultKind::Partition, FaultKind::Pause, FaultKind::Exec, FaultKind::Clock];
+    let kind = kinds[usize::from(round) % kinds.len()];
+    let what = format!("{kind:?} of server-{} and whatever else was near it", round % 7 + 1).into();
+    let began = WorldEvent::FaultBegan { fault: round, kind, what, nodes: [NodeId(round % 7)].into() };
+    script.world(t, None, began);
+    if kind == FaultKind::Crash {
+        script.world(t, Some(round % 7), WorldEvent::Died { how: "crash".into() });
+        script.world(t + 9_000.0, Some(round % 7), WorldEvent::Started { incarnation: 2 });
+    }
+    script.world(t + 2_000.0 + 30_000.0 * told.noise(), None, WorldEvent::FaultEnded { fault: round });
+    let epoch = u64::from(round) + 1;
+    for n in 7..12u16 {
+        let at = t + 5_000.0 + 400.0 * told.noise();
+        let about = |kind, name: &str, addr| {
+            let (name, master, master_addr) = (name.into(), "main".into(), address(0));
+            Some(Box::new(Instance { kind, name, addr, master, master_addr }))
+        };
+        let mut say = |at: f64, name, instance, detail| {
+            script.at(at, Some(n), Kind::Sentinel(SentinelEvent::Said { name, instance, detail }));
+        };
+        say(at, SentinelEventName::SdownEnter, about(InstanceKind::Master, "main", address(0)), Detail::None);
+        let quorum = Detail::Quorum { votes: 3, quorum: 3 };
+        say(at + 100.0, SentinelEventName::OdownEnter, about(InstanceKind::Master, "main", address(0)), quorum);
+        let vote = Detail::Vote { leader: hex(7 + ((n + round) % 2) as u8), epoch };
+        say(at + 200.0, SentinelEventName::VoteForLeader, None, vote);
+        if round.is_multiple_of(3) {
+            let main = about(InstanceKind::Master, "main", address(0));
+            say(at + 5_000.0, SentinelEventName::AbortNotElected, main, Detail::None);
+        } else {
+            let new = address((round + 1) % 7);
+            let switch = Detail::Switch { master: "main".into(), old: address(0), new };
+            say(at + 2_000.0, SentinelEventName::SwitchMaster, None, switch);
+        }
+    }
+}
+
 /// A run with that trace, judged by the checkers.
 pub(crate) fn run(name: &str, events: &[Event]) -> Run {
     let mut suite = Suite::new();

@@ -176,3 +176,27 @@ struct Pen {
     left: f64,
     piece: Vec<Point>,
 }
+
+#[cfg(test)]
+impl Shape {
+    /// Its outermost points.
+    pub(crate) fn corners(&self, fonts: &Fonts) -> Vec<Point> {
+        match self {
+            Shape::Rect { from, to, .. } => vec![*from, *to],
+            Shape::Line { points, .. } | Shape::Area { points, .. } => points.clone(),
+            Shape::Dot { at, .. } => vec![*at],
+            Shape::Text { at, text, size, bold, upright, anchor, .. } => {
+                let width = fonts.width(text, *size, *bold);
+                let left = match anchor {
+                    Anchor::Left => 0.0,
+                    Anchor::Middle => width / 2.0,
+                    Anchor::Right => width,
+                };
+                if *upright {
+                    return vec![(at.0 - size, at.1 + left), (at.0, at.1 + left - width)];
+                }
+                vec![(at.0 - left, at.1 - size), (at.0 - left + width, at.1)]
+            }
+        }
+    }
+}

@@ -110,79 +110,105 @@ pub(crate) fn trimmed(seconds: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
+const STRIP_ROW: f64 = 19.0;
+const STRIP_ROWS: usize = 4;
+
+/// A fault's bar in the strip.
+struct Bar<'a> {
+    fault: &'a FaultBand,
+    /// What is shown of it, in pixels, from left to right.
+    spans: Vec<(f64, f64)>,
+    row: usize,
+    /// Where its text begins and how much room it has; `None`: no text.
+    text: Option<(f64, f64)>,
+}
+
 /// The bars that name the faults, above the panels; returns the height below them.
 pub(crate) fn fault_strip(canvas: &mut Canvas, stage: &Stage, time: &TimeScale, top: f64) -> f64 {
-    const ROW: f64 = 19.0;
-    const ROWS: usize = 4;
-    let shown = |fault: &&FaultBand| {
-        if fault.instant { time.x(fault.from).is_some() } else { time.clip(fault.from, fault.to).next().is_some() }
-    };
-    let mut free = [f64::MIN; ROWS];
-    let mut rows = 0;
-    let mut hidden = 0;
-    for fault in stage.faults.iter().filter(shown) {
+    let mut bars: Vec<Bar<'_>> = Vec::new();
+    for fault in &stage.faults {
         let spans: Vec<(f64, f64)> = if fault.instant {
-            time.x(fault.from).map(|x| (x, x + 1.0)).into_iter().collect()
+            time.x(fault.from).map(|x| (x, x + 2.0)).into_iter().collect()
         } else {
             time.clip(fault.from, fault.to).collect()
         };
-        let Some(row) = free.iter().position(|&end| end <= spans[0].0) else {
-            hidden += 1;
-            continue;
+        if !spans.is_empty() {
+            bars.push(Bar { fault, spans, row: 0, text: None });
+        }
+    }
+    if bars.is_empty() {
+        return top;
+    }
+    if !place_with_text(canvas, &mut bars) {
+        place_without_text(canvas, &mut bars);
+    }
+    let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Right);
+    canvas.text((LEFT - 8.0, middle_baseline(top, top + STRIP_ROW - 3.0, SMALL)), "faults", look);
+    let rows = bars.iter().map(|bar| bar.row + 1).max().unwrap_or(0);
+    for bar in &bars {
+        let y = top + row_offset(bar.row, STRIP_ROW);
+        draw_bar(canvas, bar, (y, y + STRIP_ROW - 3.0));
+    }
+    top + row_offset(rows, STRIP_ROW) + 3.0
+}
+
+/// Gives every bar a row in which its text has room, inside or beside it; whether there are rows enough.
+fn place_with_text(canvas: &Canvas, bars: &mut [Bar<'_>]) -> bool {
+    let mut free = [LEFT; STRIP_ROWS];
+    for bar in bars {
+        let width = canvas.width_of(&bar_text(bar.fault), Type::new(SMALL)) + 8.0;
+        let (first, last) = (bar.spans[0], bar.spans[bar.spans.len() - 1]);
+        let (start, room, end) = if let Some(span) = bar.spans.iter().find(|span| span.1 - span.0 >= width) {
+            (span.0 + 6.0, width, last.1)
+        } else if last.1 + width <= RIGHT {
+            (last.1 + 5.0, width, last.1 + width)
+        } else if last.1 - last.0 >= 120.0 {
+            (last.0 + 6.0, last.1 - last.0 - 10.0, last.1)
+        } else {
+            (first.0 - width - 2.0, width, last.1)
         };
-        rows = rows.max(row + 1);
-        let y = top + row_offset(row, ROW);
-        free[row] = fault_bar(canvas, fault, &spans, (y, y + ROW - 3.0));
+        let Some(row) = free.iter().position(|&free| free <= first.0.min(start)) else { return false };
+        (bar.row, bar.text) = (row, Some((start, room)));
+        free[row] = end + 4.0;
     }
-    if rows > 0 {
-        let look = Type::new(SMALL).color(MUTED).anchor(Anchor::Right);
-        canvas.text((LEFT - 8.0, middle_baseline(top, top + ROW - 3.0, SMALL)), "faults", look);
+    true
+}
+
+/// Packs the bars as closely as they go, with text only where it fits inside.
+fn place_without_text(canvas: &Canvas, bars: &mut [Bar<'_>]) {
+    let mut free = [LEFT; STRIP_ROWS];
+    for bar in bars {
+        let (first, last) = (bar.spans[0], bar.spans[bar.spans.len() - 1]);
+        let soonest = (0..STRIP_ROWS).fold(0, |best, row| if free[row] < free[best] { row } else { best });
+        let row = free.iter().position(|&free| free <= first.0).unwrap_or(soonest);
+        let width = canvas.width_of(&bar_text(bar.fault), Type::new(SMALL)) + 8.0;
+        let inside = bar.spans.iter().find(|span| span.1 - span.0 >= width.min(60.0));
+        (bar.row, bar.text) = (row, inside.map(|span| (span.0 + 6.0, span.1 - span.0 - 8.0)));
+        free[row] = last.1 + 2.0;
     }
-    if hidden > 0 {
-        let look = Type::new(TINY).color(MUTED).anchor(Anchor::Right);
-        canvas.text((LEFT - 8.0, middle_baseline(top + ROW, top + 2.0 * ROW, TINY)), format!("+{hidden} more"), look);
+}
+
+fn bar_text(fault: &FaultBand) -> String {
+    if fault.instant || fault.to <= fault.from {
+        return fault.what.to_string();
     }
-    top + row_offset(rows, ROW) + if rows > 0 { 3.0 } else { 0.0 }
+    format!("{} ({})", fault.what, super::axis::span_text(fault.from, fault.to))
+}
+
+fn draw_bar(canvas: &mut Canvas, bar: &Bar<'_>, (top, bottom): (f64, f64)) {
+    let color = theme::fault(bar.fault.kind);
+    for &(left, right) in &bar.spans {
+        canvas.rect((left, top), (right.max(left + 2.0), bottom), color.fade(0.30));
+    }
+    canvas.rect((bar.spans[0].0, top), (bar.spans[0].0 + 2.0, bottom), color);
+    if let Some((start, room)) = bar.text {
+        let text = canvas.fonts.fit(&bar_text(bar.fault), SMALL, false, room);
+        canvas.text((start, middle_baseline(top, bottom, SMALL)), text, Type::new(SMALL));
+    }
 }
 
 fn row_offset(row: usize, height: f64) -> f64 {
     row as f64 * height
-}
-
-/// One fault's bar with its text inside, or beside it when it is short; returns where the next may begin.
-fn fault_bar(canvas: &mut Canvas, fault: &FaultBand, spans: &[(f64, f64)], (top, bottom): (f64, f64)) -> f64 {
-    let color = theme::fault(fault.kind);
-    let look = Type::new(SMALL);
-    let mut text = fault.what.to_string();
-    if !fault.instant && fault.to.since(fault.from).ns() > 0 {
-        let length = super::axis::span_text(fault.from, fault.to);
-        text.push_str(&format!(" ({length})"));
-    }
-    let width = canvas.width_of(&text, look) + 10.0;
-    for &(left, right) in spans {
-        canvas.rect((left, top), (right.max(left + 2.0), bottom), color.fade(0.30));
-        canvas.rect((left, top), (left + 2.0, bottom), color);
-    }
-    let widest = spans.iter().copied().fold(spans[0], |a, b| if b.1 - b.0 > a.1 - a.0 { b } else { a });
-    let baseline = middle_baseline(top, bottom, SMALL);
-    let last = spans.last().map_or(widest.1, |span| span.1);
-    if widest.1 - widest.0 >= width {
-        canvas.text((widest.0 + 6.0, baseline), text, look);
-        return last + 4.0;
-    }
-    if last + width <= RIGHT {
-        canvas.text((last + 5.0, baseline), text, look);
-        return last + width + 4.0;
-    }
-    if widest.1 - widest.0 >= 120.0 {
-        let short = canvas.fonts.fit(&text, SMALL, false, widest.1 - widest.0 - 8.0);
-        canvas.text((widest.0 + 6.0, baseline), short, look);
-        return last + 4.0;
-    }
-    let room = spans[0].0 - LEFT - 8.0;
-    let short = canvas.fonts.fit(&text, SMALL, false, room.max(0.0));
-    canvas.text((spans[0].0 - 5.0, baseline), short, look.anchor(Anchor::Right));
-    last + 4.0
 }
 
 /// The faults as pale bands behind a panel, and the settle period in grey.
@@ -208,11 +234,11 @@ pub(crate) fn bands(canvas: &mut Canvas, stage: &Stage, time: &TimeScale, panel:
         canvas.rect((left, top), (right, bottom), color.fade(0.09));
     }
     for fault in &stage.faults {
-        let color = theme::fault(fault.kind).fade(0.55);
+        let color = theme::fault(fault.kind).fade(if stage.faults.len() > 12 { 0.25 } else { 0.5 });
         let ends = [fault.from, fault.to];
         let ends = if fault.instant || fault.to >= stage.end { &ends[..1] } else { &ends[..] };
         for x in ends.iter().filter_map(|&at| time.x(at)) {
-            canvas.dashed(&[(x, top), (x, bottom)], color, 1.0, &[3.0, 3.0]);
+            canvas.line(vec![(x, top), (x, bottom)], color, 1.0);
         }
     }
 }
@@ -292,6 +318,8 @@ pub(crate) struct Flag {
     pub(crate) row: usize,
     /// What it says.
     pub(crate) text: String,
+    /// What it says in a crowd.
+    pub(crate) short: String,
     /// The box's colour.
     pub(crate) color: Color,
 }
@@ -300,40 +328,61 @@ pub(crate) struct Flag {
 pub(crate) const FLAG_ROW: f64 = 17.0;
 const FLAG: f64 = 14.0;
 
+/// How far a flag may stand from its moment.
+const FARTHEST: f64 = 48.0;
+
 /// Draws flags, each with a stem from its moment down to `foot`. One that would cover another is moved to the right;
-/// where that would be too far, only its stem remains.
+/// where that would be too far, all of its row say less, and if that isn't enough, only its stem remains.
 pub(crate) fn flags(canvas: &mut Canvas, flags: &[Flag], top: f64, foot: f64) {
-    const FARTHEST: f64 = 120.0;
-    let look = Type::new(TINY).bold();
-    let mut free: Vec<f64> = Vec::new();
+    let rows = flags.iter().map(|flag| flag.row + 1).max().unwrap_or(0);
     let mut boxes = Vec::new();
+    for row in 0..rows {
+        let these: Vec<&Flag> = flags.iter().filter(|flag| flag.row == row).collect();
+        let long = place_flags(canvas, &these, |flag| &flag.text);
+        let crowded = long.iter().any(Option::is_none);
+        let (places, text): (_, fn(&Flag) -> &str) = if crowded {
+            (place_flags(canvas, &these, |flag| &flag.short), |flag| &flag.short)
+        } else {
+            (long, |flag| &flag.text)
+        };
+        let upper = top + row_offset(row, FLAG_ROW);
+        let (lower, middle) = (upper + FLAG, upper + FLAG / 2.0);
+        for (flag, place) in these.into_iter().zip(places) {
+            canvas.line(vec![(flag.x, middle), (flag.x, foot)], flag.color, 1.5);
+            let Some((left, right)) = place else {
+                canvas.rect((flag.x - 2.0, lower - 5.0), (flag.x + 2.0, lower), flag.color);
+                continue;
+            };
+            if left > flag.x {
+                canvas.line(vec![(flag.x, middle), (left, middle)], flag.color, 1.5);
+            }
+            boxes.push(((left, upper), (right, lower), flag.color, text(flag)));
+        }
+    }
+    for (from, to, color, text) in boxes {
+        let look = Type::new(TINY).bold().color(color.ink());
+        canvas.rect(from, to, color);
+        canvas.text((from.0 + 4.0, middle_baseline(from.1, to.1, TINY)), text, look);
+    }
+}
+
+/// Where the flags of one row stand, from the left to the right edge; `None` for those that have no room.
+fn place_flags<'a>(canvas: &Canvas, flags: &[&'a Flag], text: fn(&'a Flag) -> &'a str) -> Vec<Option<(f64, f64)>> {
+    let mut free = f64::MIN;
+    let mut places = Vec::new();
     for flag in flags {
-        free.resize(free.len().max(flag.row + 1), f64::MIN);
-        let width = canvas.width_of(&flag.text, look) + 8.0;
-        let left = flag.x.max(free[flag.row]);
-        let (upper, lower) = (top + row_offset(flag.row, FLAG_ROW), top + row_offset(flag.row, FLAG_ROW) + FLAG);
-        canvas.line(vec![(flag.x, f64::midpoint(upper, lower)), (flag.x, foot)], flag.color, 1.5);
+        let width = canvas.width_of(text(flag), Type::new(TINY).bold()) + 8.0;
         // At the right edge a flag hangs to the left of its stem.
-        let left = if left + width > RIGHT && flag.x - width >= free[flag.row] { flag.x - width } else { left };
+        let hangs = flag.x + width > RIGHT + 12.0 && flag.x - width >= free;
+        let left = if hangs { flag.x - width } else { flag.x.max(free) };
         if left + width > RIGHT + 12.0 || left - flag.x > FARTHEST {
-            canvas.rect((flag.x - 2.0, lower - 5.0), (flag.x + 2.0, lower), flag.color);
+            places.push(None);
             continue;
         }
-        if left > flag.x {
-            canvas.line(
-                vec![(flag.x, f64::midpoint(upper, lower)), (left, f64::midpoint(upper, lower))],
-                flag.color,
-                1.5,
-            );
-        }
-        boxes.push(((left, upper), (left + width, lower), flag));
-        free[flag.row] = left.max(flag.x) + if left < flag.x { 3.0 } else { width + 3.0 };
+        free = flag.x.max(left + width) + 3.0;
+        places.push(Some((left, left + width)));
     }
-    for (from, to, flag) in boxes {
-        canvas.rect(from, to, flag.color);
-        let text = look.color(flag.color.ink());
-        canvas.text((from.0 + 4.0, middle_baseline(from.1, to.1, TINY)), flag.text.clone(), text);
-    }
+    places
 }
 
 /// A lane's name with the colour of its node.

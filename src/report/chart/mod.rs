@@ -75,13 +75,95 @@ fn px(n: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::report::sample;
 
-    /// Writes the charts of the samples where people can look at them.
+    fn charts(events: &[Event]) -> Vec<Chart> {
+        all(&sample::run("sample", events), &Stage::of(events), events)
+    }
+
+    /// What is written in a chart, in order, and how much is drawn: a change of either is a change that people see.
+    fn outline(chart: &Chart) -> String {
+        let svg = chart.inline_svg();
+        let body = svg.split_once("</title>").expect("every chart has a title").1;
+        let words = body.split("<text").skip(1).filter_map(|part| part.split_once('>')?.1.split_once("</text>"));
+        let words: Vec<&str> = words.map(|(word, _)| word.trim()).collect();
+        let count = |tag: &str| body.matches(&format!("<{tag} ")).count();
+        let drawn = ["rect", "line", "polyline", "polygon", "circle"].map(|tag| format!("{tag} {}", count(tag)));
+        let digest = crate::trace::digest::hash_bytes(&[svg.as_bytes()]);
+        format!("{}\n{}\n{:?}\n{}\n{digest:016x}", chart.title, chart.alt, chart.size(), drawn.join(", "))
+            + "\n\n"
+            + &words.join("\n")
+    }
+
+    #[test]
+    fn what_the_samples_show() {
+        for (name, events) in
+            [("crash", sample::crash()), ("isolated", sample::isolated()), ("chaos", sample::chaos(20_000))]
+        {
+            for chart in charts(&events) {
+                insta::assert_snapshot!(format!("{name}_{}", chart.name), outline(&chart));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_trace_makes_the_same_bytes_and_whole_pictures() {
+        let events = sample::crash();
+        let run = sample::run("sample", &events);
+        let (first, second) = (crate::report::files(&run, &events), crate::report::files(&run, &events));
+        assert_eq!(first, second);
+        for chart in charts(&events) {
+            let image = png::tests::decode(&chart.png());
+            assert_eq!((image.0, image.1), chart.size(), "{}", chart.name);
+            let svg = chart.svg();
+            assert_eq!(svg.matches("<svg").count(), 1, "{}", chart.name);
+            assert!(svg.ends_with("</svg>\n") && svg.contains("@font-face"), "{}", chart.name);
+        }
+    }
+
+    #[test]
+    fn nothing_is_drawn_outside_and_names_are_escaped() {
+        for chart in charts(&sample::chaos(20_000)) {
+            for shape in &chart.canvas.shapes {
+                for (x, y) in shape.corners(&chart.canvas.fonts) {
+                    let inside =
+                        (-1.0..=theme::WIDTH + 1.0).contains(&x) && (-1.0..=chart.canvas.height + 1.0).contains(&y);
+                    assert!(inside, "{}: {shape:?} reaches {x},{y}", chart.name);
+                }
+            }
+            assert!(!chart.svg().contains("cache<&>"), "{}", chart.name);
+        }
+    }
+
+    #[test]
+    fn charts_without_data_are_left_out() {
+        let events: Vec<Event> = sample::crash()
+            .into_iter()
+            .filter(|event| matches!(event.kind, crate::trace::Kind::World(_) | crate::trace::Kind::Server(_)))
+            .collect();
+        let names: Vec<&str> = charts(&events).iter().map(|chart| chart.name).collect();
+        assert_eq!(names, ["replication"]);
+        let run = sample::run("sample", &events);
+        assert!(all(&run, &Stage::of(&[]), &[]).is_empty());
+        assert!(crate::report::files(&run, &[]).iter().any(|(name, _)| name == "index.html"));
+    }
+
+    #[test]
+    fn a_large_trace_makes_a_small_chart() {
+        for chart in charts(&sample::chaos(100_000)) {
+            let size = chart.inline_svg().len();
+            assert!(size < 600_000, "{}: {size} bytes", chart.name);
+        }
+    }
+
+    /// Writes the reports of the samples where people can look at them.
     #[test]
     #[ignore = "for looking at charts"]
     fn show() {
-        for (name, events) in [("crash", sample::crash()), ("isolated", sample::isolated())] {
+        for (name, events) in
+            [("crash", sample::crash()), ("isolated", sample::isolated()), ("chaos", sample::chaos(400_000))]
+        {
             let run = sample::run(name, &events);
             let folder = std::env::temp_dir().join(format!("report-{name}"));
             std::fs::create_dir_all(&folder).unwrap();

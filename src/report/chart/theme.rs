@@ -49,12 +49,29 @@ pub(crate) const PURPLE: Color = Color::new(0xcc_79a7);
 /// The colours of nodes, in the scenario's order; vermillion is kept for what went wrong.
 const SERIES: [Color; 6] = [BLUE, ORANGE, GREEN, PURPLE, SKY, Color::new(0x4d_4d4d)];
 
+/// The colours of sentinels, apart from the servers' and from what a chart of sentinels says in orange, vermillion,
+/// green and blue.
+const SENTINELS: [Color; 7] = [
+    PURPLE,
+    SKY,
+    Color::new(0x4d_4d4d),
+    Color::new(0x99_9933),
+    Color::new(0x33_2288),
+    Color::new(0x88_2255),
+    Color::new(0x44_aa99),
+];
+
 /// Dash patterns in pixels, drawn and left out: the second round of colours is dashed, the third dotted.
 const DASHES: [&[f64]; 3] = [&[], &[7.0, 4.0], &[2.0, 3.0]];
 
 /// The colour of the n-th of several alike.
 pub(crate) fn series(n: usize) -> Color {
     SERIES[n % SERIES.len()]
+}
+
+/// The colour of the n-th sentinel.
+pub(crate) fn sentinel(n: usize) -> Color {
+    SENTINELS[n % SENTINELS.len()]
 }
 
 /// Its dash pattern.

@@ -41,7 +41,8 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     let hidden = fold.populations.len().saturating_sub(POPULATIONS);
     let mut subtitle = format!("{} · each step is {}", frame::which_run(run, stage), width_text(fold.step));
     if hidden > 0 {
-        subtitle.push_str(&format!(" · {hidden} smaller populations not shown"));
+        let plural = if hidden == 1 { "" } else { "s" };
+        subtitle.push_str(&format!(" · {hidden} smaller population{plural} not shown"));
     }
     let top = frame::heading(&mut canvas, title, &subtitle, &legend(&fold));
     let top = frame::fault_strip(&mut canvas, stage, &time, top + 4.0);

@@ -11,10 +11,12 @@ use crate::trace::event::{
 };
 use crate::trace::{Event, Kind};
 
-/// Stretches of time without anything to show are left out when they are longer than this.
+/// Stretches of time without anything to show are left out when they are longer than this, and than this part of
+/// what there is to show.
 const DULL: Span = Span::from_ms(4_000);
+const DULL_PART: u64 = 8;
 /// At most so many separate stretches are shown.
-const WINDOWS: usize = 3;
+const WINDOWS: usize = 4;
 /// A fault is shown with what it led to if that came within this time.
 const CONSEQUENCE: Span = Span::from_secs(60);
 
@@ -217,10 +219,12 @@ impl Fold {
             spans.extend(next.map(|&at| (fault.from, at)));
         }
         spans.sort();
+        let all = spans.iter().map(|span| span.1).max().map_or(Span::ZERO, |last| last.since(spans[0].0));
+        let dull = DULL.max(Span::from_ns(all.ns() / DULL_PART));
         let mut windows: Vec<(Instant, Instant)> = Vec::new();
         for (from, to) in spans {
             match windows.last_mut() {
-                Some(last) if from.since(last.1) <= DULL => last.1 = last.1.max(to),
+                Some(last) if from.since(last.1) <= dull => last.1 = last.1.max(to),
                 Some(_) | None => windows.push((from, to)),
             }
         }

@@ -36,7 +36,7 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
         |(from, to): &(Instant, Instant)| format!("{}–{} s", trimmed(from.as_secs_f64()), trimmed(to.as_secs_f64()));
     let shown: Vec<String> = windows.iter().map(span).collect();
     let subtitle = format!("{} · shown: {}", frame::which_run(run, stage), shown.join(" and "));
-    let legend = legend(stage, &fold, servers.servers.len());
+    let legend = legend(stage, &fold);
     let mut top = frame::heading(&mut canvas, title, &subtitle, &legend);
     for failover in run.findings.failovers.iter().take(2) {
         canvas.text((24.0, top + 12.0), story(stage, failover), Type::new(BODY).color(INK));
@@ -44,21 +44,25 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     }
     let top = frame::fault_strip(&mut canvas, stage, &time, top + 6.0) + 4.0;
     let lanes = replication::draw_lanes(&mut canvas, stage, &servers, &time, top);
-    let bottom = draw_sentinels(&mut canvas, stage, &fold, &time, lanes + 8.0, servers.servers.len());
+    let bottom = draw_sentinels(&mut canvas, stage, &fold, &time, lanes + 8.0);
     canvas.height = frame::time_axis(&mut canvas, stage, &time, bottom);
     Some(Chart { name: "election", title, alt: alt(&fold), canvas })
 }
 
-/// Some time before and after what is worth showing.
-fn with_margins(mut windows: Vec<(Instant, Instant)>, end: Instant) -> Vec<(Instant, Instant)> {
+/// Some time before and after what is worth showing, and a least width for each stretch.
+fn with_margins(windows: Vec<(Instant, Instant)>, end: Instant) -> Vec<(Instant, Instant)> {
     let total: u64 = windows.iter().map(|(from, to)| to.since(*from).ns()).sum();
     let margin = Span::from_ns((total / 40).clamp(100_000_000, 5_000_000_000));
-    for (from, to) in &mut windows {
-        let short = Span::from_ns(total / 8).saturating_sub(to.since(*from));
-        *from = *from - margin;
-        *to = (*to + margin.times(2) + short).min(end);
+    let mut wider: Vec<(Instant, Instant)> = Vec::new();
+    for (from, to) in windows {
+        let short = Span::from_ns(total / 8).saturating_sub(to.since(from));
+        let (from, to) = (from - margin, (to + margin.times(2) + short).min(end));
+        match wider.last_mut() {
+            Some(last) if from <= last.1 => last.1 = to,
+            Some(_) | None => wider.push((from, to)),
+        }
     }
-    windows
+    wider
 }
 
 fn alt(fold: &Fold) -> String {
@@ -100,12 +104,7 @@ fn story(stage: &Stage, failover: &Failover) -> String {
     text
 }
 
-/// Sentinels take the colours after the servers'.
-fn sentinel_color(n: usize, servers: usize) -> Color {
-    theme::series(n + servers)
-}
-
-fn legend(stage: &Stage, fold: &Fold, servers: usize) -> Vec<Entry> {
+fn legend(stage: &Stage, fold: &Fold) -> Vec<Entry> {
     let mut legend = vec![
         (Key::Block(ORANGE), "subjectively down".to_owned()),
         (Key::Block(VERMILLION), "objectively down".to_owned()),
@@ -123,7 +122,7 @@ fn legend(stage: &Stage, fold: &Fold, servers: usize) -> Vec<Entry> {
     for (n, actor) in stage.of_role(NodeRole::Sentinel).enumerate() {
         let for_it = |act: &Act| matches!(act.deed, Deed::Vote { leader, .. } if leader == Some(actor.id));
         if fold.lanes.iter().flat_map(|lane| &lane.acts).any(for_it) {
-            legend.push((Key::Block(sentinel_color(n, servers)), format!("vote for {}", actor.name)));
+            legend.push((Key::Block(theme::sentinel(n)), format!("vote for {}", actor.name)));
         }
     }
     legend
@@ -155,7 +154,7 @@ fn state_color(state: FailoverState) -> Color {
     PROGRESS.iter().position(|&other| other == state).map_or(FAINT, |n| STATES[n])
 }
 
-fn draw_sentinels(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale, top: f64, servers: usize) -> f64 {
+fn draw_sentinels(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeScale, top: f64) -> f64 {
     let bottom = top + LANE * fold.lanes.len() as f64;
     frame::bands(canvas, stage, time, Panel { top, bottom });
     frame::time_rules(canvas, time, Panel { top, bottom });
@@ -164,14 +163,14 @@ fn draw_sentinels(canvas: &mut Canvas, stage: &Stage, fold: &Fold, time: &TimeSc
         for (left, right) in time.spans() {
             canvas.line(vec![(left, y), (right, y)], GREY.fade(0.6), 1.0);
         }
-        let own = sentinel_color(lane.sentinel, servers);
+        let own = theme::sentinel(lane.sentinel);
         frame::lane_name(canvas, (y + LANE / 2.0 - 9.0, y + LANE / 2.0 + 9.0), &lane.name, own);
-        draw_lane(canvas, stage, lane, time, y, servers);
+        draw_lane(canvas, stage, lane, time, y);
     }
     bottom
 }
 
-fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, y: f64, servers: usize) {
+fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, y: f64) {
     let bars = y + 2.0 * FLAG_ROW + 5.0;
     for stretch in &lane.down {
         let (fill, text) = match stretch.what {
@@ -205,7 +204,7 @@ fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, 
             canvas.label_in(from, to, text, Type::new(BODY).color(MUTED));
         }
     }
-    let flags: Vec<Flag> = lane.acts.iter().filter_map(|act| flag(stage, act, time, servers)).collect();
+    let flags: Vec<Flag> = lane.acts.iter().filter_map(|act| flag(stage, act, time)).collect();
     frame::flags(canvas, &flags, y + 3.0, states + BAR);
 }
 
@@ -220,20 +219,21 @@ fn peers_text(peers: Peers) -> String {
     format!("sees down: {}", counts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
-fn flag(stage: &Stage, act: &Act, time: &TimeScale, servers: usize) -> Option<Flag> {
+fn flag(stage: &Stage, act: &Act, time: &TimeScale) -> Option<Flag> {
     let x = time.x(act.at)?;
-    let (row, text, color) = match &act.deed {
+    let short = |text: &str| text.to_owned();
+    let (row, text, short, color) = match &act.deed {
         Deed::Vote { leader, name, epoch } => {
             let n = stage.of_role(NodeRole::Sentinel).position(|actor| Some(actor.id) == *leader);
-            let color = n.map_or(GREY, |n| sentinel_color(n, servers));
-            (0, format!("vote {name}, epoch {epoch}"), color)
+            let color = n.map_or(GREY, theme::sentinel);
+            (0, format!("vote {name}, epoch {epoch}"), format!("e{epoch}"), color)
         }
-        Deed::Refused { name, epoch } => (0, format!("no vote for {name}, epoch {epoch}"), GREY),
-        Deed::Leader => (1, "leader".to_owned(), INK),
-        Deed::Selected(name) => (1, format!("selects {name}"), INK),
-        Deed::Switch(name) => (1, format!("switch to {name}"), GREEN),
-        Deed::Abort(what) => (1, format!("abort: {what}"), VERMILLION),
-        Deed::Convert(name) => (1, format!("{name} must follow"), INK),
+        Deed::Refused { name, epoch } => (0, format!("no vote for {name}, epoch {epoch}"), short("no"), GREY),
+        Deed::Leader => (1, short("leader"), short("L"), INK),
+        Deed::Selected(name) => (1, format!("selects {name}"), name.clone(), INK),
+        Deed::Switch(name) => (1, format!("switch to {name}"), name.clone(), GREEN),
+        Deed::Abort(what) => (1, format!("abort: {what}"), short("✘"), VERMILLION),
+        Deed::Convert(name) => (1, format!("{name} must follow"), name.clone(), INK),
     };
-    Some(Flag { x, row, text, color })
+    Some(Flag { x, row, text, short, color })
 }
