@@ -499,3 +499,11 @@ pub(crate) fn run(name: &str, events: &[Event]) -> Run {
         findings: judgement.findings,
     }
 }
+
+/// Width, height and pixels of a PNG.
+pub(crate) fn decode_png(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+    let mut reader = png::Decoder::new(bytes).read_info().expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut pixels).expect("a whole PNG");
+    (info.width, info.height, pixels)
+}

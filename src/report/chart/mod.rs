@@ -114,7 +114,7 @@ mod tests {
         let (first, second) = (crate::report::files(&run, &events), crate::report::files(&run, &events));
         assert_eq!(first, second);
         for chart in charts(&events) {
-            let image = png::tests::decode(&chart.png());
+            let image = sample::decode_png(&chart.png());
             assert_eq!((image.0, image.1), chart.size(), "{}", chart.name);
             let svg = chart.svg();
             assert_eq!(svg.matches("<svg").count(), 1, "{}", chart.name);

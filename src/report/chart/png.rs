@@ -121,20 +121,14 @@ fn encode(rgb: &[u8], width: u32, height: u32) -> Vec<u8> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    /// Width, height and pixels of a PNG.
-    pub(in super::super) fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
-        let mut reader = png::Decoder::new(bytes).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        (info.width, info.height, pixels)
-    }
+mod tests {
+    use crate::report::sample::decode_png;
 
     #[test]
     fn a_picture_reads_back() {
         let mut canvas = super::Canvas::new(10.0);
         canvas.rect((0.0, 0.0), (600.0, 10.0), super::super::theme::BLUE);
-        let (width, height, pixels) = decode(&super::file(&canvas));
+        let (width, height, pixels) = decode_png(&super::file(&canvas));
         assert_eq!((width, height), (1200, 10));
         assert_eq!((&pixels[..3], &pixels[1199 * 3..1200 * 3]), (&[0, 0x72, 0xb2][..], &[255, 255, 255][..]));
     }
