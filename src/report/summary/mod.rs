@@ -219,7 +219,7 @@ fn failovers(run: &Run, facts: &mut Facts) {
     let tried = findings.failovers.len() - complete.len();
     if tried > 0 {
         let (attempts, rounds) = (thousands(tried as u64), show(run, "election.rounds"));
-        facts.add("attempts", &[format!("{attempts} without result, {rounds} epochs in all")]);
+        facts.add("attempts", &[format!("{attempts} without result; epochs with an election: {rounds}")]);
     }
 }
 

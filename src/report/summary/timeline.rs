@@ -184,7 +184,9 @@ fn draft(moment: &Moment, findings: &Findings, first_fault: Option<Instant>) -> 
         MomentKind::WritesRefused { refused: false } => new("takes writes again".to_owned(), 6),
         MomentKind::Exec { command, reply } => {
             let reply = reply.lines().next().unwrap_or("");
-            Some(Draft::new(at, "exec", format!("{command} -> {reply}"), 9))
+            // The fault's own row has the command; only an unusual answer matters as much.
+            let weight = if reply == "OK" { 1 } else { 9 };
+            Some(Draft::new(at, "exec", format!("{command} -> {reply}"), weight))
         }
         MomentKind::Fatal { message } => new(format!("exits: {message}"), 10),
         MomentKind::Settle => Some(Draft::new(at, "settle", "the run's duration is over, all is healed".to_owned(), 6)),
