@@ -99,7 +99,7 @@ impl Server {
 
     fn finish_shutdown(&mut self, out: &mut Outbox) -> Outcome {
         let flags = self.shutdown.flags;
-        persistence::kill_child(self, out);
+        persistence::forget_child(self, out);
         let wanted = flags.save || !self.config.save.is_empty() && !flags.nosave;
         if wanted && persistence::save(self, out).is_err() && !flags.force {
             self.cancel_shutdown();

@@ -3,6 +3,7 @@
 mod checkers;
 mod clients;
 mod scenario_errors;
+mod replication;
 mod scenario_files;
 mod scenario_fuzz;
 mod summary;

@@ -13,7 +13,14 @@ pub const SPECS: &[Spec] = &[
     row("role", 1, NOSCRIPT | LOADING | STALE | FAST, (0, 0, 0), "@admin @fast @dangerous", role),
     row("replicaof", 3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", replicaof),
     row("slaveof", 3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", replicaof),
-    row("replconf", -1, ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY, (0, 0, 0), "@admin @slow @dangerous", replconf),
+    row(
+        "replconf",
+        -1,
+        ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY,
+        (0, 0, 0),
+        "@admin @slow @dangerous",
+        replconf,
+    ),
     row("psync", -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, (0, 0, 0), "@admin @slow @dangerous", psync),
     row("sync", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, (0, 0, 0), "@admin @slow @dangerous", psync),
     row("wait", 3, NOSCRIPT, (0, 0, 0), "@slow @connection", wait_command),
@@ -85,15 +92,13 @@ fn replicaof(cx: &mut Cx<'_>) {
 
 fn replconf(cx: &mut Cx<'_>) {
     let args = cx.args;
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return cx.add_syntax_error();
     }
     for i in (1..args.len()).step_by(2) {
         if cx.arg_is(i, "ack") {
-            if cx.session().flags.has(Flags::REPLICA) {
-                if let Some(offset) = parse_i64(args.get(i + 1)) {
-                    wait::acknowledge(cx.s, cx.fd, offset, cx.out);
-                }
+            if let (true, Some(offset)) = (cx.session().flags.has(Flags::REPLICA), parse_i64(args.get(i + 1))) {
+                wait::acknowledge(cx.s, cx.fd, offset, cx.out);
             }
             return;
         } else if cx.arg_is(i, "getack") {
@@ -122,7 +127,8 @@ fn announce(cx: &mut Cx<'_>, i: usize) -> bool {
         cx.session_mut().announced.get_or_insert_default().port = u64::try_from(port).unwrap_or(0);
     } else if cx.arg_is(i, "ip-address") {
         if value.len() >= ADDRESS_MAX {
-            let text = format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len());
+            let text =
+                format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len());
             cx.add_error(&text);
             return false;
         }
@@ -260,9 +266,7 @@ fn failover_command(cx: &mut Cx<'_>) {
         return cx.add_error("ERR FAILOVER requires connected replicas.");
     }
     if force && (timeout == 0 || target.is_none()) {
-        return cx.add_error(
-            "ERR FAILOVER with force option requires both a timeout and target HOST and IP.",
-        );
+        return cx.add_error("ERR FAILOVER with force option requires both a timeout and target HOST and IP.");
     }
     match failover::begin(cx.s, target, timeout, force) {
         Ok(()) => cx.add_ok(),

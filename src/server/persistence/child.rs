@@ -63,7 +63,8 @@ pub(crate) fn child_kind(s: &Server) -> Option<ChildKind> {
 
 /// Forks: the main thread stands still while page tables are copied.
 fn fork(s: &mut Server, out: &mut Outbox) {
-    let ns = cost::FORK + (u128::from(snapshot::used_memory(s)) * u128::from(cost::FORK_GB) >> 30) as u64;
+    let pages = snapshot::used_memory(s) / 4096 * cost::FORK_GB / ((1 << 30) / 4096);
+    let ns = cost::FORK + pages;
     s.meter.add(ns);
     s.stats.forks += 1;
     s.stats.last_fork_us = ns / 1_000;
@@ -91,12 +92,7 @@ pub(crate) fn begin_disk_child(s: &mut Server, position: Option<StreamPosition>,
 }
 
 /// `rdbSaveToSlavesSockets`: returns what the replicas get, from `$EOF:` to the mark.
-pub(crate) fn begin_socket_child(
-    s: &mut Server,
-    position: StreamPosition,
-    filter: Filter,
-    out: &mut Outbox,
-) -> Bytes {
+pub(crate) fn begin_socket_child(s: &mut Server, position: StreamPosition, filter: Filter, out: &mut Outbox) -> Bytes {
     note_began(s, true, out);
     let (file, ns) = snapshot::encode(s, Some(position), filter);
     let mut mark = [0u8; 40];
@@ -204,6 +200,12 @@ pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
     child.phase = Phase::Exited(false);
     child.failed = false;
     child.data = Bytes::new();
+}
+
+/// The process is about to exit: its child must not replace the file afterwards.
+pub(crate) fn forget_child(s: &mut Server, out: &mut Outbox) {
+    kill_child(s, out);
+    s.persistence.child = None;
 }
 
 /// `checkChildrenDone`: a child that has exited is noticed, and whoever waits for its file learns of it.

@@ -29,8 +29,8 @@ use loading::Loading;
 use rdb::StreamPosition;
 
 pub(crate) use child::{
-    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, job_done, kill_child, pipe_drained,
-    reap_child,
+    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, forget_child, job_done, kill_child,
+    pipe_drained, reap_child,
 };
 pub(crate) use report::info;
 

@@ -32,8 +32,7 @@ pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter)
 
 fn write_db(writer: &mut Writer, db: &Db) {
     for entry in db.iter() {
-        let info =
-            KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), ..KeyInfo::default() };
+        let info = KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), ..KeyInfo::default() };
         entry.value.with_text(|text| writer.string_entry(entry.key.as_slice(), text, &info));
     }
 }

@@ -354,8 +354,7 @@ pub(super) fn materialise(s: &mut Server, fd: Fd, ends: (Addr, Addr), at: Cached
     session.authenticated = true;
     session.db = at.db;
     s.repl.down_since = 0;
-    let master =
-        Master { fd, replid: at.replid, base: at.offset, applied: at.offset, transaction: BytesMut::new() };
+    let master = Master { fd, replid: at.replid, base: at.offset, applied: at.offset, transaction: BytesMut::new() };
     set_state(s, Link::Connected(master), None, out);
 }
 

@@ -206,13 +206,6 @@ pub(super) fn check_output_limits(s: &mut Server) {
     }
 }
 
-/// Memory that a replica keeps in the replication buffer, for CLIENT LIST and INFO.
-pub(crate) fn output_memory(s: &Server, fd: Fd) -> u64 {
-    let Some(backlog) = &s.repl.backlog else { return 0 };
-    let replica = s.repl.replicas.iter().find(|replica| replica.fd == fd);
-    replica.and_then(|replica| replica.cursor).map_or(0, |cursor| backlog.pinned(cursor))
-}
-
 /// Sends a replica what fits of its RDB or of the stream.
 pub(crate) fn flush(s: &mut Server, fd: Fd, out: &mut Outbox) {
     let Some(index) = s.repl.replicas.iter().position(|replica| replica.fd == fd) else { return };
@@ -287,7 +280,7 @@ fn try_partial(s: &Server, replid: &[u8], offset: i64) -> Result<u64, RefusePsyn
     let (first, second) = (same(s.repl.replid), same(s.repl.replid2));
     let within_second = s.repl.second_offset.is_some_and(|end| i64::try_from(end).is_ok_and(|end| offset <= end))
         || s.repl.second_offset.is_none() && offset <= -1;
-    if !first && !(second && within_second) {
+    if !(first || second && within_second) {
         return Err(match (replid.first(), second) {
             (Some(b'?'), _) => RefusePsync::Fresh,
             (_, true) => RefusePsync::Diverged,

@@ -64,6 +64,9 @@ pub(crate) use wait::{next_timer, on_timer, unblock_client};
 /// How often the trace is told where the stream stands.
 const OFFSET_NOTE_EVERY: Span = Span::from_ms(100);
 
+/// Asks replicas to acknowledge at once; part of the stream.
+const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+
 /// Whom a replica follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterAddress {
@@ -240,7 +243,7 @@ pub(crate) fn before_sleep(s: &mut Server, out: &mut Outbox) {
     }
     if s.repl.get_ack && !s.pause.active(s.now.unix) {
         s.repl.get_ack = false;
-        master::feed_control(s, b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+        master::feed_control(s, GETACK);
     }
     if s.repl.failover.is_under_way() {
         failover::update(s, out);
@@ -299,25 +302,22 @@ pub(crate) fn replicas_lag(s: &Server) -> bool {
     s.repl.replicas.iter().any(|replica| replica.acked != s.repl.offset)
 }
 
-/// Asks all replicas for an acknowledgement now, as SHUTDOWN does before it waits.
-pub(crate) fn ask_for_acks(s: &mut Server) {
-    if !s.pause.active(s.now.unix) {
-        master::feed_control(s, b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
-    }
+/// SHUTDOWN asks all replicas for an acknowledgement before it waits for them (`sendGetackToReplicas`).
+pub(crate) fn request_acks(s: &mut Server) {
+    master::feed_control(s, GETACK);
 }
-
-/// Asks all replicas for an acknowledgement at the end of the turn (`sendGetackToReplicas`).
-pub(crate) fn request_acks(_s: &mut Server) {}
 
 /// Whom this server follows now, as CONFIG GET and REWRITE show it.
 pub(crate) fn master_address(s: &Server) -> Option<(String, u16)> {
-    s.config.replicaof.clone()
+    s.repl.follows.as_ref().map(|follows| (follows.host.to_string(), follows.port))
 }
 
 /// DEBUG CHANGE-REPL-ID (`changeReplicationId`, `clearReplicationId2`).
-pub(crate) fn change_replid(_s: &mut Server, _out: &mut Outbox) {}
+pub(crate) fn change_replid(s: &mut Server, out: &mut Outbox) {
+    history::renew(s, out);
+}
 
 /// Bytes of the replication buffer's blocks, for INFO.
-pub(crate) fn backlog_memory(_s: &Server) -> u64 {
-    0
+pub(crate) fn backlog_memory(s: &Server) -> u64 {
+    s.repl.backlog.as_ref().map_or(0, Backlog::memory)
 }

@@ -67,9 +67,11 @@ pub(super) fn join_or_start(s: &mut Server, fd: Fd, out: &mut Outbox) {
 fn join_running(s: &mut Server, fd: Fd, out: &mut Outbox) {
     let index = s.repl.replicas.iter().position(|replica| replica.fd == fd).expect("it was just attached");
     let own = s.repl.replicas[index].announced.clone();
-    let other = s.repl.replicas.iter().find(|replica| {
-        replica.state == State::WaitBgsaveEnd && (!replica.announced.rdb_only || own.rdb_only)
-    });
+    let other = s
+        .repl
+        .replicas
+        .iter()
+        .find(|replica| replica.state == State::WaitBgsaveEnd && (!replica.announced.rdb_only || own.rdb_only));
     let Some(other) = other else { return };
     let capable = (own.eof || !other.announced.eof) && (own.psync2 || !other.announced.psync2);
     if !capable || own.filter != other.announced.filter {

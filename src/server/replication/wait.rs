@@ -117,4 +117,3 @@ pub(crate) fn acknowledge(s: &mut Server, fd: Fd, offset: i64, out: &mut Outbox)
     replica.ack_time = now;
     master::on_ack(s, fd, out);
 }
-

@@ -1,0 +1,461 @@
+//! Replication between simulated servers: who gets what of the stream, after which kind of loss, byte for byte.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use splitbrain::fault::Fault;
+use splitbrain::id::{Addr, MachineId, NodeId};
+use splitbrain::resp::{ReplyReader, Value, encode};
+use splitbrain::rng::Seed;
+use splitbrain::time::{Instant, Span};
+use splitbrain::trace::event::{HistoryWhy, LinkState, RefusePsync, ServerEvent, SyncKind};
+use splitbrain::trace::{Event, Kind};
+use splitbrain::world::{Injection, Outside, World};
+
+use crate::scenario_files::load;
+
+/// A deployment with a connection to each of its servers.
+struct Rig {
+    world: World,
+    events: Vec<Event>,
+    readers: Vec<ReplyReader>,
+    /// Connection numbers, one for each node; a lost one is opened again under a new number.
+    conns: Vec<Option<u32>>,
+    next_conn: u32,
+}
+
+impl Rig {
+    /// Servers n1, n2, …: the first a master, the others its replicas, with these directives for all.
+    fn new(servers: usize, config: &str) -> Rig {
+        let mut text = format!("name = \"rig\"\nduration = \"1h\"\n[defaults.redis]\n{config}\n");
+        text.push_str("[network]\nlatency = \"0.05ms\"\n");
+        for n in 1..=servers {
+            let follows = if n > 1 { "replicaof = \"n1\"\n" } else { "" };
+            text.push_str(&format!("[[redis]]\nname = \"n{n}\"\n{follows}"));
+        }
+        Rig::from_text(&text, servers)
+    }
+
+    fn from_text(text: &str, servers: usize) -> Rig {
+        let loaded = match load(Path::new("rig.toml"), text, &[]) {
+            Ok(loaded) => loaded,
+            Err(report) => panic!("{report}\n{text}"),
+        };
+        let world = World::new(Arc::new(loaded.scenario), Seed(7));
+        Rig {
+            world,
+            events: Vec::new(),
+            readers: vec![ReplyReader::default(); servers],
+            conns: vec![None; servers],
+            next_conn: 0,
+        }
+    }
+
+    fn addr(&self, n: usize) -> Addr {
+        self.world.scenario().nodes[n - 1].addr
+    }
+
+    /// Lets time pass.
+    fn run(&mut self, span: Span) {
+        let to = self.world.now() + span;
+        self.world.advance(to);
+        self.world.drain(&mut self.events);
+    }
+
+    fn run_ms(&mut self, ms: u64) {
+        self.run(Span::from_ms(ms));
+    }
+
+    /// Takes what came back from outside; true when a connection of node `n` has ended.
+    fn take_outside(&mut self, n: usize) -> bool {
+        let mut lost = false;
+        for outside in self.world.take_outside() {
+            match outside {
+                Outside::Connected { .. } => {}
+                Outside::Bytes { id, data } => {
+                    if let Some(index) = self.conns.iter().position(|conn| *conn == Some(id)) {
+                        self.readers[index].feed(data);
+                    }
+                }
+                Outside::Refused { id, .. } | Outside::Closed { id, .. } => {
+                    if let Some(index) = self.conns.iter().position(|conn| *conn == Some(id)) {
+                        self.conns[index] = None;
+                        self.readers[index] = ReplyReader::default();
+                        lost |= index == n - 1;
+                    }
+                }
+            }
+        }
+        lost
+    }
+
+    fn send(&mut self, n: usize, parts: &[&str]) {
+        let id = match self.conns[n - 1] {
+            Some(id) => id,
+            None => {
+                self.next_conn += 1;
+                let to = self.addr(n);
+                self.world.inject(Injection::Connect { id: self.next_conn, to });
+                self.conns[n - 1] = Some(self.next_conn);
+                self.next_conn
+            }
+        };
+        let mut request = BytesMut::new();
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        encode::command(&mut request, &parts);
+        self.world.inject(Injection::Bytes { id, data: request.freeze() });
+    }
+
+    fn reply(&mut self, n: usize) -> Option<Value> {
+        for _ in 0..20_000 {
+            let lost = self.take_outside(n);
+            if let Some(value) = self.readers[n - 1].read().expect("a reply") {
+                return Some(value);
+            }
+            if lost {
+                return None;
+            }
+            self.run(Span::from_us(100));
+        }
+        None
+    }
+
+    /// Sends a command to a server and waits for the answer.
+    fn cmd(&mut self, n: usize, parts: &[&str]) -> Value {
+        self.send(n, parts);
+        self.reply(n).unwrap_or_else(|| panic!("n{n} did not answer {parts:?}"))
+    }
+
+    fn text(&mut self, n: usize, line: &str) -> String {
+        let parts: Vec<&str> = line.split(' ').collect();
+        self.cmd(n, &parts).to_string()
+    }
+
+    fn set(&mut self, n: usize, key: &str, value: &str) {
+        let value = self.cmd(n, &["SET", key, value]);
+        assert_eq!(value, Value::Simple(Bytes::from("OK")));
+    }
+
+    /// Writes that many bytes into the stream, in commands of 100.
+    fn write_bytes(&mut self, n: usize, bytes: usize) {
+        for i in 0..bytes / 100 {
+            let value = "v".repeat(100 - 35);
+            self.set(n, &format!("k{:03}", i % 1000), &value);
+        }
+    }
+
+    fn role(&mut self, n: usize) -> Value {
+        self.cmd(n, &["ROLE"])
+    }
+
+    /// A replica's link is up, and it stands where its master stands.
+    fn is_synced(&mut self, n: usize) -> bool {
+        let role = self.role(n);
+        let items = role.items().expect("ROLE answers an array").to_vec();
+        items[0].text() == Some(b"slave") && items[3].text() == Some(b"connected")
+    }
+
+    fn offset(&mut self, n: usize) -> i64 {
+        let role = self.role(n);
+        let items = role.items().expect("ROLE answers an array");
+        items[if items[0].text() == Some(b"master") { 1 } else { 4 }].integer().expect("an offset")
+    }
+
+    fn wait_synced(&mut self, replicas: &[usize]) {
+        for _ in 0..200 {
+            if replicas.iter().all(|&n| self.is_synced(n)) {
+                return;
+            }
+            self.run_ms(100);
+        }
+        panic!("not synced\n{}", self.log());
+    }
+
+    fn fault(&mut self, fault: Fault, lasts: Option<Span>) {
+        self.world.inject(Injection::Fault { fault, lasts });
+    }
+
+    fn log(&self) -> String {
+        self.events
+            .iter()
+            .filter(|event| matches!(event.kind, Kind::Server(_) | Kind::World(_)))
+            .map(|event| format!("{} {:?} {}\n", event.at, event.node, event.kind))
+            .collect()
+    }
+
+    fn said(&self, n: usize, since: Instant) -> impl Iterator<Item = &ServerEvent> {
+        let node = u16::try_from(n - 1).expect("few nodes");
+        self.events
+            .iter()
+            .filter(move |event| event.at >= since && event.node.is_some_and(|id| id.0 == node))
+            .filter_map(|event| if let Kind::Server(said) = &event.kind { Some(said) } else { None })
+    }
+
+    fn syncs(&self, n: usize, since: Instant) -> Vec<SyncKind> {
+        self.said(n, since)
+            .filter_map(|e| if let ServerEvent::Synced { kind, .. } = e { Some(*kind) } else { None })
+            .collect()
+    }
+
+    /// Both ends have the same data, by what a replica with the same offset must answer.
+    fn same_values(&mut self, a: usize, b: usize, keys: &[&str]) {
+        for key in keys {
+            let (one, other) = (self.cmd(a, &["GET", key]), self.cmd(b, &["GET", key]));
+            assert_eq!(one, other, "{key} on n{a} and n{b}");
+        }
+    }
+}
+
+/// Machines of n*a* and n*b* can't reach each other.
+fn cut(a: u16, b: u16) -> Fault {
+    Fault::Partition { groups: vec![vec![MachineId(a - 1)], vec![MachineId(b - 1)]], flap: None }
+}
+
+const FAST: &str = "repl-diskless-sync-delay = 0\nrepl-timeout = 6\nrepl-ping-replica-period = 1\nsave = \"\"";
+
+#[test]
+fn a_fresh_replica_gets_everything_and_then_the_stream() {
+    for diskless in ["yes", "no"] {
+        let mut rig = Rig::new(2, &format!("{FAST}\nrepl-diskless-sync = \"{diskless}\""));
+        rig.set(1, "before", "1");
+        rig.run_ms(50);
+        rig.wait_synced(&[2]);
+        rig.set(1, "after", "2");
+        rig.run_ms(2_100);
+        rig.same_values(1, 2, &["before", "after"]);
+        assert_eq!(rig.offset(1), rig.offset(2), "{}", rig.log());
+        assert_eq!(rig.syncs(2, Instant::ZERO), [SyncKind::Full]);
+        assert_eq!(rig.text(2, "SET a b"), "(error) READONLY You can't write against a read only replica.");
+        let granted = rig.said(1, Instant::ZERO).find(|event| matches!(event, ServerEvent::SyncGranted { .. }));
+        assert!(
+            matches!(granted, Some(ServerEvent::SyncGranted { refused: Some(RefusePsync::Fresh), .. })),
+            "{granted:?}"
+        );
+    }
+}
+
+#[test]
+fn the_diskless_delay_counts_whole_seconds_and_the_cron() {
+    let mut rig = Rig::new(3, "repl-diskless-sync-delay = 5");
+    rig.run_ms(4_900);
+    assert!(!rig.is_synced(2));
+    rig.run_ms(1_500);
+    assert!(rig.is_synced(2) && rig.is_synced(3), "{}", rig.log());
+    let began = rig.said(1, Instant::ZERO).filter(|event| matches!(event, ServerEvent::RdbBegan { .. })).count();
+    assert_eq!(began, 1, "both replicas share one RDB");
+}
+
+#[test]
+fn a_killed_connection_is_continued() {
+    let mut rig = Rig::new(2, FAST);
+    rig.wait_synced(&[2]);
+    rig.set(1, "a", "1");
+    rig.run_ms(1_200);
+    let since = rig.world.now();
+    assert_eq!(rig.text(1, "CLIENT KILL TYPE replica"), "(integer) 1");
+    rig.set(1, "b", "2");
+    rig.run_ms(100);
+    rig.wait_synced(&[2]);
+    assert_eq!(rig.syncs(2, since), [SyncKind::Partial], "{}", rig.log());
+    rig.same_values(1, 2, &["a", "b"]);
+}
+
+#[test]
+fn what_has_left_the_backlog_needs_a_full_resync() {
+    for (bytes, kind) in [(8_000, SyncKind::Partial), (60_000, SyncKind::Full)] {
+        let mut rig = Rig::new(2, &format!("{FAST}\nrepl-backlog-size = \"16kb\""));
+        rig.wait_synced(&[2]);
+        rig.write_bytes(1, 20_000);
+        rig.run_ms(1_500);
+        let since = rig.world.now();
+        rig.fault(cut(1, 2), Some(Span::from_ms(10_300)));
+        rig.run_ms(10);
+        rig.write_bytes(1, bytes);
+        rig.run_ms(13_000);
+        rig.wait_synced(&[2]);
+        assert_eq!(rig.syncs(2, since), [kind], "{bytes} bytes\n{}", rig.log());
+        rig.run_ms(1_200);
+        assert_eq!(rig.offset(1), rig.offset(2));
+    }
+}
+
+#[test]
+fn a_replica_killed_and_restarted_continues_from_the_file_of_its_full_sync() {
+    let mut rig = Rig::new(2, FAST);
+    rig.set(1, "a", "1");
+    rig.wait_synced(&[2]);
+    rig.set(1, "b", "2");
+    rig.run_ms(1_200);
+    let since = rig.world.now();
+    rig.fault(Fault::Crash { nodes: vec![NodeId(1)] }, None);
+    rig.run_ms(10);
+    rig.set(1, "c", "3");
+    rig.fault(Fault::Restart { nodes: vec![NodeId(1)] }, None);
+    rig.run_ms(500);
+    rig.wait_synced(&[2]);
+    assert_eq!(rig.syncs(2, since), [SyncKind::Partial], "{}", rig.log());
+    rig.same_values(1, 2, &["a", "b", "c"]);
+    let history = rig
+        .said(2, since)
+        .find_map(|event| if let ServerEvent::History { why, .. } = event { Some(*why) } else { None });
+    assert_eq!(history, Some(HistoryWhy::Rdb));
+}
+
+#[test]
+fn a_restarted_master_without_a_file_empties_its_replicas() {
+    let mut rig = Rig::new(2, FAST);
+    rig.set(1, "a", "1");
+    rig.wait_synced(&[2]);
+    let since = rig.world.now();
+    rig.fault(Fault::Crash { nodes: vec![NodeId(0)] }, None);
+    rig.run_ms(10);
+    rig.fault(Fault::Restart { nodes: vec![NodeId(0)] }, None);
+    rig.run_ms(1_500);
+    rig.wait_synced(&[2]);
+    assert_eq!(rig.syncs(2, since), [SyncKind::Full], "{}", rig.log());
+    assert_eq!(rig.text(2, "DBSIZE"), "(integer) 0");
+}
+
+/// REPLICAOF NO ONE on a replica; the others continue with it through its second id, the old master too if it has
+/// nothing that the new one lacks.
+#[test]
+fn after_a_promotion_the_others_continue_by_the_second_id() {
+    for diverges in [false, true] {
+        let mut rig = Rig::new(3, FAST);
+        rig.set(1, "a", "1");
+        rig.wait_synced(&[2, 3]);
+        rig.run_ms(1_200);
+        if diverges {
+            rig.fault(cut(1, 2), Some(Span::from_ms(3_000)));
+            rig.run_ms(1_100);
+        }
+        let since = rig.world.now();
+        assert_eq!(rig.text(2, "REPLICAOF NO ONE"), "OK");
+        if diverges {
+            rig.set(1, "only-here", "x");
+        }
+        let addr = rig.addr(2);
+        let follow = format!("REPLICAOF {} {}", addr.ip, addr.port);
+        // Its own PINGs alone would make the old master diverge after a while.
+        rig.run_ms(if diverges { 4_000 } else { 5 });
+        assert_eq!(rig.text(3, &follow), "OK");
+        assert_eq!(rig.text(1, &follow), "OK");
+        rig.wait_synced(&[1, 3]);
+        let kind = if diverges { SyncKind::Full } else { SyncKind::Partial };
+        assert_eq!((rig.syncs(1, since), rig.syncs(3, since)), (vec![kind], vec![kind]), "{}", rig.log());
+        rig.set(2, "b", "2");
+        rig.run_ms(1_200);
+        rig.same_values(2, 1, &["a", "b", "only-here"]);
+        rig.same_values(2, 3, &["a", "b", "only-here"]);
+        assert_eq!(rig.offset(1), rig.offset(2));
+    }
+}
+
+#[test]
+fn a_sub_replica_gets_the_same_stream_and_continues_when_the_middle_is_promoted() {
+    let text = format!(
+        "name = \"rig\"\nduration = \"1h\"\n[defaults.redis]\n{FAST}\n[[redis]]\nname = \"n1\"\n\
+         [[redis]]\nname = \"n2\"\nreplicaof = \"n1\"\n[[redis]]\nname = \"n3\"\nreplicaof = \"n2\"\n"
+    );
+    let mut rig = Rig::from_text(&text, 3);
+    rig.wait_synced(&[2]);
+    rig.run_ms(1_200);
+    rig.wait_synced(&[3]);
+    assert_eq!(rig.text(1, "MULTI"), "OK");
+    assert_eq!(rig.text(1, "SET a 1"), "QUEUED");
+    assert_eq!(rig.text(1, "SET b 2"), "QUEUED");
+    rig.text(1, "EXEC");
+    rig.run_ms(1_200);
+    rig.same_values(1, 3, &["a", "b"]);
+    assert_eq!((rig.offset(1), rig.offset(1)), (rig.offset(2), rig.offset(3)));
+    let since = rig.world.now();
+    rig.text(2, "REPLICAOF NO ONE");
+    rig.run_ms(300);
+    rig.wait_synced(&[3]);
+    assert_eq!(rig.syncs(3, since), [SyncKind::Partial], "{}", rig.log());
+}
+
+#[test]
+fn wait_counts_acknowledgements_and_times_out_at_a_tick() {
+    let mut rig = Rig::new(2, FAST);
+    rig.wait_synced(&[2]);
+    rig.set(1, "a", "1");
+    assert_eq!(rig.text(1, "WAIT 1 0"), "(integer) 1");
+    rig.set(1, "b", "1");
+    let before = rig.world.now();
+    assert_eq!(rig.text(1, "WAIT 2 30"), "(integer) 1");
+    let took = rig.world.now().since(before).ms();
+    assert!((30..=132).contains(&took), "{took} ms");
+    rig.fault(Fault::Pause { nodes: vec![NodeId(1)] }, None);
+    rig.run_ms(10);
+    rig.set(1, "c", "1");
+    assert_eq!(rig.text(1, "WAIT 1 50"), "(integer) 0");
+}
+
+#[test]
+fn min_replicas_refuse_writes_once_the_lag_is_too_long() {
+    let mut rig = Rig::new(2, &format!("{FAST}\nmin-replicas-to-write = 1\nmin-replicas-max-lag = 2"));
+    assert!(rig.text(1, "SET a 1").starts_with("(error) NOREPLICAS"));
+    rig.wait_synced(&[2]);
+    rig.run_ms(1_100);
+    rig.set(1, "a", "1");
+    rig.fault(Fault::Pause { nodes: vec![NodeId(1)] }, None);
+    let began = rig.world.now();
+    while !rig.text(1, "SET a 1").starts_with("(error) NOREPLICAS") {
+        rig.run_ms(10);
+        assert!(rig.world.now().since(began).ms() < 5_000);
+    }
+    let took = rig.world.now().since(began).ms();
+    assert!((2_000..=4_100).contains(&took), "{took} ms");
+}
+
+#[test]
+fn failover_hands_the_role_over_without_a_full_resync() {
+    let mut rig = Rig::new(3, FAST);
+    rig.set(1, "a", "1");
+    rig.wait_synced(&[2, 3]);
+    rig.run_ms(1_200);
+    let since = rig.world.now();
+    let addr = rig.addr(2);
+    assert_eq!(rig.text(1, &format!("FAILOVER TO {} {} TIMEOUT 3000", addr.ip, addr.port)), "OK");
+    rig.run_ms(2_500);
+    rig.wait_synced(&[1]);
+    assert_eq!(rig.syncs(1, since), [SyncKind::Partial], "{}", rig.log());
+    rig.set(2, "b", "2");
+    rig.run_ms(1_200);
+    rig.same_values(2, 1, &["a", "b"]);
+    assert_eq!(rig.text(1, "FAILOVER ABORT"), "(error) ERR No failover in progress.");
+}
+
+#[test]
+fn a_replica_too_slow_for_its_output_buffer_is_dropped() {
+    let config = format!("{FAST}\nrepl-backlog-size = \"16kb\"\nclient-output-buffer-limit = \"replica 100kb 0 0\"");
+    let mut rig = Rig::new(2, &config);
+    rig.wait_synced(&[2]);
+    let since = rig.world.now();
+    rig.fault(Fault::Pause { nodes: vec![NodeId(1)] }, None);
+    rig.run_ms(10);
+    let value = "v".repeat(100_000);
+    for _ in 0..80 {
+        rig.set(1, "big", &value);
+    }
+    let gone = rig.said(1, since).any(|event| event.to_string().contains("gone (output buffer limit)"));
+    assert!(gone, "{}", rig.log());
+}
+
+#[test]
+fn the_link_goes_through_its_states_in_order() {
+    let mut rig = Rig::new(2, FAST);
+    rig.wait_synced(&[2]);
+    let states: Vec<LinkState> = rig
+        .said(2, Instant::ZERO)
+        .filter_map(|event| if let ServerEvent::Link { state, .. } = event { Some(*state) } else { None })
+        .collect();
+    assert_eq!(
+        states,
+        [LinkState::Connecting, LinkState::Handshake, LinkState::Transfer, LinkState::Connected],
+        "{}",
+        rig.log()
+    );
+}
