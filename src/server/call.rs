@@ -32,7 +32,7 @@ pub struct Cx<'a> {
 
 /// State of the command that runs, and of the transaction around it.
 #[derive(Clone, Debug, Default)]
-pub struct Exec {
+pub(crate) struct Exec {
     /// Changes to the dataset since the last save (`server.dirty`).
     pub dirty: u64,
     /// Commands to propagate when the outermost call ends (`also_propagate`).
@@ -81,6 +81,10 @@ impl Server {
     /// True when commands must be put into the stream or the append-only file (`shouldPropagate`).
     #[must_use]
     pub fn should_propagate(&self) -> bool {
+        #[cfg(test)]
+        if self.tap.is_some() {
+            return true;
+        }
         !self.loading && (self.repl.wants_stream() || self.persistence.wants_stream())
     }
 
@@ -116,21 +120,21 @@ impl Server {
         }
         let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
         let changed = self.exec.dirty > dirty;
-        if (changed || self.exec.force) && !self.exec.prevent && !command.is_exec() {
-            if self.should_propagate() {
-                let bytes = match self.exec.rewrite.take() {
-                    Some(bytes) => bytes,
-                    None => own_bytes(args),
-                };
-                self.exec.also.push((db, bytes));
-            }
+        if (changed || self.exec.force) && !self.exec.prevent && !command.is_exec() && self.should_propagate() {
+            let bytes = match self.exec.rewrite.take() {
+                Some(bytes) => bytes,
+                None => own_bytes(args),
+            };
+            self.exec.also.push((db, bytes));
         }
         if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
             let parts: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
             self.exec.writes.push(hash_bytes(&parts));
         }
         (self.exec.rewrite, self.exec.force, self.exec.prevent) = outer;
-        if self.exec.depth == 0 {
+        if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {
+            self.propagate_pending_bare(out);
+        } else if self.exec.depth == 0 {
             self.propagate_pending(out);
         }
     }
@@ -181,6 +185,10 @@ impl Server {
     }
 
     fn propagate_now(&mut self, db: u32, bytes: &[u8]) {
+        #[cfg(test)]
+        if let Some(tap) = &mut self.tap {
+            tap.push((db, Bytes::copy_from_slice(bytes)));
+        }
         if self.persistence.wants_stream() {
             super::persistence::feed(self, db, bytes);
         }

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::session::Flags;
+use super::session::{Flags, Session};
 use super::{Server, cost, replication};
 use crate::id::{Addr, Fd};
 use crate::node::Outbox;
 use crate::resp::{Args, Limits};
-use crate::time::{Instant, NS_PER_MS};
+use crate::time::{Instant, NS_PER_MS, Span};
 
 /// Input of one turn is left for the next once the turn has cost this much: later commands must see a later clock.
 const TURN_MAX_NS: u64 = NS_PER_MS;
@@ -171,6 +171,7 @@ impl Server {
         self.unwatch_all(fd);
         self.unsubscribe_all(fd);
         self.monitors.retain(|&other| other != fd);
+        self.soft_limited.retain(|&other| other != fd);
         self.pause.postponed.retain(|&other| other != fd);
         let session = self.sessions.remove(fd).expect("the caller has looked");
         if session.flags.has(Flags::MASTER.with(Flags::REPLICA).with(Flags::BLOCKED)) {
@@ -210,6 +211,7 @@ impl Server {
             session.flags.clear(Flags::PENDING_WRITE);
             let is_replica = session.flags.has(Flags::REPLICA);
             let sent = session.flush(out) as u64;
+            self.meter.add(cost::WRITE + sent / 16 * cost::COPY_16);
             let done = session.reply.is_empty() && session.flags.has(Flags::CLOSE_AFTER_REPLY);
             *(if is_replica { &mut self.stats.net_repl_out } else { &mut self.stats.net_out }) += sent;
             self.stats.writes += 1;
@@ -229,7 +231,34 @@ impl Server {
         }
     }
 
-    fn check_output_limit(&mut self, _fd: Fd) {}
+    /// Drops a client that doesn't read what it asked for (`closeClientOnOutputBufferLimitReached`). Replicas have
+    /// their own buffers and their own check.
+    fn check_output_limit(&mut self, fd: Fd) {
+        let Some(session) = self.sessions.get_mut(fd) else { return };
+        let waiting = session.reply.len() as u64;
+        if waiting == 0 && session.soft_limit_since.is_none() || session.flags.has(Flags::REPLICA) {
+            return;
+        }
+        let limits = &self.config.client_output_buffer_limit;
+        let limit = if session.flags.has(Flags::PUBSUB) { limits.pubsub } else { limits.normal };
+        let over_hard = limit.hard > 0 && waiting >= limit.hard;
+        let over_soft = limit.soft > 0 && waiting >= limit.soft;
+        let mut over_time = false;
+        if over_soft {
+            let since = *session.soft_limit_since.get_or_insert_with(|| {
+                self.soft_limited.push(fd);
+                self.now.mono
+            });
+            over_time = self.now.mono.since(since).secs() > limit.soft_seconds;
+        } else if session.soft_limit_since.take().is_some() {
+            self.soft_limited.retain(|&other| other != fd);
+        }
+        if over_hard || over_time {
+            self.stats.output_buffer_drops += 1;
+            self.soft_limited.retain(|&other| other != fd);
+            self.close_later(fd);
+        }
+    }
 
     /// Closes what was marked (`freeClientsInAsyncFreeQueue`).
     pub(crate) fn close_marked(&mut self, out: &mut Outbox) {
@@ -240,9 +269,39 @@ impl Server {
         }
     }
 
-    pub(crate) fn clients_cron(&mut self, _out: &mut Outbox) {}
+    /// The part of a tick that looks at clients: idle ones and those that don't read (`clientsCron`).
+    pub(crate) fn clients_cron(&mut self, out: &mut Outbox) {
+        for fd in self.soft_limited.clone() {
+            self.check_output_limit(fd);
+        }
+        if self.config.timeout > 0 {
+            let idle: Vec<Fd> = self
+                .sessions
+                .iter()
+                .filter(|s| self.idle_deadline(s).is_some_and(|at| self.now.unix.secs() > at))
+                .map(|s| s.fd)
+                .collect();
+            for fd in idle {
+                self.close_session(fd, out);
+            }
+        }
+    }
 
+    /// The second after which a session is closed for being idle (`clientsCronHandleTimeout`).
+    fn idle_deadline(&self, session: &Session) -> Option<u64> {
+        let exempt = Flags::REPLICA.with(Flags::MASTER).with(Flags::BLOCKED).with(Flags::PUBSUB);
+        (!session.flags.has(exempt)).then(|| session.last_interaction.secs() + self.config.timeout)
+    }
+
+    /// When a tick has something to do with clients.
     pub(crate) fn clients_cron_need(&self) -> Option<Instant> {
-        None
+        if !self.soft_limited.is_empty() {
+            return Some(self.now.mono);
+        }
+        if self.config.timeout == 0 {
+            return None;
+        }
+        let first = self.sessions.iter().filter_map(|session| self.idle_deadline(session)).min()?;
+        Some(self.now.mono + Span::from_secs((first + 1).saturating_sub(self.now.unix.secs())))
     }
 }

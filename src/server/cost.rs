@@ -5,39 +5,39 @@
 use crate::time::Span;
 
 /// Reading a socket that has data (epoll, read).
-pub const READ: u64 = 2_000;
+pub(crate) const READ: u64 = 2_000;
 /// Writing replies to a socket.
-pub const WRITE: u64 = 2_500;
+pub(crate) const WRITE: u64 = 2_500;
 /// Accepting or closing a connection.
-pub const ACCEPT: u64 = 8_000;
+pub(crate) const ACCEPT: u64 = 8_000;
 /// Parsing and executing any command.
-pub const COMMAND: u64 = 700;
+pub(crate) const COMMAND: u64 = 700;
 /// Visiting one element (KEYS, SCAN, DBSIZE of nothing else).
-pub const ELEMENT: u64 = 60;
+pub(crate) const ELEMENT: u64 = 60;
 /// Freeing one key.
-pub const FREE: u64 = 120;
+pub(crate) const FREE: u64 = 120;
 /// Sixteen bytes copied, in or out.
-pub const COPY_16: u64 = 2;
+pub(crate) const COPY_16: u64 = 2;
 /// Forking, whatever the size of the process; each gigabyte takes [`FORK_GB`] more.
-pub const FORK: u64 = 250_000;
+pub(crate) const FORK: u64 = 250_000;
 /// Copying the page tables of a gigabyte.
-pub const FORK_GB: u64 = 10_000_000;
+pub(crate) const FORK_GB: u64 = 10_000_000;
 /// A child that was forked begins to work, and one that has worked ends: at least and at most.
-pub const CHILD: (u64, u64) = (300_000, 1_500_000);
+pub(crate) const CHILD: (u64, u64) = (300_000, 1_500_000);
 /// Saving one key.
-pub const SAVE_KEY: u64 = 300;
+pub(crate) const SAVE_KEY: u64 = 300;
 /// Saving sixteen bytes of an RDB file: compression, checksum, copying.
-pub const SAVE_16: u64 = 60;
+pub(crate) const SAVE_16: u64 = 60;
 /// Loading one key.
-pub const LOAD_KEY: u64 = 700;
+pub(crate) const LOAD_KEY: u64 = 700;
 /// Loading sixteen bytes of an RDB file.
-pub const LOAD_16: u64 = 20;
+pub(crate) const LOAD_16: u64 = 20;
 /// INFO with the default sections.
-pub const INFO: u64 = 40_000;
+pub(crate) const INFO: u64 = 40_000;
 
 /// Accumulates what a turn of the event loop costs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Meter {
+pub(crate) struct Meter {
     milli: u64,
     /// Not yet told to the world.
     pending: u64,
@@ -50,12 +50,12 @@ pub struct Meter {
 impl Meter {
     /// A meter whose costs are scaled by `milli` thousandths; 0: nothing costs anything.
     #[must_use]
-    pub fn new(milli: u32) -> Meter {
+    pub(crate) fn new(milli: u32) -> Meter {
         Meter { milli: u64::from(milli), pending: 0, turn: 0, total: 0 }
     }
 
     /// Adds nanoseconds of the table.
-    pub fn add(&mut self, ns: u64) {
+    pub(crate) fn add(&mut self, ns: u64) {
         let scaled = ns.saturating_mul(self.milli) / 1_000;
         self.add_exactly(scaled);
     }
@@ -67,7 +67,7 @@ impl Meter {
     }
 
     /// Adds a time that no scale changes (DEBUG SLEEP).
-    pub fn add_exactly(&mut self, ns: u64) {
+    pub(crate) fn add_exactly(&mut self, ns: u64) {
         self.pending += ns;
         self.turn += ns;
         self.total += ns;
@@ -75,23 +75,23 @@ impl Meter {
 
     /// What this turn has cost so far, in nanoseconds.
     #[must_use]
-    pub fn turn(&self) -> u64 {
+    pub(crate) fn turn(&self) -> u64 {
         self.turn
     }
 
     /// All costs since the process began, in nanoseconds.
     #[must_use]
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
     /// Takes what is to be told to the world.
-    pub fn take(&mut self) -> Span {
+    pub(crate) fn take(&mut self) -> Span {
         Span::from_ns(std::mem::take(&mut self.pending))
     }
 
     /// A new turn begins.
-    pub fn begin_turn(&mut self) {
+    pub(crate) fn begin_turn(&mut self) {
         self.turn = 0;
     }
 }

@@ -9,7 +9,7 @@ const FIRST: Span = Span::from_ms(1);
 
 /// Where the ticks stand.
 #[derive(Clone, Debug)]
-pub struct Cron {
+pub(crate) struct Cron {
     /// The next tick.
     pub next: Instant,
     /// Ticks so far (`server.cronloops`).
@@ -21,13 +21,13 @@ pub struct Cron {
 impl Cron {
     /// Ticks of a process that starts now.
     #[must_use]
-    pub fn new(now: Instant) -> Cron {
+    pub(crate) fn new(now: Instant) -> Cron {
         Cron { next: now + FIRST, loops: 0, due: None }
     }
 
     /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
     #[must_use]
-    pub fn tick_after(&self, at: Instant, period: Span, every: u64) -> Instant {
+    pub(crate) fn tick_after(&self, at: Instant, period: Span, every: u64) -> Instant {
         let ahead = at.since(self.next).ns().div_ceil(period.ns());
         let number = (self.loops + ahead).next_multiple_of(every);
         self.next + period.times(number - self.loops)
@@ -35,7 +35,7 @@ impl Cron {
 
     /// When the server must wake for a tick.
     #[must_use]
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 }

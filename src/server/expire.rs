@@ -176,7 +176,6 @@ fn sample(s: &mut Server, number: usize, keys_per_loop: u64) -> Option<Tally> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::server::keyspace::{Db, Key, Value};
 
     #[test]

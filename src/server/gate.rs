@@ -31,10 +31,10 @@ impl Server {
         }
         let mut command = commands::lookup(name);
         let container = command.filter(|command| !command.subs.is_empty());
-        if let Some(container) = container {
-            if args.len() > 1 {
-                command = commands::lookup_sub(container, args.get(1));
-            }
+        if let Some(container) = container
+            && args.len() > 1
+        {
+            command = commands::lookup_sub(container, args.get(1));
         }
         let Some(command) = command else {
             let text = if container.is_some() { unknown_subcommand(args) } else { unknown_command(args) };
@@ -113,10 +113,11 @@ impl Server {
     ) -> Option<Verdict> {
         let obey = session.has(Flags::MASTER);
         let write = flags & flag::WRITE != 0;
-        if !obey && (write || command.spec.name == "ping") {
-            if let Some(text) = self.persistence.write_error(self) {
-                return Some(Verdict::Refuse(text));
-            }
+        if !obey
+            && (write || command.spec.name == "ping")
+            && let Some(text) = self.persistence.write_error(self)
+        {
+            return Some(Verdict::Refuse(text));
         }
         if write && !self.repl.enough_good_replicas(&self.config) {
             return Some(Verdict::Refuse("NOREPLICAS Not enough good replicas to write."));

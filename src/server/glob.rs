@@ -5,7 +5,7 @@ const DEPTH_MAX: u32 = 1_000;
 
 /// True when the whole text matches the pattern.
 #[must_use]
-pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
+pub(super) fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     let mut give_up = false;
     step(pattern, text, ignore_case, &mut give_up, 0)
 }

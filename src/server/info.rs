@@ -52,11 +52,6 @@ impl Text {
         self.lit(name).lit(":").num(n).lit("\r\n")
     }
 
-    /// `name:text` and the line end.
-    fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        self.lit(name).lit(":").lit(value).lit("\r\n")
-    }
-
     /// A number of hundredths with two decimals.
     fn hundredths(&mut self, n: u64) -> &mut Self {
         self.num(n / 100).lit(".");

@@ -11,6 +11,8 @@ mod db;
 mod expire;
 mod gate;
 mod glob;
+#[cfg(test)]
+mod golden;
 mod info;
 pub mod keyspace;
 mod multi;
@@ -72,8 +74,13 @@ pub struct Server {
     pub(crate) unblocked: Vec<Fd>,
     /// Sessions to close at the end of this turn.
     pub(crate) closing: Vec<Fd>,
+    /// Sessions whose output buffer is above its soft limit.
+    pub(crate) soft_limited: Vec<Fd>,
     /// Keys expired since the trace was last told.
     pub(crate) expired_noted: u32,
+    /// What is propagated, for tests that compare it.
+    #[cfg(test)]
+    pub(crate) tap: Option<Vec<(u32, bytes::Bytes)>>,
     /// Earliest timer, as of the end of the last turn.
     wake: Option<Instant>,
 }
@@ -111,7 +118,10 @@ impl Server {
             pending_input: Vec::new(),
             unblocked: Vec::new(),
             closing: Vec::new(),
+            soft_limited: Vec::new(),
             expired_noted: 0,
+            #[cfg(test)]
+            tap: None,
             wake: None,
             init,
         }
@@ -138,6 +148,7 @@ impl Server {
         if !self.closing.is_empty() {
             self.close_marked(out);
         }
+        out.busy(self.meter.take());
         self.meter.begin_turn();
         self.plan_cron();
         self.wake =

@@ -34,22 +34,22 @@ pub struct WatchedKey {
 
 /// Who watches which key.
 #[derive(Clone, Debug, Default)]
-pub struct Watchers(BTreeMap<DbKey, Vec<Fd>>);
+pub(crate) struct Watchers(BTreeMap<DbKey, Vec<Fd>>);
 
 impl Watchers {
     /// True when nobody watches anything.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds a watcher.
-    pub fn add(&mut self, key: DbKey, fd: Fd) {
+    pub(crate) fn add(&mut self, key: DbKey, fd: Fd) {
         self.0.entry(key).or_default().push(fd);
     }
 
     /// Removes a watcher.
-    pub fn remove(&mut self, key: &DbKey, fd: Fd) {
+    pub(crate) fn remove(&mut self, key: &DbKey, fd: Fd) {
         if let Some(fds) = self.0.get_mut(key) {
             fds.retain(|&other| other != fd);
             if fds.is_empty() {
@@ -60,12 +60,12 @@ impl Watchers {
 
     /// Who watches a key.
     #[must_use]
-    pub fn of(&self, db: u32, key: &[u8]) -> Vec<Fd> {
+    pub(crate) fn of(&self, db: u32, key: &[u8]) -> Vec<Fd> {
         self.0.get(&(db, Bytes::copy_from_slice(key))).cloned().unwrap_or_default()
     }
 
     /// Watched keys of a database with their watchers.
-    pub fn in_db(&self, db: u32) -> impl Iterator<Item = (&DbKey, &Vec<Fd>)> {
+    pub(crate) fn in_db(&self, db: u32) -> impl Iterator<Item = (&DbKey, &Vec<Fd>)> {
         self.0.range((db, Bytes::new())..).take_while(move |((number, _), _)| *number == db)
     }
 }

@@ -7,7 +7,7 @@ use crate::time::{Instant, Span, Unix};
 
 /// What is paused, and who waits.
 #[derive(Clone, Debug, Default)]
-pub struct Pause {
+pub(crate) struct Pause {
     /// CLIENT PAUSE: until when, in milliseconds of the wall clock, and whether all commands wait or only writes.
     command: Option<(u64, bool)>,
     /// Writes wait for a coordinated failover, which ends this itself.
@@ -21,14 +21,14 @@ pub struct Pause {
 impl Pause {
     /// True when a command must wait.
     #[must_use]
-    pub fn holds(&self, now: Unix, may_replicate: bool) -> bool {
+    pub(crate) fn holds(&self, now: Unix, may_replicate: bool) -> bool {
         let by_command = self.command.is_some_and(|(until, all)| now.ms() < until && (all || may_replicate));
         by_command || (self.failover || self.shutdown) && may_replicate
     }
 
     /// True while anything is paused: nothing may change the dataset by itself (`areClientsPaused`).
     #[must_use]
-    pub fn active(&self, now: Unix) -> bool {
+    pub(crate) fn active(&self, now: Unix) -> bool {
         (self.command.is_some() || self.failover || self.shutdown) && self.holds(now, true)
     }
 }

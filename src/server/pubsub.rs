@@ -49,12 +49,12 @@ impl Subscriptions {
 
 /// Listeners of all topics.
 #[derive(Clone, Debug, Default)]
-pub struct PubSub([BTreeMap<Bytes, Vec<Fd>>; 3]);
+pub(crate) struct PubSub([BTreeMap<Bytes, Vec<Fd>>; 3]);
 
 impl PubSub {
     /// Listeners by topic, in the order of names.
     #[must_use]
-    pub fn topics(&self, topic: Topic) -> &BTreeMap<Bytes, Vec<Fd>> {
+    pub(crate) fn topics(&self, topic: Topic) -> &BTreeMap<Bytes, Vec<Fd>> {
         &self.0[topic as usize]
     }
 }

@@ -188,7 +188,7 @@ impl Cx<'_> {
 
 /// A request encoded as an array of bulk strings: what replicas and the append-only file get.
 #[must_use]
-pub fn encode_command(parts: &[&[u8]]) -> Bytes {
+pub(super) fn encode_command(parts: &[&[u8]]) -> Bytes {
     let mut out = BytesMut::with_capacity(16 + parts.iter().map(|part| part.len() + 16).sum::<usize>());
     encode::command(&mut out, parts);
     out.freeze()

@@ -1,7 +1,5 @@
 //! One connection as the server sees it: identity, protocol state, output buffer. And the table of all of them.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
@@ -252,7 +250,7 @@ const INTERNAL_CLIENTS: u64 = 2;
 
 /// All sessions, by descriptor.
 #[derive(Clone, Debug, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     /// Descriptors in order of creation: the order of CLIENT LIST.
     order: Vec<Fd>,
@@ -264,7 +262,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Adds one; it gets the next id.
-    pub fn insert(&mut self, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
+    pub(crate) fn insert(&mut self, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
         self.created += 1;
         if self.slots.len() <= fd.index() {
             self.slots.resize_with(fd.index() + 1, || None);
@@ -276,7 +274,7 @@ impl Sessions {
     }
 
     /// Removes one.
-    pub fn remove(&mut self, fd: Fd) -> Option<Box<Session>> {
+    pub(crate) fn remove(&mut self, fd: Fd) -> Option<Box<Session>> {
         let session = self.slots.get_mut(fd.index())?.take()?;
         self.order.retain(|&other| other != fd);
         if session.flags.has(Flags::PENDING_WRITE) {
@@ -287,12 +285,12 @@ impl Sessions {
 
     /// The session of a descriptor.
     #[must_use]
-    pub fn get(&self, fd: Fd) -> Option<&Session> {
+    pub(crate) fn get(&self, fd: Fd) -> Option<&Session> {
         self.slots.get(fd.index())?.as_deref()
     }
 
     /// The session of a descriptor.
-    pub fn get_mut(&mut self, fd: Fd) -> Option<&mut Session> {
+    pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Session> {
         self.slots.get_mut(fd.index())?.as_deref_mut()
     }
 
@@ -301,7 +299,7 @@ impl Sessions {
     /// # Panics
     /// When it has none.
     #[must_use]
-    pub fn at(&self, fd: Fd) -> &Session {
+    pub(crate) fn at(&self, fd: Fd) -> &Session {
         self.slots[fd.index()].as_deref().expect("the session exists while its command runs")
     }
 
@@ -309,47 +307,28 @@ impl Sessions {
     ///
     /// # Panics
     /// When it has none.
-    pub fn at_mut(&mut self, fd: Fd) -> &mut Session {
+    pub(crate) fn at_mut(&mut self, fd: Fd) -> &mut Session {
         self.slots[fd.index()].as_deref_mut().expect("the session exists while its command runs")
     }
 
     /// How many.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// True when there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// All descriptors in order of creation.
-    #[must_use]
-    pub fn fds(&self) -> &[Fd] {
-        &self.order
-    }
-
     /// All in order of creation.
-    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.order.iter().map(|&fd| self.at(fd))
     }
 
     /// Marks a session as having something to flush at the end of the turn.
-    pub fn want_write(&mut self, fd: Fd) {
-        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut) {
-            if !session.flags.has(Flags::PENDING_WRITE) {
-                session.flags.set(Flags::PENDING_WRITE);
-                self.pending_writes.push(fd);
-            }
+    pub(crate) fn want_write(&mut self, fd: Fd) {
+        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut)
+            && !session.flags.has(Flags::PENDING_WRITE)
+        {
+            session.flags.set(Flags::PENDING_WRITE);
+            self.pending_writes.push(fd);
         }
-    }
-
-    /// The name of a session as CLIENT commands show it.
-    #[must_use]
-    pub fn name_of(&self, fd: Fd) -> Option<Arc<str>> {
-        let name = self.get(fd)?.name.as_ref()?;
-        Some(String::from_utf8_lossy(name).into())
     }
 }

@@ -10,7 +10,7 @@ use crate::time::{Instant, Span};
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The process has exited.
     Exited,
     /// Replicas are waited for, or a shutdown is already under way.
@@ -21,7 +21,7 @@ pub enum Outcome {
 
 /// A shutdown that was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     /// A signal that the next tick deals with (`shutdown_asap`).
     signal: Option<Signal>,
     flags: ShutdownFlags,
@@ -31,14 +31,6 @@ pub struct Shutdown {
     pub blocked: Vec<Fd>,
     /// The process has exited: nothing more is done.
     pub exited: bool,
-}
-
-impl Shutdown {
-    /// Until when replicas are waited for, in milliseconds of the wall clock.
-    #[must_use]
-    pub fn deadline_ms(&self) -> Option<u64> {
-        self.deadline_ms
-    }
 }
 
 impl Server {

@@ -9,7 +9,7 @@ const SAMPLES: usize = 16;
 
 /// Counters of one command (`INFO commandstats`).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CommandStat {
+pub(crate) struct CommandStat {
     /// Executed.
     pub calls: u64,
     /// Nanoseconds spent.
@@ -22,7 +22,7 @@ pub struct CommandStat {
 
 /// All counters.
 #[derive(Clone, Debug, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Per command, by [`super::commands::Command::id`].
     pub commands: Vec<CommandStat>,
     /// Connections accepted.
@@ -88,12 +88,12 @@ pub struct Stats {
 impl Stats {
     /// Counters for a table of that many commands.
     #[must_use]
-    pub fn new(commands: usize) -> Stats {
+    pub(crate) fn new(commands: usize) -> Stats {
         Stats { commands: vec![CommandStat::default(); commands], ..Stats::default() }
     }
 
     /// Counts an error by its code, the first word.
-    pub fn count_error(&mut self, text: &str) {
+    pub(crate) fn count_error(&mut self, text: &str) {
         self.error_replies += 1;
         let code = text.split(' ').next().unwrap_or_default();
         if let Some(count) = self.errors.get_mut(code) {
@@ -104,14 +104,14 @@ impl Stats {
     }
 
     /// CONFIG RESETSTAT.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Stats::new(self.commands.len());
     }
 }
 
 /// A rate over the last 1.6 seconds (`trackInstantaneousMetric`).
 #[derive(Clone, Debug, Default)]
-pub struct Instantaneous {
+pub(crate) struct Instantaneous {
     samples: SmallVec<[u64; SAMPLES]>,
     next: usize,
     last: u64,
@@ -119,7 +119,7 @@ pub struct Instantaneous {
 
 impl Instantaneous {
     /// Takes the samples of `ticks` periods of 100 ms; all of the growth fell into the first one.
-    pub fn sample(&mut self, count: u64, ticks: u64) {
+    pub(crate) fn sample(&mut self, count: u64, ticks: u64) {
         if self.samples.is_empty() {
             self.samples.resize(SAMPLES, 0);
         }
@@ -134,7 +134,7 @@ impl Instantaneous {
 
     /// The mean of the samples, per second.
     #[must_use]
-    pub fn per_second(&self) -> u64 {
+    pub(crate) fn per_second(&self) -> u64 {
         self.samples.iter().sum::<u64>() / SAMPLES as u64
     }
 }

@@ -10,7 +10,7 @@ use crate::server::{info, persistence, replication};
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("info", -1, LOADING | STALE, (0, 0, 0), "@slow @dangerous", info::info),
     container(row("config", -2, 0, (0, 0, 0), "@slow", super::no_handler), config::CONFIG_SUBS),
     container(row("command", -1, LOADING | STALE, (0, 0, 0), "@slow @connection", command::all), command::COMMAND_SUBS),

@@ -267,10 +267,11 @@ fn kill_options<'a>(cx: &mut Cx<'a>) -> Option<Victims<'a>> {
         let word = if i + 1 < args.len() { args.get(i).to_ascii_lowercase() } else { Vec::new() };
         match word.as_slice() {
             b"id" => {
-                let id = cx.int_arg(i + 1)?;
+                let error = "ERR client-id should be greater than 0";
+                let id = cx.int_arg_or(i + 1, error)?;
                 victims.id = u64::try_from(id).ok().filter(|&id| id > 0);
                 if victims.id.is_none() {
-                    cx.add_error("ERR client-id should be greater than 0");
+                    cx.add_error(error);
                     return None;
                 }
             }

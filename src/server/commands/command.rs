@@ -90,7 +90,7 @@ fn info(cx: &mut Cx<'_>) {
     for i in 2..args.len() {
         match find(args.get(i)) {
             Some(command) => describe(cx, command),
-            None => cx.add_null_array(),
+            None => cx.add_null(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::server::session::{Flags, Session};
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("ping", -1, FAST, (0, 0, 0), "@fast @connection", ping),
     row("echo", 2, LOADING | STALE | FAST, (0, 0, 0), "@fast @connection", echo),
     row("auth", -2, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), "@fast @connection", auth),

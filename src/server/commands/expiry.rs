@@ -7,7 +7,7 @@ use crate::server::keyspace::NO_EXPIRY;
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("expire", -3, WRITE | FAST, (1, 1, 1), "@keyspace @write @fast", expire),
     row("pexpire", -3, WRITE | FAST, (1, 1, 1), "@keyspace @write @fast", pexpire),
     row("expireat", -3, WRITE | FAST, (1, 1, 1), "@keyspace @write @fast", expireat),

@@ -1,6 +1,6 @@
 //! Commands on keys of any type: deleting, renaming, copying, moving, listing (`db.c`).
 
-use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, WRITE};
+use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use super::strings::Moved;
 use super::{Spec, container, row};
 use crate::server::call::Cx;
@@ -8,7 +8,7 @@ use crate::server::{cost, glob, persistence};
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("del", -2, WRITE, (1, -1, 1), "@keyspace @write @slow", del),
     row("unlink", -2, WRITE | FAST, (1, -1, 1), "@keyspace @write @fast", unlink),
     row("exists", -2, READONLY | FAST, (1, -1, 1), "@keyspace @read @fast", exists),
@@ -18,9 +18,9 @@ pub const SPECS: &[Spec] = &[
     row("copy", -3, WRITE | DENYOOM, (1, 2, 1), "@keyspace @write @slow", copy),
     row("move", 3, WRITE | FAST, (1, 1, 1), "@keyspace @write @fast", move_key),
     row("touch", -2, READONLY | FAST, (1, -1, 1), "@keyspace @read @fast", touch),
-    row("randomkey", 1, READONLY, (0, 0, 0), "@keyspace @read @slow", randomkey),
+    row("randomkey", 1, READONLY | TOUCHES_ARBITRARY_KEYS, (0, 0, 0), "@keyspace @read @slow", randomkey),
     row("keys", 2, READONLY, (0, 0, 0), "@keyspace @read @slow @dangerous", keys),
-    row("scan", -2, READONLY, (0, 0, 0), "@keyspace @read @slow", scan),
+    row("scan", -2, READONLY | TOUCHES_ARBITRARY_KEYS, (0, 0, 0), "@keyspace @read @slow", scan),
     row("dbsize", 1, READONLY | FAST, (0, 0, 0), "@keyspace @read @fast", dbsize),
     row("flushdb", -1, WRITE, (0, 0, 0), "@keyspace @write @slow @dangerous", flushdb),
     row("flushall", -1, WRITE, (0, 0, 0), "@keyspace @write @slow @dangerous", flushall),
@@ -240,11 +240,16 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return Some(0);
     }
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let cursor: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if negative { cursor.wrapping_neg() } else { cursor })
 }
 
 fn scan_options<'a>(cx: &mut Cx<'a>) -> Option<ScanOptions<'a>> {

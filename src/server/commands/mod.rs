@@ -1,17 +1,17 @@
 //! The command table: rows, lookup, and what a row says. One file for each group of commands.
 
-pub mod replication;
+pub(super) mod replication;
 
-pub mod admin;
+pub(super) mod admin;
 mod client;
 mod command;
 pub(crate) mod config;
-pub mod connection;
-pub mod expiry;
-pub mod keys;
-pub mod pubsub;
-pub mod strings;
-pub mod transactions;
+pub(super) mod connection;
+pub(super) mod expiry;
+pub(super) mod keys;
+pub(super) mod pubsub;
+pub(super) mod strings;
+pub(super) mod transactions;
 
 mod lcs;
 mod string_options;
@@ -22,33 +22,35 @@ use std::sync::LazyLock;
 use super::call::Cx;
 
 /// Bits of [`Spec::flags`], the numbers of Redis's `CMD_*`.
-pub mod flag {
+pub(super) mod flag {
     #![allow(missing_docs, reason = "Redis's own names, as COMMAND INFO prints them")]
-    pub const WRITE: u64 = 1;
-    pub const READONLY: u64 = 1 << 1;
-    pub const DENYOOM: u64 = 1 << 2;
-    pub const ADMIN: u64 = 1 << 4;
-    pub const PUBSUB: u64 = 1 << 5;
-    pub const NOSCRIPT: u64 = 1 << 6;
-    pub const BLOCKING: u64 = 1 << 8;
-    pub const LOADING: u64 = 1 << 9;
-    pub const STALE: u64 = 1 << 10;
-    pub const SKIP_MONITOR: u64 = 1 << 11;
-    pub const SKIP_SLOWLOG: u64 = 1 << 12;
-    pub const ASKING: u64 = 1 << 13;
-    pub const FAST: u64 = 1 << 14;
-    pub const NO_AUTH: u64 = 1 << 15;
-    pub const MAY_REPLICATE: u64 = 1 << 16;
-    pub const NO_MANDATORY_KEYS: u64 = 1 << 19;
-    pub const PROTECTED: u64 = 1 << 20;
-    pub const NO_ASYNC_LOADING: u64 = 1 << 23;
-    pub const NO_MULTI: u64 = 1 << 24;
-    pub const MOVABLE_KEYS: u64 = 1 << 25;
-    pub const ALLOW_BUSY: u64 = 1 << 26;
+    pub(crate) const WRITE: u64 = 1;
+    pub(crate) const READONLY: u64 = 1 << 1;
+    pub(crate) const DENYOOM: u64 = 1 << 2;
+    pub(crate) const ADMIN: u64 = 1 << 4;
+    pub(crate) const PUBSUB: u64 = 1 << 5;
+    pub(crate) const NOSCRIPT: u64 = 1 << 6;
+    pub(crate) const BLOCKING: u64 = 1 << 8;
+    pub(crate) const LOADING: u64 = 1 << 9;
+    pub(crate) const STALE: u64 = 1 << 10;
+    pub(crate) const SKIP_MONITOR: u64 = 1 << 11;
+    pub(crate) const SKIP_SLOWLOG: u64 = 1 << 12;
+    pub(crate) const ASKING: u64 = 1 << 13;
+    pub(crate) const FAST: u64 = 1 << 14;
+    pub(crate) const NO_AUTH: u64 = 1 << 15;
+    pub(crate) const MAY_REPLICATE: u64 = 1 << 16;
+    pub(crate) const NO_MANDATORY_KEYS: u64 = 1 << 19;
+    pub(crate) const PROTECTED: u64 = 1 << 20;
+    pub(crate) const NO_ASYNC_LOADING: u64 = 1 << 23;
+    pub(crate) const NO_MULTI: u64 = 1 << 24;
+    pub(crate) const MOVABLE_KEYS: u64 = 1 << 25;
+    pub(crate) const ALLOW_BUSY: u64 = 1 << 26;
+    /// What it deletes is not a transaction (SCAN, RANDOMKEY). COMMAND hides it.
+    pub(crate) const TOUCHES_ARBITRARY_KEYS: u64 = 1 << 28;
 }
 
 /// Executes a command that has passed the gate: arity and flags hold.
-pub type Handler = fn(&mut Cx<'_>);
+pub(super) type Handler = fn(&mut Cx<'_>);
 
 /// One row of the table.
 #[derive(Clone, Copy)]
@@ -71,7 +73,7 @@ pub struct Spec {
 
 /// A row without subcommands.
 #[must_use]
-pub const fn row(
+pub(super) const fn row(
     name: &'static str,
     arity: i32,
     flags: u64,
@@ -84,7 +86,7 @@ pub const fn row(
 
 /// A row with subcommands.
 #[must_use]
-pub const fn container(row: Spec, subs: &'static [Spec]) -> Spec {
+pub(super) const fn container(row: Spec, subs: &'static [Spec]) -> Spec {
     Spec { subs, ..row }
 }
 
@@ -169,19 +171,19 @@ fn slot_of(lower: &[u8]) -> usize {
 
 /// How many commands and subcommands there are: the size of per-command statistics.
 #[must_use]
-pub fn count() -> usize {
+pub(super) fn count() -> usize {
     TABLE.count
 }
 
 /// All commands, in the order of the table.
 #[must_use]
-pub fn all() -> &'static [Command] {
+pub(super) fn all() -> &'static [Command] {
     &TABLE.commands
 }
 
 /// The command of that name, whatever its case; a container for its subcommands too.
 #[must_use]
-pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+pub(super) fn lookup(name: &[u8]) -> Option<&'static Command> {
     let table: &'static Table = &TABLE;
     let mut lower = [0u8; NAME_MAX];
     let lower = lower.get_mut(..name.len())?;
@@ -201,7 +203,7 @@ pub fn lookup(name: &[u8]) -> Option<&'static Command> {
 
 /// The subcommand of that name.
 #[must_use]
-pub fn lookup_sub(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
+pub(super) fn lookup_sub(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
     container
         .subs
         .iter()

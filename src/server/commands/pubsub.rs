@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::flag::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE};
+use super::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
 use crate::server::glob;
@@ -11,7 +11,7 @@ use crate::server::session::Flags;
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("subscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@pubsub @slow", subscribe),
     row("unsubscribe", -1, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@pubsub @slow", unsubscribe),
     row("psubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@pubsub @slow", psubscribe),

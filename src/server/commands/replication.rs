@@ -9,7 +9,7 @@ use crate::server::replication::{self, failover, link, wait};
 use crate::server::session::Flags;
 
 /// The rows of this group.
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("role", 1, NOSCRIPT | LOADING | STALE | FAST, (0, 0, 0), "@admin @fast @dangerous", role),
     row("replicaof", 3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", replicaof),
     row("slaveof", 3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", replicaof),

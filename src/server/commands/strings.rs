@@ -10,7 +10,7 @@ use string_options::{Options, Unit};
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("get", 2, READONLY | FAST, (1, 1, 1), "@read @string @fast", get),
     row("set", -3, WRITE | DENYOOM, (1, 1, 1), "@write @string @slow", set),
     row("setnx", 3, WRITE | DENYOOM | FAST, (1, 1, 1), "@write @string @fast", setnx),
@@ -265,10 +265,13 @@ fn incrbyfloat(cx: &mut Cx<'_>) {
     let found = cx.find_write(1);
     let old = found.map_or(Some(Extended::ZERO), |at| cx.entry(at).value.with_text(Extended::parse));
     let args = cx.args;
+    if old.is_some() && Extended::is_infinite(args.get(2)) {
+        return cx.add_error("ERR increment would produce NaN or Infinity");
+    }
     let (Some(old), Some(by)) = (old, Extended::parse(args.get(2))) else {
         return cx.add_error("ERR value is not a valid float");
     };
-    let Some(text) = old.add(by).and_then(|sum| sum.print()) else {
+    let Some(text) = old.plus(by).and_then(|sum| sum.print()) else {
         return cx.add_error("ERR increment would produce NaN or Infinity");
     };
     cx.set_key(1, Value::Str(ValueText::copy(text.as_bytes())), true);

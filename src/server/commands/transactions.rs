@@ -1,6 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH (`multi.c`).
 
-use super::flag::{ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, SKIP_SLOWLOG, STALE};
+use super::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use super::{Spec, row};
 use crate::server::call::Cx;
 use crate::server::multi::{self, WatchedKey};
@@ -8,7 +8,7 @@ use crate::server::session::Flags;
 
 /// The rows of this group.
 #[rustfmt::skip]
-pub const SPECS: &[Spec] = &[
+pub(crate) const SPECS: &[Spec] = &[
     row("multi", 1, NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, (0, 0, 0), "@fast @transaction", multi_command),
     row("exec", 1, NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG, (0, 0, 0), "@slow @transaction", exec),
     row("discard", 1, NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, (0, 0, 0), "@fast @transaction", discard),

@@ -352,14 +352,14 @@ fn number(value: &str, min: i64, max: u64, unit: Unit) -> Result<String, String>
             format!("argument must be between {min} and {max} inclusive")
         }
     };
-    if unit == Unit::MemoryOrPercent {
-        if let Some(percent) = value.strip_suffix('%') {
-            return match percent.parse::<u64>() {
-                Ok(n) if n <= 100 => Ok(value.to_owned()),
-                Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
-                Err(_) => Err("argument must be a memory or percent value".to_owned()),
-            };
-        }
+    if unit == Unit::MemoryOrPercent
+        && let Some(percent) = value.strip_suffix('%')
+    {
+        return match percent.parse::<u64>() {
+            Ok(n) if n <= 100 => Ok(value.to_owned()),
+            Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
+            Err(_) => Err("argument must be a memory or percent value".to_owned()),
+        };
     }
     match unit {
         Unit::Memory | Unit::MemoryOrPercent => {

@@ -193,9 +193,16 @@ impl Extended {
         Extended::normal(negative, mantissa, shift - i32::try_from(extra).ok()?)
     }
 
+    /// True for the words that mean infinity.
+    #[must_use]
+    pub fn is_infinite(text: &[u8]) -> bool {
+        let word = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+        word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"infinity")
+    }
+
     /// The sum, rounded to nearest even; `None` when it is infinite.
     #[must_use]
-    pub fn add(self, other: Extended) -> Option<Extended> {
+    pub fn plus(self, other: Extended) -> Option<Extended> {
         if self.mantissa == 0 {
             return Some(other);
         }
@@ -297,7 +304,7 @@ mod tests {
             ("1e30", "1", "1000000000000000000024696061952"),
             ("0.00000000000000001", "0", "0.00000000000000001"),
         ] {
-            let add = Extended::parse(a.as_bytes()).expect(a).add(Extended::parse(b.as_bytes()).expect(b));
+            let add = Extended::parse(a.as_bytes()).expect(a).plus(Extended::parse(b.as_bytes()).expect(b));
             assert_eq!(add.and_then(Extended::print).as_deref(), Some(sum), "{a} + {b}");
         }
         for bad in ["", "abc", "1.2.3", "1e", "--1", " 1", "nan", "inf", "1e5000000"] {

@@ -26,10 +26,10 @@ impl Value {
     /// A string as SET stores it: an integer when it is one (`tryObjectEncoding`).
     #[must_use]
     pub fn string(text: Bytes) -> Value {
-        if text.len() <= 20 {
-            if let Some(n) = parse_i64(&text) {
-                return Value::Int(n);
-            }
+        if text.len() <= 20
+            && let Some(n) = parse_i64(&text)
+        {
+            return Value::Int(n);
         }
         Value::Str(ValueText::share(text))
     }
@@ -37,10 +37,10 @@ impl Value {
     /// A string made of a copy.
     #[must_use]
     pub fn string_copy(text: &[u8]) -> Value {
-        if text.len() <= 20 {
-            if let Some(n) = parse_i64(text) {
-                return Value::Int(n);
-            }
+        if text.len() <= 20
+            && let Some(n) = parse_i64(text)
+        {
+            return Value::Int(n);
         }
         Value::Str(ValueText::copy(text))
     }
