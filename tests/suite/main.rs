@@ -1,11 +1,13 @@
 //! One test binary; each module is a subject.
 
 mod checkers;
+mod cli;
 mod clients;
 mod scenario_errors;
 mod replication;
 mod scenario_files;
 mod scenario_fuzz;
+mod schema;
 mod summary;
 mod tidy;
 mod world;
