@@ -3,8 +3,8 @@
 mod checkers;
 mod cli;
 mod clients;
-mod scenario_errors;
 mod replication;
+mod scenario_errors;
 mod scenario_files;
 mod scenario_fuzz;
 mod schema;
