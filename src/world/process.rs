@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::World;
-use super::net::{Arrived, Caller, Listener, Sock, What};
+use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
 use crate::node::{DiskOp, FdTable, Input, Node, Output};
@@ -118,6 +118,11 @@ impl Process {
         sock.expect("a node uses only descriptors that it has")
     }
 
+    /// Whether it would begin a turn at once if something arrived.
+    pub(super) fn idle(&self) -> bool {
+        self.state == State::Up && self.stage == Stage::Idle
+    }
+
     fn slowed(&self, span: Span) -> Span {
         if self.cpu_milli == 1_000 {
             return span;
@@ -155,11 +160,12 @@ impl World {
         node.start(self.clocks[machine.index()].now(now), &image, &mut self.out);
         std::mem::swap(&mut self.out.fds, &mut process.fds);
         process.node = Some(node);
+        if self.out.newest() != EventId::NONE {
+            process.newest = self.out.newest();
+        }
         self.inboxes.boxes[id.index()].clear();
         self.after_call(id);
-        if self.processes[id.index()].state == State::Up {
-            self.run(id);
-        }
+        self.run(id);
     }
 
     /// Something has arrived for the process, or a timer is due: begins a turn unless it can't.
@@ -185,54 +191,96 @@ impl World {
 
     /// Goes on with the turn until it is over or the main thread is occupied.
     fn run(&mut self, id: NodeId) {
-        loop {
-            if !self.settle_effects(id) {
-                return;
-            }
-            let process = &mut self.processes[id.index()];
-            match process.stage {
-                Stage::Inputs(0) => process.stage = Stage::Timers,
-                Stage::Inputs(left) => {
-                    process.stage = Stage::Inputs(left - 1);
-                    let arrived = self.inboxes.boxes[id.index()].pop_front().expect("counted when the turn began");
-                    self.take(id, arrived);
-                }
-                Stage::Timers => {
-                    process.stage = Stage::LoopEnd;
-                    if process.wake <= self.now || process.wake_anyway {
-                        process.wake_anyway = false;
-                        let cause = process.newest;
-                        self.call(id, Input::Wake, cause, Via::Timer);
-                    }
-                }
-                Stage::LoopEnd => {
-                    process.stage = Stage::Over;
-                    let (cause, via) = process.turn_cause;
-                    self.call(id, Input::LoopEnd, cause, via);
-                }
-                Stage::Over => {
-                    process.stage = Stage::Idle;
-                    self.refresh_wake(id);
-                    let again = self.processes[id.index()].wake_anyway;
-                    if again || !self.inboxes.boxes[id.index()].is_empty() {
-                        self.inboxes.mark(id.0);
-                    }
+        std::mem::swap(&mut self.out.fds, &mut self.processes[id.index()].fds);
+        self.run_stages(id);
+        std::mem::swap(&mut self.out.fds, &mut self.processes[id.index()].fds);
+    }
+
+    fn run_stages(&mut self, id: NodeId) {
+        if !self.settle_effects(id) {
+            return;
+        }
+        let index = id.index();
+        let mut stage = self.processes[index].stage;
+        if let Stage::Inputs(left) = stage {
+            for rest in (0..left).rev() {
+                self.processes[index].stage = Stage::Inputs(rest);
+                let arrived = self.inboxes.boxes[index].pop_front().expect("counted when the turn began");
+                if !self.take(id, arrived) && !self.settle_effects(id) {
                     return;
                 }
-                Stage::Idle => return,
             }
+            stage = Stage::Timers;
+        }
+        self.run_rest(id, stage);
+    }
+
+    /// A turn for bytes that are all there is to do in the world at this instant: the same as a turn for an inbox
+    /// that holds nothing else, without the way through it.
+    pub(super) fn turn_for(&mut self, id: NodeId, alone: Alone) {
+        let Alone { fd, data, cause, .. } = alone;
+        let process = &mut self.processes[id.index()];
+        process.stage = Stage::Timers;
+        std::mem::swap(&mut self.out.fds, &mut process.fds);
+        if self.call(id, Input::Bytes { fd, data }, cause, Via::Message) || self.settle_effects(id) {
+            self.run_rest(id, Stage::Timers);
+        }
+        std::mem::swap(&mut self.out.fds, &mut self.processes[id.index()].fds);
+    }
+
+    /// What follows the inputs of a turn.
+    fn run_rest(&mut self, id: NodeId, mut stage: Stage) {
+        let index = id.index();
+        if stage == Stage::Timers {
+            let process = &mut self.processes[index];
+            stage = Stage::LoopEnd;
+            process.stage = stage;
+            if process.wake <= self.now || process.wake_anyway {
+                process.wake_anyway = false;
+                let cause = process.newest;
+                if !self.call(id, Input::Wake, cause, Via::Timer) && !self.settle_effects(id) {
+                    return;
+                }
+            }
+        }
+        if stage == Stage::LoopEnd {
+            let process = &mut self.processes[index];
+            process.stage = Stage::Over;
+            let (cause, via) = process.turn_cause;
+            if !self.call(id, Input::LoopEnd, cause, via) && !self.settle_effects(id) {
+                return;
+            }
+        }
+        self.processes[index].stage = Stage::Idle;
+        self.refresh_wake(id);
+        if self.processes[index].wake_anyway || !self.inboxes.boxes[index].is_empty() {
+            self.inboxes.mark(id.0);
         }
     }
 
-    /// Turns an arrival into an input, unless its connection was closed meanwhile.
-    fn take(&mut self, id: NodeId, arrived: Arrived) {
+    /// Gives an arrival to the node, unless its connection was closed meanwhile. False if the turn is interrupted.
+    fn take(&mut self, id: NodeId, arrived: Arrived) -> bool {
         let Arrived { sock, what, cause, via } = arrived;
+        if let (What::Bytes(_), Some(sock)) = (&what, sock) {
+            let What::Bytes(data) = what else { unreachable!("looked at above") };
+            let (net, mut wire) = self.wire();
+            let Some(fd) = net.taken(sock, data.len(), &mut wire) else { return true };
+            return self.call(id, Input::Bytes { fd, data }, cause, via);
+        }
+        match self.take_other(id, sock, what, cause) {
+            Some(input) => self.call(id, input, cause, via),
+            None => true,
+        }
+    }
+
+    /// The same for what is rarer than bytes.
+    fn take_other(&mut self, id: NodeId, sock: Option<Sock>, what: What, cause: EventId) -> Option<Input> {
         let Some(sock) = sock else {
-            let input = match what {
+            return Some(match what {
                 What::DiskDone { op, ok } => Input::DiskDone { op, ok },
                 What::JobDone { job } => {
                     let jobs = &mut self.processes[id.index()].jobs;
-                    let Some(place) = jobs.iter().position(|&running| running == job) else { return };
+                    let place = jobs.iter().position(|&running| running == job)?;
                     jobs.swap_remove(place);
                     Input::JobDone { job }
                 }
@@ -243,22 +291,14 @@ impl World {
                 | What::Bytes(_)
                 | What::Closed(_)
                 | What::Writable => unreachable!("these are about a connection"),
-            };
-            self.call(id, input, cause, via);
-            return;
+            });
         };
-        let Some(about) = self.net.taking(sock) else { return };
+        let about = self.net.taking(sock)?;
         let fd = about.fd;
-        let input = match what {
-            What::Bytes(data) => {
-                let (net, mut wire) = self.wire();
-                net.taken(sock, data.len(), &mut wire);
-                Input::Bytes { fd, data }
-            }
+        Some(match what {
             What::Accepted => {
-                let process = &mut self.processes[id.index()];
-                let fd = process.fds.open();
-                process.set_socket(fd, Some(sock));
+                let fd = self.out.fds.open();
+                self.processes[id.index()].set_socket(fd, Some(sock));
                 self.net.attach(sock, fd.0);
                 Input::Accepted { fd, from: about.peer, local: about.local }
             }
@@ -272,57 +312,55 @@ impl World {
                 Input::Closed { fd, why }
             }
             What::Writable => Input::Writable { fd, room: self.net.room(sock) },
-            What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
-                unreachable!("these are about no connection")
+            What::Bytes(_) | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
+                unreachable!("these are about no connection, or are taken directly")
             }
-        };
-        self.call(id, input, cause, via);
+        })
     }
 
     /// The process learns that a connection has ended: its descriptor is closed for it.
     fn detach(&mut self, id: NodeId, fd: Fd, cause: EventId) {
+        self.out.fds.close(fd);
         let process = &mut self.processes[id.index()];
-        process.fds.close(fd);
         let sock = process.sock(fd);
         process.set_socket(fd, None);
         let (net, mut wire) = self.wire();
         net.close(sock, cause, &mut wire);
     }
 
-    /// One call of the node.
-    fn call(&mut self, id: NodeId, input: Input, cause: EventId, via: Via) {
+    /// One call of the node, whose descriptors the outbox has. False if its effects interrupt the turn.
+    fn call(&mut self, id: NodeId, input: Input, cause: EventId, via: Via) -> bool {
         let process = &mut self.processes[id.index()];
         let now = self.clocks[process.machine.index()].now(self.now);
         self.out.begin(id, cause, via);
-        std::mem::swap(&mut self.out.fds, &mut process.fds);
         process.node.as_mut().expect("a running process has a node").handle(now, input, &mut self.out);
-        std::mem::swap(&mut self.out.fds, &mut process.fds);
         process.turn_cause = (self.out.cause(), via);
         if self.out.newest() != EventId::NONE {
             process.newest = self.out.newest();
         }
-        if !self.out.outputs.is_empty() {
-            self.after_call(id);
-        }
+        self.out.outputs.is_empty() || self.after_call(id)
     }
 
-    /// Puts the outputs of a call into effect, as far as nothing occupies the main thread before them.
-    fn after_call(&mut self, id: NodeId) {
+    /// Puts the outputs of a call into effect, as far as nothing occupies the main thread before them. False if
+    /// something does, or the process is gone.
+    fn after_call(&mut self, id: NodeId) -> bool {
+        if self.out.outputs.len() == 1 {
+            let cause = self.out.cause_of(0);
+            let only = self.out.outputs.pop().expect("there is one");
+            return !self.effect(id, only, cause);
+        }
         let mut outputs = std::mem::take(&mut self.out.outputs);
-        let mut held = false;
+        let mut interrupted = false;
         for (index, output) in outputs.drain(..).enumerate() {
             let cause = self.out.cause_of(index);
-            if self.processes[id.index()].state == State::Down {
-                continue;
-            }
-            if held {
+            if !interrupted {
+                interrupted = self.effect(id, output, cause);
+            } else if self.processes[id.index()].state != State::Down {
                 self.processes[id.index()].pending.push_back((Effect::Output(output), cause));
-            } else {
-                self.effect(id, output, cause);
-                held = self.processes[id.index()].busy_until > self.now;
             }
         }
         self.out.outputs = outputs;
+        !interrupted
     }
 
     /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone.
@@ -337,7 +375,9 @@ impl World {
             }
             match self.processes[id.index()].pending.pop_front() {
                 None => return true,
-                Some((Effect::Output(output), cause)) => self.effect(id, output, cause),
+                Some((Effect::Output(output), cause)) => {
+                    self.effect(id, output, cause);
+                }
                 Some((Effect::Synced(file, len), _)) => self.disks[id.index()].synced(&file, len),
             }
         }
@@ -369,8 +409,8 @@ impl World {
         }
     }
 
-    /// One output takes effect.
-    fn effect(&mut self, id: NodeId, output: Output, cause: EventId) {
+    /// One output takes effect. True if the main thread is occupied from now on, or the process is gone.
+    fn effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
         let now = self.now;
         let process = &mut self.processes[id.index()];
         match output {
@@ -379,7 +419,10 @@ impl World {
                 let (net, mut wire) = self.wire();
                 net.send(sock, data, cause, &mut wire);
             }
-            Output::Busy(span) => process.busy_until = now + process.slowed(span),
+            Output::Busy(span) => {
+                process.busy_until = now + process.slowed(span);
+                return process.busy_until > now;
+            }
             Output::Connect { fd, to } => {
                 let caller =
                     Caller { owner: id.0, incarnation: process.incarnation, number: fd.0, machine: process.machine };
@@ -408,9 +451,16 @@ impl World {
                 self.queue.push(now + process.slowed(takes), due);
             }
             Output::KillJob { job } => process.jobs.retain(|&running| running != job),
-            Output::Disk(request) => self.disk_request(id, request.op, request.done),
-            Output::Exit { code } => self.die(id, &format!("exit {code}"), cause, Via::World),
+            Output::Disk(request) => {
+                self.disk_request(id, request.op, request.done);
+                return self.processes[id.index()].busy_until > now;
+            }
+            Output::Exit { code } => {
+                self.die(id, &format!("exit {code}"), cause, Via::World);
+                return true;
+            }
         }
+        false
     }
 
     fn disk_request(&mut self, id: NodeId, op: DiskOp, done: Option<u64>) {

@@ -76,6 +76,15 @@ impl Queue {
         self.heap.peek().map(|Reverse(key)| Self::time(*key))
     }
 
+    /// The next event, if it is the only one at this instant.
+    pub(super) fn only_at(&self, at: Instant) -> Option<Due> {
+        let heap = self.heap.as_slice();
+        let Reverse(first) = heap.first()?;
+        // The second smallest of a heap is a child of the smallest.
+        let another = heap.iter().skip(1).take(2).any(|Reverse(key)| Self::time(*key) == at);
+        (Self::time(*first) == at && !another).then(|| self.slots[Self::slot(*first)])
+    }
+
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         let top = self.heap.peek_mut()?;
@@ -84,9 +93,12 @@ impl Queue {
             return None;
         }
         std::collections::binary_heap::PeekMut::pop(top);
-        #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
-        let slot = (key & ((1 << SLOT_BITS) - 1)) as usize;
-        Some(self.slots.remove(slot))
+        Some(self.slots.remove(Self::slot(key)))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
+    fn slot(key: u128) -> usize {
+        (key & ((1 << SLOT_BITS) - 1)) as usize
     }
 
     fn time(key: u128) -> Instant {

@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::connection::{Pipe, Segment, Sock, State};
 use super::link::{self, Path};
-use super::{Net, NetWhat, What, Wire};
-use crate::id::EventId;
+use super::{Alone, Arrived, Net, NetDue, NetWhat, What, Wire};
+use crate::id::{EventId, Fd};
 use crate::node::CloseWhy;
 use crate::rng::Ratio;
 use crate::time::{Instant, Span};
+use crate::trace::Via;
 
 /// Bytes of data in a packet: Ethernet's 1500 less headers and timestamps.
 const MSS: u64 = 1_448;
@@ -21,15 +22,34 @@ const LOSSES_MAX: u32 = 15;
 impl Net {
     /// Gives bytes to the socket.
     pub(in crate::world) fn send(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
-        let Some(conn) = self.live_mut(sock) else { return };
-        if !conn.ends[sock.side()].kernel() {
-            return;
-        }
-        let pipe = &mut conn.pipes[sock.side()];
+        let side = sock.side();
+        let Some(conn) = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial) else { return };
+        let pipe = &mut conn.pipes[side];
         assert!(!pipe.ended, "nothing is sent after a close");
-        pipe.unsent_bytes += data.len() as u64;
-        pipe.unsent.push_back(Segment { data, cause, at: Instant::NEVER, hole: false });
-        self.pump(sock, wire);
+        let len = data.len() as u64;
+        let path = self.paths.get(conn.paths[side]);
+        // The usual case: nothing is wrong and nothing is in the way.
+        if path.simple
+            && conn.ends[side].state == State::Open
+            && self.paths.get(conn.paths[1 - side]).open
+            && pipe.holes == 0
+            && !pipe.stalled
+            && pipe.unsent.is_empty()
+            && pipe.flight_bytes + pipe.unread + len <= self.receive_buffer
+        {
+            let at = wire.now + path.median();
+            pipe.flight_bytes += len;
+            pipe.flight.push_back(Segment { data, cause, at, hole: false });
+            if pipe.delivery.is_none() {
+                pipe.delivery = Some(at);
+                pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
+                wire.due_epoch(at, sock, pipe.delivery_epoch, NetWhat::Deliver);
+            }
+        } else if conn.ends[side].kernel() {
+            pipe.unsent_bytes += len;
+            pipe.unsent.push_back(Segment { data, cause, at: Instant::NEVER, hole: false });
+            self.pump(sock, wire);
+        }
     }
 
     /// Asks to be told when the socket has room.
@@ -41,10 +61,16 @@ impl Net {
         }
     }
 
-    /// The process took bytes out of its socket; a window that was shut opens once half of it is free.
-    pub(in crate::world) fn taken(&mut self, sock: Sock, bytes: usize, wire: &mut Wire<'_>) {
+    /// The process takes bytes out of its socket: which descriptor that is, or nothing if it closed it meanwhile.
+    /// A window that was shut opens once half of it is free.
+    pub(in crate::world) fn taken(&mut self, sock: Sock, bytes: usize, wire: &mut Wire<'_>) -> Option<Fd> {
         let half = self.receive_buffer / 2;
-        let Some(conn) = self.live_mut(sock) else { return };
+        let conn = self.live_mut(sock)?;
+        let end = &conn.ends[sock.side()];
+        if !end.attached() {
+            return None;
+        }
+        let fd = Fd(end.number);
         let pipe = &mut conn.pipes[1 - sock.side()];
         pipe.unread -= bytes as u64;
         if pipe.shut && pipe.unread <= half {
@@ -53,6 +79,7 @@ impl Net {
             let at = wire.now + self.paths.get_mut(back).latency();
             wire.due(at, sock.peer(), NetWhat::Window);
         }
+        Some(fd)
     }
 
     /// The sender learns of the open window; if the news is lost, its probes find out later.
@@ -154,6 +181,44 @@ impl Net {
         }
     }
 
+    /// The short way of a delivery: takes the head of the flight out if it is all that happens, nothing is wrong with
+    /// the connection, and its process is idle. `None` changes nothing.
+    pub(in crate::world) fn deliver_alone(
+        &mut self,
+        due: NetDue,
+        now: Instant,
+        idle: impl Fn(u16) -> bool,
+    ) -> Option<Alone> {
+        let (NetWhat::Deliver, sock) = (due.what, due.sock) else { return None };
+        let conn = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)?;
+        let pipe = &mut conn.pipes[sock.side()];
+        let end = &mut conn.ends[1 - sock.side()];
+        let head = pipe.flight.front()?;
+        let next = pipe.flight.get(1).map(|next| next.at);
+        if pipe.delivery_epoch != due.epoch
+            || pipe.wants_room
+            || pipe.shut
+            || pipe.holes != 0
+            || head.data.is_empty()
+            || next.is_some_and(|at| at <= now)
+            || end.state != State::Open
+            || !self.paths.get(conn.paths[1 - sock.side()]).open
+            || !idle(end.owner)
+        {
+            return None;
+        }
+        let Segment { data, cause, .. } = pipe.flight.pop_front().expect("looked at above");
+        pipe.flight_bytes -= data.len() as u64;
+        pipe.unacked = false;
+        pipe.delivery = next;
+        end.heard = now;
+        let next = next.map(|at| {
+            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
+            (at, NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver })
+        });
+        Some(Alone { owner: end.owner, fd: Fd(end.number), data, cause, next })
+    }
+
     /// The head of the flight is in the receiver's kernel, which acknowledges it.
     pub(super) fn hand_head(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let side = sock.side();
@@ -178,7 +243,9 @@ impl Net {
         match end.state {
             State::Open if len > 0 => {
                 conn.pipes[side].unread += len;
-                self.tell(sock.peer(), What::Bytes(segment.data), segment.cause, wire);
+                let Segment { data, cause, .. } = segment;
+                let arrived = Arrived { sock: Some(sock.peer()), what: What::Bytes(data), cause, via: Via::Message };
+                wire.inboxes.push(end.owner, arrived);
             }
             State::Open => {
                 end.state = State::Doomed { kernel: true };

@@ -22,6 +22,8 @@ pub(super) struct Path {
     pub(super) to: MachineId,
     /// Whether packets pass: no cut, and both machines have power.
     pub(super) open: bool,
+    /// Open, and every packet takes the same time: nothing is drawn, nothing queues, nothing is lost.
+    pub(super) simple: bool,
     /// The fault that closed it.
     pub(super) cause: EventId,
     latency: Dist,
@@ -97,6 +99,7 @@ impl Paths {
             from,
             to,
             open: true,
+            simple: true,
             cause: EventId::NONE,
             latency: Dist::Constant(Span::ZERO),
             median: Span::ZERO,
@@ -161,8 +164,9 @@ impl Paths {
             path.open &= !down && severed.is_none();
             path.cause = severed.unwrap_or(path.cause);
         }
-        let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;
         let varies = !matches!(path.latency, Dist::Constant(_));
+        path.simple = path.open && !varies && path.loss == Ratio::ZERO && path.bandwidth.is_none();
+        let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;
         if varies && path.latency_draws.is_none() || path.loss != Ratio::ZERO && path.loss_draws.is_none() {
             let label = format!("{}->{}", name(from), name(to));
             if path.latency_draws.is_none() && varies {

@@ -101,6 +101,17 @@ pub(super) enum What {
     Signal(crate::node::Signal),
 }
 
+/// Bytes that an idle process takes at once.
+#[derive(Debug)]
+pub(super) struct Alone {
+    pub(super) owner: u16,
+    pub(super) fd: Fd,
+    pub(super) data: Bytes,
+    pub(super) cause: EventId,
+    /// The pipe's next delivery, to be queued.
+    pub(super) next: Option<(Instant, NetDue)>,
+}
+
 /// What waits for each process, and which processes have something new.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inboxes {
