@@ -244,6 +244,9 @@ pub(crate) fn text(value: f64, unit: Unit) -> String {
 /// A length of time as people read it: `1.52 s`, `340 ms`.
 pub(crate) fn span_text(from: Instant, to: Instant) -> String {
     let ns = to.since(from).ns();
+    if ns == 0 {
+        return "0 s".into();
+    }
     if ns >= 10 * NS_PER_S {
         return text(libm::round(seconds(from, to) * 10.0) / 10.0, Unit::Seconds);
     }

@@ -158,7 +158,7 @@ impl Canvas {
     /// A text centred in a box, shortened to fit; left out when hardly anything of it fits.
     pub(crate) fn label_in(&mut self, from: Point, to: Point, text: &str, look: Type) {
         let short = self.fonts.fit(text, look.size, look.bold, to.0 - from.0 - 6.0);
-        if short.chars().count() * 10 < text.chars().count() * 6 {
+        if short.chars().count() * 10 < text.chars().count() * 8 {
             return;
         }
         let baseline = middle_baseline(from.1, to.1, look.size);

@@ -320,6 +320,8 @@ pub(crate) struct Flag {
     pub(crate) text: String,
     /// What it says in a crowd.
     pub(crate) short: String,
+    /// Says nothing in a crowd.
+    pub(crate) minor: bool,
     /// The box's colour.
     pub(crate) color: Color,
 }
@@ -332,19 +334,27 @@ const FLAG: f64 = 14.0;
 const FARTHEST: f64 = 48.0;
 
 /// Draws flags, each with a stem from its moment down to `foot`. One that would cover another is moved to the right;
-/// where that would be too far, all of its row say less, and if that isn't enough, only its stem remains.
+/// where that would be too far, the minor ones of its row fall silent, then all say less, then only its stem remains.
 pub(crate) fn flags(canvas: &mut Canvas, flags: &[Flag], top: f64, foot: f64) {
     let rows = flags.iter().map(|flag| flag.row + 1).max().unwrap_or(0);
     let mut boxes = Vec::new();
     for row in 0..rows {
         let these: Vec<&Flag> = flags.iter().filter(|flag| flag.row == row).collect();
-        let long = place_flags(canvas, &these, |flag| &flag.text);
-        let crowded = long.iter().any(Option::is_none);
-        let (places, text): (_, fn(&Flag) -> &str) = if crowded {
-            (place_flags(canvas, &these, |flag| &flag.short), |flag| &flag.short)
-        } else {
-            (long, |flag| &flag.text)
+        let attempts: [fn(&Flag) -> &str; 3] = [
+            |flag| &flag.text,
+            |flag| if flag.minor { "" } else { &flag.text },
+            |flag| if flag.minor { "" } else { &flag.short },
+        ];
+        let all_say = |say: fn(&Flag) -> &str, places: &[Option<(f64, f64)>]| {
+            these.iter().zip(places).all(|(flag, place)| place.is_some() || say(flag).is_empty())
         };
+        let mut text = attempts[0];
+        let mut places = place_flags(canvas, &these, text);
+        for say in &attempts[1..] {
+            if !all_say(text, &places) {
+                (text, places) = (*say, place_flags(canvas, &these, *say));
+            }
+        }
         let upper = top + row_offset(row, FLAG_ROW);
         let (lower, middle) = (upper + FLAG, upper + FLAG / 2.0);
         for (flag, place) in these.into_iter().zip(places) {
@@ -371,6 +381,10 @@ fn place_flags<'a>(canvas: &Canvas, flags: &[&'a Flag], text: fn(&'a Flag) -> &'
     let mut free = f64::MIN;
     let mut places = Vec::new();
     for flag in flags {
+        if text(flag).is_empty() {
+            places.push(None);
+            continue;
+        }
         let width = canvas.width_of(text(flag), Type::new(TINY).bold()) + 8.0;
         // At the right edge a flag hangs to the left of its stem.
         let hangs = flag.x + width > RIGHT + 12.0 && flag.x - width >= free;

@@ -55,9 +55,10 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
         let lower = Panel { top: upper.bottom + BETWEEN, bottom: upper.bottom + BETWEEN + height };
         let windows: Vec<&UnavailableWindow> =
             run.findings.unavailable.iter().filter(|window| *window.population == *population.name).collect();
+        shade_unavailable(&mut canvas, &windows, &time, upper, lower);
         draw_throughput(&mut canvas, stage, population, &time, upper, fold.step);
         draw_latency(&mut canvas, stage, population, &time, lower, fold.step);
-        draw_unavailable(&mut canvas, &windows, &time, upper, lower);
+        name_unavailable(&mut canvas, &windows, &time, upper);
         top = lower.bottom + 10.0;
     }
     canvas.height = frame::time_axis(&mut canvas, stage, &time, top - 10.0);
@@ -223,16 +224,26 @@ fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
-/// Shades the windows in which nothing succeeded, and says how long they were where there is room.
-fn draw_unavailable(canvas: &mut Canvas, windows: &[&UnavailableWindow], time: &TimeScale, upper: Panel, lower: Panel) {
-    let both = windows.iter().any(|window| window.writes) && windows.iter().any(|window| !window.writes);
+/// Shades the windows in which nothing succeeded.
+fn shade_unavailable(
+    canvas: &mut Canvas,
+    windows: &[&UnavailableWindow],
+    time: &TimeScale,
+    upper: Panel,
+    lower: Panel,
+) {
     for window in windows {
         for (left, right) in time.clip(window.from, window.to) {
             for panel in [upper, lower] {
-                canvas.rect((left, panel.top), (right.max(left + 1.0), panel.bottom), INK.fade(0.12));
+                canvas.rect((left, panel.top), (right.max(left + 1.0), panel.bottom), INK.fade(0.14));
             }
         }
     }
+}
+
+/// Says how long they were where there is room.
+fn name_unavailable(canvas: &mut Canvas, windows: &[&UnavailableWindow], time: &TimeScale, upper: Panel) {
+    let both = windows.iter().any(|window| window.writes) && windows.iter().any(|window| !window.writes);
     let mut free = f64::MIN;
     let look = Type::new(SMALL).bold();
     for window in windows {

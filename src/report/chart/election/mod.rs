@@ -12,7 +12,7 @@ use super::theme::{
 };
 use crate::check::findings::Failover;
 use crate::report::Run;
-use crate::report::stage::{Life, Stage};
+use crate::report::stage::{Life, Stage, Stretch};
 use crate::time::{Instant, Span};
 use crate::trace::Event;
 use crate::trace::event::{FailoverState, NodeRole};
@@ -74,7 +74,7 @@ fn alt(fold: &Fold) -> String {
 
 /// A failover in one line: how long each part took.
 fn story(stage: &Stage, failover: &Failover) -> String {
-    let mut text = stage.name_at(failover.old);
+    let mut text = format!("{}: {}", stage.name(Some(failover.leader)), stage.name_at(failover.old));
     if let Some(new) = failover.new {
         text.push_str(&format!(" → {}", stage.name_at(new)));
     }
@@ -100,6 +100,9 @@ fn story(stage: &Stage, failover: &Failover) -> String {
             None => text.push_str(&format!(" {name}")),
         }
         last = Some(mark);
+    }
+    if failover.elected.is_none() && failover.aborted.is_none() {
+        text.push_str(", was not elected");
     }
     text
 }
@@ -184,8 +187,8 @@ fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, 
         }
     }
     let states = bars + ROW;
-    for stretch in &lane.peers {
-        for (left, right) in time.clip(stretch.from, stretch.to) {
+    for (stretch, from, to) in uncovered(lane) {
+        for (left, right) in time.clip(from, to) {
             let (from, to) = ((left, states + 3.0), (right, states + BAR));
             frame::segment(canvas, from, to, GREY.fade(0.35), &peers_text(stretch.what));
         }
@@ -206,6 +209,20 @@ fn draw_lane(canvas: &mut Canvas, stage: &Stage, lane: &Lane, time: &TimeScale, 
     }
     let flags: Vec<Flag> = lane.acts.iter().filter_map(|act| flag(stage, act, time)).collect();
     frame::flags(canvas, &flags, y + 3.0, states + BAR);
+}
+
+/// What a sentinel believes of others, where its failover states leave room for it.
+fn uncovered(lane: &Lane) -> Vec<(Stretch<Peers>, Instant, Instant)> {
+    let mut parts = Vec::new();
+    for &stretch in &lane.peers {
+        let mut from = stretch.from;
+        for state in lane.states.iter().filter(|state| state.from < stretch.to && stretch.from < state.to) {
+            parts.push((stretch, from, state.from));
+            from = from.max(state.to);
+        }
+        parts.push((stretch, from, stretch.to));
+    }
+    parts
 }
 
 /// What else it believes to be down.
@@ -235,5 +252,5 @@ fn flag(stage: &Stage, act: &Act, time: &TimeScale) -> Option<Flag> {
         Deed::Abort(what) => (1, format!("abort: {what}"), short("✘"), VERMILLION),
         Deed::Convert(name) => (1, format!("{name} must follow"), name.clone(), INK),
     };
-    Some(Flag { x, row, text, short, color })
+    Some(Flag { x, row, text, short, minor: matches!(act.deed, Deed::Refused { .. }), color })
 }

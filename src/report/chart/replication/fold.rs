@@ -9,8 +9,9 @@ use crate::time::{Instant, NS_PER_MS};
 use crate::trace::event::{HistoryWhy, LinkState, NodeRole, RefusePsync, ServerEvent, SyncKind, WorldEvent};
 use crate::trace::{Event, Kind};
 
-/// Servers say their offset at most every 100 ms: a replica that has been silent for longer than this has not moved.
-const SILENCE: u64 = 250 * NS_PER_MS;
+/// Servers say their offset at most every 100 ms, when they next have something to do, which is within a second: a
+/// replica that has been silent for longer than this has not moved.
+const SILENCE: u64 = 1_150 * NS_PER_MS;
 
 /// What a server was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,7 @@ impl Fold {
             if server.alive {
                 let offset = server.offset;
                 server.point(stage.end, offset, step);
+                server.end_window(stage.end);
             }
             server.parts = std::mem::take(&mut server.phases).finish(stage.end);
         }
@@ -163,10 +165,20 @@ impl Fold {
             server.lag.push(Vec::new());
         }
         let line = server.lag.last_mut().expect("there is one now");
+        // In one pixel the greatest lag and the last one are kept.
+        let same = line.iter().rev().take(2).filter(|point| point.0.0 / step == at.0 / step).count();
         match line.last_mut() {
-            Some(last) if last.0.0 / step == at.0 / step => last.1 = last.1.max(lag),
+            Some(last) if same > 0 && (lag > last.1 || same > 1) => *last = (at, lag),
             Some(_) | None => line.push((at, lag)),
         }
+    }
+}
+
+/// A link that isn't up is down, whatever is being tried.
+fn shown(link: LinkState) -> LinkState {
+    match link {
+        LinkState::None | LinkState::Connect | LinkState::Connecting => LinkState::Connect,
+        LinkState::Handshake | LinkState::Transfer | LinkState::Connected => link,
     }
 }
 
@@ -214,6 +226,7 @@ impl Server {
             self.alive = false;
             self.phases.stop(at);
             self.end_lag();
+            self.end_window(at);
             self.cut();
         }
     }
@@ -239,10 +252,10 @@ impl Server {
         } else if let ServerEvent::BecameReplica { of } = event {
             self.phases.begin(at, Part::Replica { of: Some(*of), link: LinkState::Connect });
             self.change_role(at, false, step);
-            self.backlog.push(Vec::new());
+            self.end_window(at);
         } else if let ServerEvent::Link { state, .. } = event {
             if let Some(Part::Replica { of, .. }) = self.phases.now() {
-                self.phases.begin(at, Part::Replica { of, link: *state });
+                self.phases.begin(at, Part::Replica { of, link: shown(*state) });
             }
         } else if let ServerEvent::Synced { kind, offset } = event {
             self.said = at;
@@ -261,6 +274,7 @@ impl Server {
                     self.point(at, from, 1);
                     self.jumps.push(Jump { at, from, to: offset });
                 }
+                self.end_window(at);
                 self.cut();
                 self.offset = offset;
             }
@@ -268,11 +282,20 @@ impl Server {
         self.point(at, offset, step);
     }
 
+    /// The backlog stays as it is up to now, and is not told of from now on.
+    fn end_window(&mut self, at: Instant) {
+        if let Some(band) = self.backlog.last_mut()
+            && let Some(last) = band.last().copied()
+        {
+            band.push(Window { at, ..last });
+            self.backlog.push(Vec::new());
+        }
+    }
+
     /// What follows is not connected to what was.
     fn cut(&mut self) {
         let master = self.master();
         self.pieces.push(Piece { master, points: Vec::new() });
-        self.backlog.push(Vec::new());
     }
 
     fn change_role(&mut self, at: Instant, master: bool, step: u64) {

@@ -158,14 +158,17 @@ fn steps(time: &TimeScale, scale: &ValueScale, points: &[(Instant, u64)], shift:
 }
 
 fn draw_backlog(canvas: &mut Canvas, time: &TimeScale, scale: &ValueScale, band: &[fold::Window], color: Color) {
-    let mut upper = Vec::new();
-    let mut lower = Vec::new();
+    let mut upper: Vec<(f64, f64)> = Vec::new();
+    let mut lower: Vec<(f64, f64)> = Vec::new();
     for window in band {
         let Some(x) = time.x(window.at) else { continue };
         #[allow(clippy::cast_precision_loss, reason = "display only")]
         let (low, high) = (scale.y(window.first as f64), scale.y(window.end as f64));
-        upper.push((x, high));
-        lower.push((x, low));
+        for (edge, y) in [(&mut upper, high), (&mut lower, low)] {
+            let before: Option<&(f64, f64)> = edge.last();
+            edge.extend(before.map(|&(_, y)| (x, y)));
+            edge.push((x, y));
+        }
     }
     upper.extend(lower.into_iter().rev());
     canvas.area(upper, color.fade(0.12));
