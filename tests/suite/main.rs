@@ -4,6 +4,7 @@ mod checkers;
 mod cli;
 mod clients;
 mod replication;
+mod rig;
 mod scenario_errors;
 mod scenario_files;
 mod scenario_fuzz;
