@@ -3,6 +3,7 @@
 mod checkers;
 mod cli;
 mod clients;
+mod real_replica;
 mod replication;
 mod rig;
 mod scenario_errors;

@@ -21,8 +21,6 @@ use crate::scenario_files::load;
 struct Conn {
     id: u32,
     reader: ReplyReader,
-    /// What arrived since [`Rig::raw`] began to read this connection without looking for replies.
-    raw: Option<BytesMut>,
 }
 
 /// A deployment of servers with connections to them. A connection is named by its node's number and a letter.
@@ -31,6 +29,8 @@ pub(crate) struct Rig {
     pub(crate) events: Vec<Event>,
     conns: BTreeMap<(usize, char), Conn>,
     next_conn: u32,
+    /// What came back on connections that are not the rig's own.
+    pub(crate) strays: Vec<Outside>,
 }
 
 impl Rig {
@@ -51,7 +51,7 @@ impl Rig {
             Err(report) => panic!("{report}\n{text}"),
         };
         let world = World::new(Arc::new(loaded.scenario), Seed(7));
-        Rig { world, events: Vec::new(), conns: BTreeMap::new(), next_conn: 0 }
+        Rig { world, events: Vec::new(), conns: BTreeMap::new(), next_conn: 0, strays: Vec::new() }
     }
 
     pub(crate) fn addr(&self, n: usize) -> Addr {
@@ -64,17 +64,20 @@ impl Rig {
         self.world.advance(to);
         self.world.drain(&mut self.events);
         for outside in self.world.take_outside() {
+            let id = match outside {
+                Outside::Connected { id }
+                | Outside::Bytes { id, .. }
+                | Outside::Refused { id, .. }
+                | Outside::Closed { id, .. } => id,
+            };
+            let Some(conn) = self.conns.values_mut().find(|conn| conn.id == id) else {
+                self.strays.push(outside);
+                continue;
+            };
             match outside {
                 Outside::Connected { .. } => {}
-                Outside::Bytes { id, data } => {
-                    if let Some(conn) = self.conns.values_mut().find(|conn| conn.id == id) {
-                        match &mut conn.raw {
-                            Some(raw) => raw.extend_from_slice(&data),
-                            None => conn.reader.feed(data),
-                        }
-                    }
-                }
-                Outside::Refused { id, .. } | Outside::Closed { id, .. } => self.conns.retain(|_, conn| conn.id != id),
+                Outside::Bytes { data, .. } => conn.reader.feed(data),
+                Outside::Refused { .. } | Outside::Closed { .. } => self.conns.retain(|_, conn| conn.id != id),
             }
         }
     }
@@ -116,18 +119,6 @@ impl Rig {
 
     pub(crate) fn cmd(&mut self, n: usize, parts: &[&str]) -> Value {
         self.cmd_on(n, 'a', parts)
-    }
-
-    /// From now on the connection's bytes are kept as they are; takes what has arrived so far.
-    pub(crate) fn raw(&mut self, n: usize, c: char) -> Bytes {
-        let conn = self.conns.get_mut(&(n, c)).expect("the connection is open");
-        match &mut conn.raw {
-            Some(raw) => raw.split().freeze(),
-            None => {
-                conn.raw = Some(BytesMut::new());
-                conn.reader.take_unread()
-            }
-        }
     }
 
     pub(crate) fn text(&mut self, n: usize, line: &str) -> String {
