@@ -33,8 +33,9 @@ pub trait Node: Send + fmt::Debug {
     /// Takes one input.
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox);
 
-    /// The process did not run between this instant and the next call: it was stopped, or its main thread was blocked.
-    /// Timers that fell into the gap come late, as after SIGSTOP. Nodes whose timers need no such knowledge ignore it.
+    /// The process does not run from this instant to the next call: it is stopped, or its main thread is blocked for
+    /// long. Its timers in between come late. It doesn't learn anything by this that a real one could not tell
+    /// afterwards; a node that plans ahead must know which of its plans came to nothing, others ignore it.
     fn stalled(&mut self, _since: Instant) {}
 
     /// When, by its own monotonic clock, the node has work though nothing arrives. `None`: never.

@@ -14,6 +14,9 @@ use crate::trace::{Kind, Via};
 /// Turns of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
 const TURNS_MAX: u32 = 1_000_000;
 
+/// Main threads that are occupied for so long are told: ticks of their timers come late.
+const STALL: Span = Span::from_ms(100);
+
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -420,8 +423,12 @@ impl World {
                 net.send(sock, data, cause, &mut wire);
             }
             Output::Busy(span) => {
-                process.busy_until = now + process.slowed(span);
-                return process.busy_until > now;
+                let span = process.slowed(span);
+                process.busy_until = now + span;
+                if span >= STALL {
+                    self.stall(id);
+                }
+                return span > Span::ZERO;
             }
             Output::Connect { fd, to } => {
                 let caller =
@@ -463,6 +470,22 @@ impl World {
         false
     }
 
+    /// Tells a process that will be occupied for so long what that means for its timers.
+    fn occupied(&mut self, id: NodeId, span: Span) {
+        if span >= STALL {
+            self.stall(id);
+        }
+    }
+
+    /// Tells a process that it won't run from here to its next input.
+    fn stall(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        let now = self.clocks[process.machine.index()].now(self.now);
+        if let Some(node) = &mut process.node {
+            node.stalled(now.mono);
+        }
+    }
+
     fn disk_request(&mut self, id: NodeId, op: DiskOp, done: Option<u64>) {
         let process = &mut self.processes[id.index()];
         let machine = process.machine;
@@ -481,6 +504,7 @@ impl World {
                 } else {
                     disk.apply(op);
                 }
+                self.occupied(id, takes);
             }
             Some(number) => {
                 let at = disk.submit(self.now, takes, op, number, process.newest);
@@ -568,6 +592,7 @@ impl World {
             // From here until it goes on this holds what is left of the busy span.
             process.busy_until = Instant(process.busy_until.since(self.now).0);
             process.newest = self.out.tracer.record(Some(id), cause, Via::Fault, Kind::World(WorldEvent::Paused));
+            self.stall(id);
         }
     }
 
