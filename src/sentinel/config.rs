@@ -195,7 +195,7 @@ impl Config {
                 self.requirepass = (!text.is_empty()).then(|| text.into());
                 Ok(None)
             }
-            _ if kind == names::Kind::Quiet => Ok(None),
+            _ if kind == names::Kind::Quiet || name == "latency-tracking-info-percentiles" => Ok(None),
             _ => Ok(Some(unmodelled(directive, "has no effect on a simulated sentinel"))),
         }
     }

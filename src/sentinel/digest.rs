@@ -185,7 +185,7 @@ impl Sentinel {
             && now - instance.role_reported_time > wait
         {
             let addr = self.at(master).addr.clone();
-            if self.send_slaveof(id, Some(&addr)) {
+            if self.send_slaveof(cx, id, Some(&addr)) {
                 self.notice(cx, SentinelEventName::ConvertToSlave, id, Detail::None);
             }
         }
@@ -208,7 +208,7 @@ impl Sentinel {
             && now - instance.slave_conf_change_time > wait
         {
             let addr = addr.clone();
-            if self.send_slaveof(id, Some(&addr)) {
+            if self.send_slaveof(cx, id, Some(&addr)) {
                 self.notice(cx, SentinelEventName::FixSlaveConfig, id, Detail::None);
             }
         }

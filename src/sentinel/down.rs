@@ -141,11 +141,11 @@ impl Sentinel {
             {
                 continue;
             }
-            self.ask(master, id);
+            self.ask(cx, master, id);
         }
     }
 
-    fn ask(&mut self, master: Id, peer: Id) {
+    fn ask(&mut self, cx: &Cx<'_>, master: Id, peer: Id) {
         let addr = &self.at(master).addr;
         let (host, port) = (self.announced(addr).clone(), addr.port.to_string());
         let epoch = self.epoch.to_string();
@@ -155,7 +155,7 @@ impl Sentinel {
         let name = self.command_name(peer, "SENTINEL").to_owned();
         let parts: [&[u8]; 6] =
             [name.as_bytes(), b"is-master-down-by-addr", host.as_bytes(), port.as_bytes(), epoch.as_bytes(), candidate];
-        self.request(peer, Callback::MasterDown, &parts);
+        self.request(cx, peer, Callback::MasterDown, &parts);
     }
 
     /// An answer: the other's opinion, and perhaps its vote (`sentinelReceiveIsMasterDownReply`).
@@ -228,7 +228,7 @@ impl Sentinel {
             let flags = self.at(id).flags;
             if flags.any(Flags::S_DOWN) && !flags.any(Flags::SCRIPT_KILL) {
                 let name = self.command_name(id, "SCRIPT").to_owned();
-                self.request(id, Callback::Discard, &[name.as_bytes(), b"KILL"]);
+                self.request(cx, id, Callback::Discard, &[name.as_bytes(), b"KILL"]);
                 self.at_mut(id).flags.set(Flags::SCRIPT_KILL);
             }
         }

@@ -84,7 +84,8 @@ impl Sentinel {
         (instance.leader, instance.leader_epoch)
     }
 
-    /// The vote that another sentinel asks for; that it goes to somebody else is worth a note.
+    /// The vote that another sentinel asks for; that it goes to somebody else is worth
+    /// a note, though not every time that the other asks.
     pub(super) fn vote_for_peer(
         &mut self,
         cx: &mut Cx<'_>,
@@ -93,7 +94,8 @@ impl Sentinel {
         candidate: HexId,
     ) -> (Option<HexId>, u64) {
         let vote = self.vote(cx, master, req_epoch, candidate);
-        if vote != (Some(candidate), req_epoch) {
+        if vote != (Some(candidate), req_epoch) && self.group(master).refused != (candidate, req_epoch) {
+            self.group_mut(master).refused = (candidate, req_epoch);
             let why = if vote.1 >= req_epoch { "voted already" } else { "the epoch is old" };
             let ignored = SentinelEvent::VoteIgnored { candidate, epoch: req_epoch, why: why.into() };
             cx.out.note(Kind::Sentinel(ignored));

@@ -33,7 +33,7 @@ impl Sentinel {
 
     /// SLAVEOF in a transaction with CONFIG REWRITE and CLIENT KILL (`sentinelSendSlaveOf`); `None`: NO ONE. False
     /// when there is no connection.
-    pub(super) fn send_slaveof(&mut self, id: Id, addr: Option<&Address>) -> bool {
+    pub(super) fn send_slaveof(&mut self, cx: &Cx<'_>, id: Id, addr: Option<&Address>) -> bool {
         if self.link_of(id).cc.is_none() {
             return false;
         }
@@ -53,7 +53,7 @@ impl Sentinel {
             let name = self.command_name(id, command).to_owned();
             let mut parts: Vec<&[u8]> = vec![name.as_bytes()];
             parts.extend_from_slice(args);
-            self.request(id, Callback::Discard, &parts);
+            self.request(cx, id, Callback::Discard, &parts);
         }
         true
     }
@@ -190,7 +190,7 @@ impl Sentinel {
         if self.link_of(promoted).disconnected {
             return self.wait_promotion(cx, master);
         }
-        if !self.send_slaveof(promoted, None) {
+        if !self.send_slaveof(cx, promoted, None) {
             return;
         }
         let event = self.notice(cx, SentinelEventName::StateWaitPromotion, promoted, Detail::None);
@@ -235,7 +235,7 @@ impl Sentinel {
             if self.at(id).flags.any(busy) || self.link_of(id).disconnected {
                 continue;
             }
-            if self.follow_promoted(master, id) {
+            if self.follow_promoted(cx, master, id) {
                 let slave = self.at_mut(id);
                 slave.flags.set(Flags::RECONF_SENT);
                 slave.replica.reconf_sent_time = cx.ms;
@@ -246,10 +246,10 @@ impl Sentinel {
         self.detect_end(cx, master);
     }
 
-    fn follow_promoted(&mut self, master: Id, slave: Id) -> bool {
+    fn follow_promoted(&mut self, cx: &Cx<'_>, master: Id, slave: Id) -> bool {
         let Some(promoted) = self.group(master).promoted else { return false };
         let addr = self.at(promoted).addr.clone();
-        self.send_slaveof(slave, Some(&addr))
+        self.send_slaveof(cx, slave, Some(&addr))
     }
 
     /// All reachable replicas follow, or it took too long (`sentinelFailoverDetectEnd`).
@@ -276,7 +276,7 @@ impl Sentinel {
                 if self.at(id).flags.any(told) || self.link_of(id).disconnected {
                     continue;
                 }
-                if self.follow_promoted(master, id) {
+                if self.follow_promoted(cx, master, id) {
                     self.notice(cx, SentinelEventName::SlaveReconfSentBe, id, Detail::None);
                     self.at_mut(id).flags.set(Flags::RECONF_SENT);
                 }

@@ -149,6 +149,8 @@ pub(super) struct Group {
     pub(super) promoted: Option<Id>,
     /// The last event of the present failover or of the down state: what the next one follows from.
     pub(super) last_step: EventId,
+    /// The candidate and epoch last refused a vote.
+    pub(super) refused: (HexId, u64),
     /// The hello message as last encoded.
     pub(super) hello: Option<publish::Encoded>,
 }
@@ -522,6 +524,7 @@ impl Group {
             failover_delay_logged: 0,
             promoted: None,
             last_step: EventId::NONE,
+            refused: (HexId::ZERO, 0),
             hello: None,
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Conn {
     reader: ReplyReader,
     /// The instance whose SUBSCRIBE this connection carries.
     subscriber: Option<Id>,
+    /// What the newest request was caused by.
+    cause: EventId,
 }
 
 /// The two connections to a process and when it was last heard of.
@@ -94,6 +96,7 @@ impl Conn {
             replies: VecDeque::new(),
             reader: ReplyReader::default(),
             subscriber: None,
+            cause: EventId::NONE,
         }
     }
 }
@@ -112,15 +115,16 @@ impl Sentinel {
     }
 
     /// Queues a request on an instance's command connection (`redisAsyncCommand`). False when there is none.
-    pub(super) fn request(&mut self, id: Id, callback: Callback, parts: &[&[u8]]) -> bool {
-        self.request_on(id, false, callback, parts)
+    pub(super) fn request(&mut self, cx: &Cx<'_>, id: Id, callback: Callback, parts: &[&[u8]]) -> bool {
+        self.request_on(cx, id, false, callback, parts)
     }
 
-    fn request_on(&mut self, id: Id, pubsub: bool, callback: Callback, parts: &[&[u8]]) -> bool {
+    fn request_on(&mut self, cx: &Cx<'_>, id: Id, pubsub: bool, callback: Callback, parts: &[&[u8]]) -> bool {
         let link_id = self.instances[id].link;
         let Some(conn) = self.conn_mut(link_id, pubsub) else { return false };
         encode::command(conn.out.buffer(), parts);
         conn.replies.push_back((callback, id));
+        conn.cause = cx.out.cause();
         let fd = conn.fd;
         self.links[link_id].pending_commands += 1;
         self.mark_pending(fd);
@@ -129,11 +133,12 @@ impl Sentinel {
     }
 
     /// Queues an encoded request that is shared by several connections.
-    pub(super) fn request_encoded(&mut self, id: Id, callback: Callback, request: Bytes) -> bool {
+    pub(super) fn request_encoded(&mut self, cx: &Cx<'_>, id: Id, callback: Callback, request: Bytes) -> bool {
         let link_id = self.instances[id].link;
         let Some(conn) = self.conn_mut(link_id, false) else { return false };
         conn.out.push(request);
         conn.replies.push_back((callback, id));
+        conn.cause = cx.out.cause();
         let fd = conn.fd;
         self.links[link_id].pending_commands += 1;
         self.mark_pending(fd);
@@ -172,8 +177,8 @@ impl Sentinel {
                     link.cc_conn_time = cx.ms;
                     self.use_fd(conn.fd, FdUse::Command(link_id));
                     self.links[link_id].cc = Some(conn);
-                    self.send_auth(id, false);
-                    self.set_client_name(id, false);
+                    self.send_auth(cx, id, false);
+                    self.set_client_name(cx, id, false);
                     self.send_ping(cx, id);
                 }
                 None => self.link_error(cx, SentinelEventName::CmdLinkReconnection, id),
@@ -185,9 +190,9 @@ impl Sentinel {
                     self.links[link_id].pc_conn_time = cx.ms;
                     self.use_fd(conn.fd, FdUse::PubSub(link_id));
                     self.links[link_id].pc = Some(conn);
-                    self.send_auth(id, true);
-                    self.set_client_name(id, true);
-                    self.subscribe_hello(id);
+                    self.send_auth(cx, id, true);
+                    self.set_client_name(cx, id, true);
+                    self.subscribe_hello(cx, id);
                 }
                 None => self.link_error(cx, SentinelEventName::PubsubLinkReconnection, id),
             }
@@ -222,7 +227,7 @@ impl Sentinel {
     }
 
     /// AUTH, if a password is known for this kind of instance (`sentinelSendAuthIfNeeded`).
-    fn send_auth(&mut self, id: Id, pubsub: bool) {
+    fn send_auth(&mut self, cx: &Cx<'_>, id: Id, pubsub: bool) {
         let (pass, user) = if self.instances[id].is_sentinel() {
             match &self.config.sentinel_pass {
                 Some(pass) => (Some(pass.clone()), self.config.sentinel_user.clone()),
@@ -235,26 +240,27 @@ impl Sentinel {
         let Some(pass) = pass else { return };
         let auth = self.command_name(id, "AUTH").to_owned();
         match user {
-            None => self.request_on(id, pubsub, Callback::Discard, &[auth.as_bytes(), pass.as_bytes()]),
+            None => self.request_on(cx, id, pubsub, Callback::Discard, &[auth.as_bytes(), pass.as_bytes()]),
             Some(user) => {
-                self.request_on(id, pubsub, Callback::Discard, &[auth.as_bytes(), user.as_bytes(), pass.as_bytes()])
+                self.request_on(cx, id, pubsub, Callback::Discard, &[auth.as_bytes(), user.as_bytes(), pass.as_bytes()])
             }
         };
     }
 
     /// `CLIENT SETNAME sentinel-<start of the id>-<cmd|pubsub>` (`sentinelSetClientName`).
-    fn set_client_name(&mut self, id: Id, pubsub: bool) {
+    fn set_client_name(&mut self, cx: &Cx<'_>, id: Id, pubsub: bool) {
         let name = format!("sentinel-{:.8}-{}", self.my_id, if pubsub { "pubsub" } else { "cmd" });
         let client = self.command_name(id, "CLIENT").to_owned();
-        self.request_on(id, pubsub, Callback::Discard, &[client.as_bytes(), b"SETNAME", name.as_bytes()]);
+        self.request_on(cx, id, pubsub, Callback::Discard, &[client.as_bytes(), b"SETNAME", name.as_bytes()]);
     }
 
-    fn subscribe_hello(&mut self, id: Id) {
+    fn subscribe_hello(&mut self, cx: &Cx<'_>, id: Id) {
         let link = self.instances[id].link;
         let subscribe = self.command_name(id, "SUBSCRIBE").to_owned();
         let Some(conn) = self.conn_mut(link, true) else { return };
         encode::command(conn.out.buffer(), &[subscribe.as_bytes(), HELLO_CHANNEL]);
         conn.subscriber = Some(id);
+        conn.cause = cx.out.cause();
         let fd = conn.fd;
         self.mark_pending(fd);
     }
@@ -263,10 +269,10 @@ impl Sentinel {
     pub(super) fn send_ping(&mut self, cx: &mut Cx<'_>, id: Id) {
         let name = self.command_name(id, "PING");
         let sent = if name == "PING" {
-            self.request_encoded(id, Callback::Ping, Bytes::from_static(b"*1\r\n$4\r\nPING\r\n"))
+            self.request_encoded(cx, id, Callback::Ping, Bytes::from_static(b"*1\r\n$4\r\nPING\r\n"))
         } else {
             let name = name.to_owned();
-            self.request(id, Callback::Ping, &[name.as_bytes()])
+            self.request(cx, id, Callback::Ping, &[name.as_bytes()])
         };
         if sent {
             let link = &mut self.links[self.instances[id].link];
@@ -383,8 +389,11 @@ impl Sentinel {
         link.disconnected = true;
         self.use_fd(conn.fd, FdUse::Free);
         self.pending.retain(|&other| other != conn.fd);
+        // The first loss since the last good reply is what made it silent; failing attempts follow from that.
         for (_, instance) in self.instances.iter_mut().filter(|(_, instance)| instance.link == link_id) {
-            instance.cause = cause;
+            if instance.cause == EventId::NONE {
+                instance.cause = cause;
+            }
         }
         self.all_stale = true;
     }
@@ -403,6 +412,7 @@ impl Sentinel {
         if let Some(conn) = self.conn_mut(link, pubsub)
             && conn.connected
         {
+            cx.out.because(conn.cause);
             conn.out.flush(conn.fd, cx.out);
         }
     }

@@ -57,19 +57,19 @@ impl Sentinel {
         let instance = self.at(id);
         if !instance.is_sentinel() && (instance.info_refresh == 0 || now - instance.info_refresh > info_period) {
             let info = self.command_name(id, "INFO").to_owned();
-            self.request(id, Callback::Info, &[info.as_bytes()]);
+            self.request(cx, id, Callback::Info, &[info.as_bytes()]);
         }
         let link = self.link_of(id);
         if now - link.last_pong_time > ping_period && now - link.last_ping_time > ping_period / 2 {
             self.send_ping(cx, id);
         }
         if now - self.at(id).last_pub_time > self.timing.publish_period {
-            self.send_hello(id);
+            self.send_hello(cx, id);
         }
     }
 
     /// PUBLISHes the hello message of the instance's master (`sentinelSendHello`).
-    fn send_hello(&mut self, id: Id) {
+    fn send_hello(&mut self, cx: &Cx<'_>, id: Id) {
         let master = self.at(id).master;
         let Some(conn) = &self.link_of(id).cc else { return };
         let from = conn.local;
@@ -100,7 +100,7 @@ impl Sentinel {
                 request
             }
         };
-        self.request_encoded(id, Callback::Publish, request);
+        self.request_encoded(cx, id, Callback::Publish, request);
     }
 
     fn encode_hello(&self, id: Id, from: Ip) -> Bytes {

@@ -14,6 +14,9 @@ const HZ: u64 = 10;
 /// How many ticks are looked ahead before one is run in any case.
 const HORIZON: usize = 64;
 
+/// A clock that runs fast or slow shows an instant this much late at worst.
+const READING: Span = Span::from_us(1);
+
 /// The sequence of ticks.
 #[derive(Clone, Debug)]
 pub(super) struct Ticks {
@@ -118,12 +121,11 @@ impl Ticks {
         next <= now && (self.forced || self.wake.is_some_and(|wake| next >= wake))
     }
 
-    /// A tick was run; the next one is counted from here.
+    /// A tick was run; the next one is counted from here, or from when it was due if the clock merely could not be
+    /// read any finer.
     pub(super) fn ran(&mut self, now: Instant, unix: Ms) {
-        if self.last + self.ahead.pop_front().unwrap_or_default() != now {
-            self.wake = None;
-        }
-        self.last = now;
+        let due = self.last + self.ahead.pop_front().unwrap_or_default();
+        self.last = if now.since(due) < READING { due } else { now };
         self.previous = unix;
         self.forced = false;
     }

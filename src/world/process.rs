@@ -14,7 +14,7 @@ use crate::trace::{Kind, Via};
 /// Turns of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
 const TURNS_MAX: u32 = 1_000_000;
 
-/// Main threads that are occupied for so long are told: ticks of their timers come late.
+/// A main thread that is occupied for so long is told; one that waits for a disk always is.
 const STALL: Span = Span::from_ms(100);
 
 /// Whether a process runs.
@@ -470,13 +470,6 @@ impl World {
         false
     }
 
-    /// Tells a process that will be occupied for so long what that means for its timers.
-    fn occupied(&mut self, id: NodeId, span: Span) {
-        if span >= STALL {
-            self.stall(id);
-        }
-    }
-
     /// Tells a process that it won't run from here to its next input.
     fn stall(&mut self, id: NodeId) {
         let process = &mut self.processes[id.index()];
@@ -504,7 +497,9 @@ impl World {
                 } else {
                     disk.apply(op);
                 }
-                self.occupied(id, takes);
+                if takes > Span::ZERO {
+                    self.stall(id);
+                }
             }
             Some(number) => {
                 let at = disk.submit(self.now, takes, op, number, process.newest);

@@ -10,6 +10,7 @@ mod scenario_errors;
 mod scenario_files;
 mod scenario_fuzz;
 mod schema;
+mod sentinel;
 mod summary;
 mod tidy;
 mod world;
