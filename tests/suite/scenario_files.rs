@@ -64,3 +64,57 @@ fn what_is_printed_loads_to_the_same_scenario() {
         assert_eq!(printed, again.print(), "{}", path.display());
     }
 }
+
+/// Settings come from three places; the later one wins, and the printed scenario needs no other file.
+#[test]
+fn configuration_files_are_read_and_printed_inline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let conf = "# redis.conf\nsave 900 1\nsave 300 10\nrepl-backlog-size 2mb\nrequirepass \"a b\"\nreplicaof 10.9.9.9 1\n";
+    std::fs::write(folder.path().join("r.conf"), conf).expect("written");
+    std::fs::write(folder.path().join("s.conf"), "sentinel monitor other 10.0.0.1 6379 1\n").expect("written");
+    let text = "duration = '10s'\n\
+        defaults.redis = { save = '60 1', repl-timeout = 7, repl-backlog-size = '4mb' }\n\
+        [[redis]]\nname = 'r1'\n\
+        [[redis]]\nname = 'r2'\nreplicaof = 'r1'\nconfig-file = 'r.conf'\nconfig = { repl-backlog-size = '8mb' }\n\
+        [[sentinel]]\nname = 's1'\nconfig-file = 's.conf'\n\
+        monitor = [{ name = 'mymaster', master = 'r1', quorum = 1 }]\n\
+        [[client]]\nname = 'c'\nvia = 'sentinel:other'\nworkload = { kind = 'kv', rate = '1/s' }\n";
+    let loaded = load(&folder.path().join("f.toml"), text, &[]).unwrap_or_else(|report| panic!("{report}"));
+    let printed = loaded.print();
+    for line in [
+        "config = { repl-timeout = \"7\", save = [\"900 1\", \"300 10\"], requirepass = \"\\\"a b\\\"\", repl-backlog-size = \"8mb\" }",
+        "config = { save = \"60 1\", repl-timeout = \"7\", repl-backlog-size = \"4mb\" }",
+        "config = { sentinel = \"monitor other 10.0.0.1 6379 1\" }",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\nis not in\n{printed}");
+    }
+    assert!(!printed.contains("r.conf"), "{printed}");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let again = load(&elsewhere.path().join("f.toml"), &printed, &[]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(format!("{:#?}", loaded.scenario), format!("{:#?}", again.scenario));
+}
+
+/// Addresses are given out in the file's order, and nodes that share a machine get ports of their own.
+#[test]
+fn nodes_get_addresses() {
+    let text = "duration = '10s'\n\
+        [machines]\nm = { nodes = ['r2', 'r3', 's1', 's2'] }\nfar = { nodes = 'w', ip = '10.0.0.2' }\n\
+        [[redis]]\nname = 'r1'\n[[redis]]\nnames = ['r2', 'r3', 'r4']\nreplicaof = 'r1'\n\
+        [[sentinel]]\nnames = ['s1', 's2']\nmonitor = [{ name = 'mymaster', master = 'r1', quorum = 1 }]\n\
+        [[client]]\nname = 'w'\ncount = 2\nvia = 'redis:r3'\nworkload = { kind = 'kv', rate = '1/s' }\n";
+    let loaded = load(Path::new("f.toml"), text, &[]).unwrap_or_else(|report| panic!("{report}"));
+    let nodes = loaded.scenario.nodes.iter().map(|node| format!("{} {}", node.name, node.addr)).collect::<Vec<_>>();
+    assert_eq!(
+        nodes,
+        [
+            "r1 10.0.0.3:6379",
+            "r2 10.0.0.1:6379",
+            "r3 10.0.0.1:6380",
+            "r4 10.0.0.4:6379",
+            "s1 10.0.0.1:26379",
+            "s2 10.0.0.1:26380",
+            "w-1 10.0.0.2:0",
+            "w-2 10.0.0.2:0",
+        ]
+    );
+}
