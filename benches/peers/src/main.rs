@@ -36,10 +36,11 @@ struct Sample {
 type Engine = (&'static str, fn(nodes: usize, messages: u64) -> u64, u64);
 
 /// The last column: messages a round, so that each takes a fraction of a second.
-const ENGINES: [Engine; 4] = [
+const ENGINES: [Engine; 5] = [
     ("splitbrain", ours::run, 400_000),
     ("madsim TCP", madsim_tcp::run, 100_000),
     ("turmoil UDP", turmoil_net::udp, 40_000),
+    ("turmoil UDP, 16 in flight", turmoil_net::udp_16, 100_000),
     ("turmoil TCP", turmoil_net::tcp, 40_000),
 ];
 
@@ -66,7 +67,7 @@ fn main() {
             }
         }
         println!("{nodes} nodes, {rounds} interleaved rounds, messages a CPU second");
-        println!("{:<12} {:>12} {:>12} {:>12} {:>10} {:>8}", "engine", "median", "best", "worst", "ns each", "ratio");
+        println!("{:<26} {:>12} {:>12} {:>12} {:>10} {:>8}", "engine", "median", "best", "worst", "ns each", "ratio");
         let mut ours = None;
         for ((name, ..), samples) in ENGINES.iter().zip(samples) {
             let mut rates: Vec<f64> = samples.iter().map(|s| s.messages as f64 * 1e9 / s.cpu_ns as f64).collect();
@@ -74,7 +75,7 @@ fn main() {
             let median = rates[rates.len() / 2];
             let ratio = *ours.get_or_insert(median) / median;
             let (worst, best) = (rates[0], rates[rates.len() - 1]);
-            println!("{name:<12} {median:>12.0} {best:>12.0} {worst:>12.0} {:>10.1} {ratio:>7.1}x", 1e9 / median);
+            println!("{name:<26} {median:>12.0} {best:>12.0} {worst:>12.0} {:>10.1} {ratio:>7.1}x", 1e9 / median);
         }
         println!();
     }
