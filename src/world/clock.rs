@@ -1,10 +1,17 @@
 //! Machine clocks: world time to a node's [`Now`] (offset, drift, jumps) and back.
 
+use crate::rng::Seed;
 use crate::scenario::Machine;
-use crate::time::{Instant, NS_PER_S, Now, Unix};
+use crate::time::{Instant, NS_PER_S, Now, Span, Unix};
 
-/// The true wall clock when a world begins: 2026-01-01T00:00:00Z.
+/// The second in which every world begins: 2026-01-01T00:00:00Z.
 pub const EPOCH: Unix = Unix(1_767_225_600 * NS_PER_S);
+
+/// The true wall clock when a world begins: somewhere in the second of [`EPOCH`]. Redis compares whole seconds of the
+/// wall clock in many places, so where its timers lie within the second matters and must not be the same in every run.
+pub(super) fn beginning(seed: Seed) -> Unix {
+    EPOCH + Span::from_ns(seed.stream("world", "wall clock").below(NS_PER_S))
+}
 
 const MILLION: i128 = 1_000_000;
 
@@ -19,8 +26,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(machine: &Machine) -> Clock {
-        let unix = EPOCH.0.saturating_add_signed(machine.clock_offset_ns);
+    /// `start` is the true wall clock when the world begins.
+    pub(super) fn new(machine: &Machine, start: Unix) -> Clock {
+        let unix = start.0.saturating_add_signed(machine.clock_offset_ns);
         Clock { since: Instant::ZERO, mono: 0, unix, drift_ppm: i64::from(machine.clock_drift_ppm) }
     }
 

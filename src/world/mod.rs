@@ -92,7 +92,7 @@ impl World {
             net: Net::new(&scenario, seed),
             processes: scenario.nodes.iter().map(process).collect(),
             disks: vec![Disk::default(); scenario.nodes.len()],
-            clocks: scenario.machines.iter().map(Clock::new).collect(),
+            clocks: scenario.machines.iter().map(|machine| Clock::new(machine, clock::beginning(seed))).collect(),
             drives: scenario.machines.iter().map(|m| Drive::new(m, scenario.cpu_scale_milli, seed)).collect(),
             faults: Faults::new(&scenario, seed),
             hosts: deploy::hosts(&scenario),

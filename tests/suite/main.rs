@@ -1,11 +1,13 @@
 //! One test binary; each module is a subject.
 
+mod calibration;
 mod checkers;
 mod cli;
 mod clients;
 mod real_replica;
 mod replication;
 mod rig;
+mod runs;
 mod scenario_errors;
 mod scenario_files;
 mod scenario_fuzz;

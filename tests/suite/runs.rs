@@ -29,7 +29,10 @@ pub(crate) fn run_with_events(scenario: &Arc<Scenario>, seed: u64) -> (Run, Vec<
 fn broken(run: &Run) -> String {
     let mut lines = String::new();
     for outcome in run.expectations.iter().filter(|outcome| !outcome.passed) {
-        lines.push_str(&format!("  {} {}: {:?}\n", outcome.expectation.metric, outcome.expectation.text, outcome.actual));
+        lines.push_str(&format!(
+            "  {} {}: {:?}\n",
+            outcome.expectation.metric, outcome.expectation.text, outcome.actual
+        ));
     }
     lines
 }

@@ -7,7 +7,11 @@ use super::flow::schedule;
 use super::{Net, NetWhat, Wire};
 use crate::id::{EventId, MachineId};
 use crate::node::CloseWhy;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
+
+/// What a kernel takes to close one descriptor of a dead process, about. A peer with two connections to it can look
+/// between their ends: Sentinel, which then waits a second with reopening the second.
+const CLOSING: Span = Span::from_us(20);
 
 impl Net {
     /// The process closed its descriptor: what it sent is still delivered, then the end. Unread input makes it a reset.
@@ -53,8 +57,10 @@ impl Net {
     /// A process died: its kernel closes what it had, also what it had not yet accepted.
     pub(in crate::world) fn close_all(&mut self, owner: u16, machine: MachineId, cause: EventId, wire: &mut Wire<'_>) {
         self.listeners[machine.index()].retain(|_, listener| listener.owner != owner);
+        let began = wire.now;
         for sock in self.socks(|end| end.owner == owner) {
             let Some(conn) = self.live_mut(sock) else { continue };
+            wire.now += CLOSING;
             let end = &mut conn.ends[sock.side()];
             let accepted = end.number != UNACCEPTED;
             match end.state {
@@ -70,6 +76,7 @@ impl Net {
                 State::Orphan | State::Gone => {}
             }
         }
+        wire.now = began;
     }
 
     /// A machine lost its power: its kernel's memory is gone and nobody is told.

@@ -18,7 +18,7 @@ pub struct Facts {
     pub leader_order: Option<String>,
     /// Order of first events at each other sentinel that could still be reached.
     pub observer_orders: Vec<String>,
-    /// Distinct candidates.
+    /// +try-failover events.
     pub candidates: usize,
     /// +elected-leader events.
     pub elected: usize,
@@ -47,10 +47,10 @@ fn ms(event: &Event, zero: u64) -> f64 {
     (event.at.0 as f64 - zero as f64) / 1e6
 }
 
-/// Derives the facts. `isolated` are sentinels cut off with the master: they are not observers.
-/// `zero`: which fault of the timeline is time 0.
+/// Derives the facts. `zero_fault`: which fault of the timeline is time 0; `until`: when the recording ended, in
+/// milliseconds.
 #[must_use]
-pub fn derive(events: &[Event], zero_fault: u16, isolated: &[&str]) -> Facts {
+pub fn derive(events: &[Event], zero_fault: u16, until: f64) -> Facts {
     let mut names: BTreeMap<NodeId, (String, NodeRole, Addr)> = BTreeMap::new();
     let (mut zero, mut healed) = (None, None);
     for event in events {
@@ -66,7 +66,7 @@ pub fn derive(events: &[Event], zero_fault: u16, isolated: &[&str]) -> Facts {
     let zero = zero.expect("the scenario has the fault that is time zero");
     let said: Vec<Said> = events
         .iter()
-        .filter(|event| event.at.0 >= zero)
+        .filter(|event| event.at.0 >= zero && ms(event, zero) <= until)
         .filter_map(|event| match &event.kind {
             Kind::Sentinel(SentinelEvent::Said { name, instance, detail }) => Some(Said {
                 t: ms(event, zero),
@@ -80,10 +80,7 @@ pub fn derive(events: &[Event], zero_fault: u16, isolated: &[&str]) -> Facts {
         .collect();
     let mut facts = Facts::default();
     let by_addr = |addr: Addr| names.values().find(|(_, _, a)| *a == addr).map(|(name, _, _)| name.clone());
-    let mut candidates: Vec<NodeId> = said.iter().filter(|s| s.name == Name::TryFailover).map(|s| s.node).collect();
-    candidates.sort_unstable();
-    candidates.dedup();
-    facts.candidates = candidates.len();
+    facts.candidates = said.iter().filter(|s| s.name == Name::TryFailover).count();
     for s in &said {
         match s.name {
             Name::ElectedLeader => facts.elected += 1,
@@ -100,7 +97,8 @@ pub fn derive(events: &[Event], zero_fault: u16, isolated: &[&str]) -> Facts {
     }
     intervals(&mut facts, &said);
     old_master(&mut facts, events, &said, zero, healed);
-    orders(&mut facts, &said, &names, isolated);
+    orders(&mut facts, &said, &names);
+    repointed(&mut facts, events, zero);
     facts
 }
 
@@ -200,15 +198,14 @@ fn old_master(facts: &mut Facts, events: &[Event], said: &[Said], zero: u64, hea
     if let Some(s) = said.iter().find(|s| s.name == Name::ConvertToSlave && s.t >= back) {
         map.entry("return_to_convert_to_slave").or_default().push(s.t - back);
     }
-    let reported = said.iter().find(|s| {
-        s.name == Name::RoleChangeMinus && s.t >= back && matches!(s.detail, Detail::Role { master: true })
-    });
+    let reported = said
+        .iter()
+        .find(|s| s.name == Name::RoleChangeMinus && s.t >= back && matches!(s.detail, Detail::Role { master: true }));
     if let Some(s) = reported {
         map.entry("return_to_reported_as_master").or_default().push(s.t - back);
     }
-    let demoted = events.iter().find(|e| {
-        e.at.0 >= healed && matches!(&e.kind, Kind::Server(ServerEvent::BecameReplica { .. }))
-    });
+    let demoted =
+        events.iter().find(|e| e.at.0 >= healed && matches!(&e.kind, Kind::Server(ServerEvent::BecameReplica { .. })));
     if let Some(demoted) = demoted {
         map.entry("return_to_old_master_is_slave").or_default().push(ms(demoted, healed));
         let up = events.iter().find(|e| {
@@ -255,7 +252,8 @@ const ORDERED: &[Name] = &[
 fn order(said: &[Said], node: NodeId) -> String {
     let mut words: Vec<&str> = Vec::new();
     for s in said.iter().filter(|s| s.node == node && ORDERED.contains(&s.name)) {
-        let about_master_only = matches!(s.name, Name::SdownEnter | Name::SdownExit | Name::OdownEnter | Name::OdownExit);
+        let about_master_only =
+            matches!(s.name, Name::SdownEnter | Name::SdownExit | Name::OdownEnter | Name::OdownExit);
         if about_master_only && !is_master(s) {
             continue;
         }
@@ -267,17 +265,34 @@ fn order(said: &[Said], node: NodeId) -> String {
     words.join(" ")
 }
 
-fn orders(facts: &mut Facts, said: &[Said], names: &BTreeMap<NodeId, (String, NodeRole, Addr)>, isolated: &[&str]) {
+fn orders(facts: &mut Facts, said: &[Said], names: &BTreeMap<NodeId, (String, NodeRole, Addr)>) {
     let leader = said.iter().find(|s| s.name == Name::ElectedLeader).map(|s| s.node);
-    for (node, (name, role, _)) in names {
-        if *role != NodeRole::Sentinel || isolated.contains(&name.as_str()) {
+    for (node, (_, role, _)) in names {
+        let text = order(said, *node);
+        if *role != NodeRole::Sentinel || text.is_empty() {
             continue;
         }
-        let text = order(said, *node);
         if Some(*node) == leader {
             facts.leader_order = Some(text);
         } else {
             facts.observer_orders.push(text);
+        }
+    }
+}
+
+/// How long each replica that was pointed at the new master takes until its link is up.
+fn repointed(facts: &mut Facts, events: &[Event], zero: u64) {
+    for event in events.iter().filter(|event| event.at.0 >= zero) {
+        if !matches!(&event.kind, Kind::Server(ServerEvent::BecameReplica { .. })) {
+            continue;
+        }
+        let up = events.iter().find(|e| {
+            e.id > event.id
+                && e.node == event.node
+                && matches!(&e.kind, Kind::Server(ServerEvent::Link { state: LinkState::Connected, .. }))
+        });
+        if let Some(up) = up {
+            facts.intervals.entry("node_repointed_to_link_up_each").or_default().push(ms(up, event.at.0));
         }
     }
 }

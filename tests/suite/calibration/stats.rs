@@ -49,25 +49,25 @@ pub fn ks_probability(distance: f64, n: usize, m: usize) -> f64 {
     (2.0 * sum).clamp(0.0, 1.0)
 }
 
-/// Whether the two samples can be of one distribution: the probability of a distance as large as theirs.
+/// Whether the two samples can be of one distribution: the probability of a distance as large as theirs, the first
+/// one having only so many independent values.
 #[must_use]
-pub fn same_distribution(a: &[f64], b: &[f64]) -> f64 {
-    ks_probability(ks_distance(a, b), a.len(), b.len())
+pub fn same_distribution(a: &[f64], b: &[f64], independent: usize) -> f64 {
+    ks_probability(ks_distance(a, b), independent, b.len())
 }
 
-/// Where the median of `n` draws from a sample lies, 99 times out of 100.
+/// Where the median of `n` draws from a sample lies, 999 times out of 1000 (some five hundred medians are compared).
 #[must_use]
 pub fn median_band(sample: &[f64], n: usize) -> (f64, f64) {
     let mut rng = splitbrain::rng::Seed(7).stream("calibration", "bootstrap");
-    let medians: Vec<f64> = (0..400)
+    let medians: Vec<f64> = (0..4000)
         .filter_map(|_| {
-            let draws: Vec<f64> = (0..n)
-                .map(|_| sample[usize::try_from(rng.below(sample.len() as u64)).expect("an index")])
-                .collect();
+            let draws: Vec<f64> =
+                (0..n).map(|_| sample[usize::try_from(rng.below(sample.len() as u64)).expect("an index")]).collect();
             median(&draws)
         })
         .collect();
-    (quantile(&medians, 0.005).unwrap_or(0.0), quantile(&medians, 0.995).unwrap_or(0.0))
+    (quantile(&medians, 0.0005).unwrap_or(0.0), quantile(&medians, 0.9995).unwrap_or(0.0))
 }
 
 #[test]

@@ -39,8 +39,12 @@ fn render() -> String {
     for experiment in EXPERIMENTS {
         let real = &recorded()[experiment.key];
         let ours = pool(experiment);
-        writeln!(out, "## {} · [`{}`](../scenarios/calibration/{}.toml)\n", experiment.key, experiment.slug, experiment.slug)
-            .expect("string");
+        writeln!(
+            out,
+            "## {} · [`{}`](../scenarios/calibration/{}.toml)\n",
+            experiment.key, experiment.slug, experiment.slug
+        )
+        .expect("string");
         writeln!(out, "{} Recorded {} times.\n", real.what, real.runs).expect("string");
         out.push_str("| interval | recorded | simulated |\n| --- | --- | --- |\n");
         for (name, label) in ROWS {
@@ -60,7 +64,8 @@ fn render() -> String {
         };
         let recorded_lost = lost(real.writes.as_ref());
         if !recorded_lost.is_empty() {
-            writeln!(out, "| acknowledged writes lost | {} | {} |", cell(&recorded_lost), cell(&ours.lost)).expect("string");
+            writeln!(out, "| acknowledged writes lost | {} | {} |", cell(&recorded_lost), cell(&ours.lost))
+                .expect("string");
         }
         out.push('\n');
     }
