@@ -275,14 +275,28 @@ impl Sentinel {
             instance.group = Some(Box::new(Group::new(self.timing.default_failover_timeout)));
         }
         entry.insert(instance);
+        let mut table = match (kind, master) {
+            (InstanceKind::Master, _) => std::mem::take(&mut self.masters),
+            (InstanceKind::Slave, Some(master)) => std::mem::take(&mut self.group_mut(master).slaves),
+            (InstanceKind::Sentinel, Some(master)) => std::mem::take(&mut self.group_mut(master).sentinels),
+            (_, None) => unreachable!("only masters stand alone"),
+        };
+        let place = self.place(id);
+        let at = table.partition_point(|&other| self.place(other) < place);
+        table.insert(at, id);
         match (kind, master) {
-            (InstanceKind::Master, _) => self.masters.push(id),
-            (InstanceKind::Slave, Some(master)) => self.group_mut(master).slaves.push(id),
-            (InstanceKind::Sentinel, Some(master)) => self.group_mut(master).sentinels.push(id),
-            (_, None) => {}
+            (InstanceKind::Slave, Some(master)) => self.group_mut(master).slaves = table,
+            (InstanceKind::Sentinel, Some(master)) => self.group_mut(master).sentinels = table,
+            (InstanceKind::Master, _) | (_, None) => self.masters = table,
         }
         self.all_stale = true;
         Ok(id)
+    }
+
+    /// Where an instance stands in its table. Sentinel's tables are hash tables seeded anew by every process, so in
+    /// which order replicas are reconfigured or sentinels asked differs from one sentinel to the next.
+    fn place(&self, id: Id) -> u64 {
+        crate::trace::digest::hash_bytes(&[&self.init.seed.0.to_le_bytes(), self.instances[id].name.as_bytes()])
     }
 
     /// A master of the configuration file with everything that the file remembers of it.

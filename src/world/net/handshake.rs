@@ -7,8 +7,20 @@ use crate::node::RefusedWhy;
 use crate::time::{Instant, Span};
 use crate::trace::event::NetEvent;
 
-/// SYNs sent again before the attempt fails (`tcp_syn_retries`): 1, 3, 7 … 63 s after the first; failure after 127 s.
+/// SYNs sent again at a steady second (`tcp_syn_linear_timeouts`, since Linux 6.5) before the wait doubles each time.
+const SYN_LINEAR: u8 = 4;
+/// SYNs sent again after those (`tcp_syn_retries`): all in all 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s after the first;
+/// failure after 131 s.
 const SYN_RETRIES: u8 = 6;
+
+/// How long after the first SYN the next one is due when so many were sent again.
+fn syn_due(tries: u8) -> Span {
+    match tries.checked_sub(SYN_LINEAR) {
+        None => Span::from_secs(u64::from(tries) + 1),
+        Some(doubled) => Span::from_secs(u64::from(SYN_LINEAR) + (2 << doubled) - 1),
+    }
+}
+
 /// Unanswered ARP requests, one a second, before a host on the same network counts as unreachable.
 const ARP_FAILS: Span = Span::from_secs(3);
 /// Answers to a SYN sent again (`tcp_synack_retries`).
@@ -103,8 +115,7 @@ impl Net {
         let conn = &mut self.conns[sock.index()];
         if !conn.syn_retry_queued && conn.ends[0].state == State::Connecting {
             conn.syn_retry_queued = true;
-            let after = Span::from_secs((2 << conn.syn_tries) - 1);
-            wire.due((conn.began + after).max(wire.now), Sock { side: 0, ..sock }, NetWhat::SynRetry);
+            wire.due((conn.began + syn_due(conn.syn_tries)).max(wire.now), Sock { side: 0, ..sock }, NetWhat::SynRetry);
         }
     }
 
@@ -114,7 +125,7 @@ impl Net {
         if conn.ends[0].state != State::Connecting {
             return;
         }
-        if conn.syn_tries == SYN_RETRIES {
+        if conn.syn_tries == SYN_LINEAR + SYN_RETRIES {
             self.refuse(sock, RefusedWhy::TimedOut, wire);
             return;
         }
@@ -237,4 +248,10 @@ impl Net {
         self.conns[sock.index()].ends[0].state = State::Doomed { kernel: false };
         self.tell(sock, What::Refused(why), cause, wire);
     }
+}
+
+#[test]
+fn connection_attempts_follow_linux() {
+    let due: Vec<u64> = (0..=SYN_LINEAR + SYN_RETRIES).map(|tries| syn_due(tries).secs()).collect();
+    assert_eq!(due, [1, 2, 3, 4, 5, 7, 11, 19, 35, 67, 131]);
 }

@@ -97,7 +97,10 @@ pub fn derive(events: &[Event], zero_fault: u16, until: f64) -> Facts {
     }
     intervals(&mut facts, &said);
     old_master(&mut facts, events, &said, zero, healed);
-    orders(&mut facts, &said, &names);
+    let dead = |node: NodeId| {
+        events.iter().any(|e| e.node == Some(node) && matches!(e.kind, Kind::World(WorldEvent::Died { .. })))
+    };
+    orders(&mut facts, &said, &names, &dead);
     repointed(&mut facts, events, zero);
     facts
 }
@@ -265,11 +268,11 @@ fn order(said: &[Said], node: NodeId) -> String {
     words.join(" ")
 }
 
-fn orders(facts: &mut Facts, said: &[Said], names: &BTreeMap<NodeId, (String, NodeRole, Addr)>) {
+fn orders(facts: &mut Facts, said: &[Said], names: &BTreeMap<NodeId, (String, NodeRole, Addr)>, dead: &dyn Fn(NodeId) -> bool) {
     let leader = said.iter().find(|s| s.name == Name::ElectedLeader).map(|s| s.node);
     for (node, (_, role, _)) in names {
         let text = order(said, *node);
-        if *role != NodeRole::Sentinel || text.is_empty() {
+        if *role != NodeRole::Sentinel || dead(*node) {
             continue;
         }
         if Some(*node) == leader {
