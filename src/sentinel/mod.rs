@@ -286,7 +286,13 @@ impl Sentinel {
                 cx.out.exit(0);
                 self.dead = true;
             }
-            Input::LoopEnd => self.loop_end(cx),
+            Input::LoopEnd => {
+                // What arrived in this turn may have given work to a tick that had none when the turn was planned.
+                if self.ticks.is_due(cx.now.mono) {
+                    self.tick(cx);
+                }
+                self.loop_end(cx);
+            }
         }
     }
 

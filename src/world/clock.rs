@@ -9,7 +9,8 @@ pub const EPOCH: Unix = Unix(1_767_225_600 * NS_PER_S);
 
 /// The true wall clock when a world begins: somewhere in the second of [`EPOCH`]. Redis compares whole seconds of the
 /// wall clock in many places, so where its timers lie within the second matters and must not be the same in every run.
-pub(super) fn beginning(seed: Seed) -> Unix {
+#[must_use]
+pub fn beginning(seed: Seed) -> Unix {
     EPOCH + Span::from_ns(seed.stream("world", "wall clock").below(NS_PER_S))
 }
 

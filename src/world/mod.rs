@@ -14,7 +14,7 @@ mod probe;
 mod process;
 mod queue;
 
-pub use clock::EPOCH;
+pub use clock::{EPOCH, beginning};
 pub use deploy::Factory;
 pub use port::{Injection, Outside};
 
@@ -92,7 +92,7 @@ impl World {
             net: Net::new(&scenario, seed),
             processes: scenario.nodes.iter().map(process).collect(),
             disks: vec![Disk::default(); scenario.nodes.len()],
-            clocks: scenario.machines.iter().map(|machine| Clock::new(machine, clock::beginning(seed))).collect(),
+            clocks: scenario.machines.iter().map(|machine| Clock::new(machine, beginning(seed))).collect(),
             drives: scenario.machines.iter().map(|m| Drive::new(m, scenario.cpu_scale_milli, seed)).collect(),
             faults: Faults::new(&scenario, seed),
             hosts: deploy::hosts(&scenario),

@@ -186,6 +186,11 @@ fn numbers(run: &Run, style: Style) -> Vec<String> {
     }
     sync.push(format!("lag at most {}", shown("replication.lag-max")));
     facts.add("replication", &sync);
+    verdicts(run, &mut facts);
+    facts.lines
+}
+
+fn verdicts(run: &Run, facts: &mut Facts) {
     for (name, verdict) in &run.verdicts {
         // Lost writes have a paragraph of their own, splits a row in the timeline.
         if let (false, Verdict::Fail { why, .. } | Verdict::Unknown { why }) =
@@ -196,7 +201,6 @@ fn numbers(run: &Run, style: Style) -> Vec<String> {
             facts.add("unknown", &[format!("{name}: {why}")]);
         }
     }
-    facts.lines
 }
 
 fn verdict_label(verdict: &Verdict) -> &'static str {

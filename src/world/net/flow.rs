@@ -253,6 +253,10 @@ impl Net {
             }
             // The process has closed, or never was: bytes are answered with a reset, an end is not.
             State::Orphan | State::Gone | State::Doomed { .. } if len > 0 => {
+                if end.state == State::Orphan {
+                    // The kernel drops what it still had to say: the reset says it all (TCPAbortOnData).
+                    end.state = State::Gone;
+                }
                 self.send_reset(sock.peer(), segment.cause, wire);
             }
             State::Orphan | State::Gone | State::Doomed { .. } => self.free_if_over(sock),

@@ -243,7 +243,9 @@ const ORDERED: &[Name] = &[
     Name::SlaveReconfSent,
     Name::SlaveReconfInprog,
     Name::SlaveReconfDone,
+    Name::SlaveReconfSentBe,
     Name::FailoverEnd,
+    Name::FailoverEndForTimeout,
     Name::SwitchMaster,
     Name::ConfigUpdateFrom,
     Name::AbortNotElected,
@@ -268,7 +270,12 @@ fn order(said: &[Said], node: NodeId) -> String {
     words.join(" ")
 }
 
-fn orders(facts: &mut Facts, said: &[Said], names: &BTreeMap<NodeId, (String, NodeRole, Addr)>, dead: &dyn Fn(NodeId) -> bool) {
+fn orders(
+    facts: &mut Facts,
+    said: &[Said],
+    names: &BTreeMap<NodeId, (String, NodeRole, Addr)>,
+    dead: &dyn Fn(NodeId) -> bool,
+) {
     let leader = said.iter().find(|s| s.name == Name::ElectedLeader).map(|s| s.node);
     for (node, (_, role, _)) in names {
         let text = order(said, *node);

@@ -39,8 +39,10 @@ const VARIANTS: &[(&str, &str, u64, u64)] = &[
 ];
 
 /// The silence ends after 3.3 s, TCP's retransmission timers reach it 3 to 6.2 s after the first lost segment, and
-/// repl-timeout strikes after 6 to 7 s: which is first depends on when in the second the last ACK was sent.
-const VARYING: &[&str] = &["e8-silent-short-8k", "e8-silent-short-60k"];
+/// repl-timeout strikes after 6 to 7 s: which is first depends on when in the second the last ACK was sent. A replica that
+/// wakes from a sleep reads what has arrived before its cron runs, unless the tick that it overslept was the one in ten
+/// that looks at time-outs.
+const VARYING: &[&str] = &["e8-silent-short-8k", "e8-silent-short-60k", "e8-sleep-long-8k", "e8-sleep-long-60k"];
 
 /// What one run granted after its first fault, and when the last resynchronisation was complete (ms after the fault).
 struct Outcome {
@@ -76,8 +78,8 @@ fn recorded_time(recorded: &Recorded) -> Option<f64> {
     recorded.outcomes.first()?.get("resynced_at")?.as_f64()
 }
 
-/// How far the recorded time, of a single run sampled every 100 ms or so, may lie outside of the simulated ones.
-const SAMPLING_MS: f64 = 350.0;
+/// How far the recorded time may lie outside of the simulated ones: a single run, polled every 300 ms.
+const SAMPLING_MS: f64 = 700.0;
 
 #[test]
 fn e8_partial_or_full() {
@@ -102,8 +104,11 @@ fn e8_partial_or_full() {
         let other: u64 = others.values().sum();
         let most = if VARYING.contains(&slug) { SEEDS / 2 } else { SEEDS / 50 };
         if other > most {
-            writeln!(problems, "{key}: recorded {full} full and {partial} partial; {other} of {SEEDS} seeds: {others:?}")
-                .expect("string");
+            writeln!(
+                problems,
+                "{key}: recorded {full} full and {partial} partial; {other} of {SEEDS} seeds: {others:?}"
+            )
+            .expect("string");
         }
         if let (Some(real), Some(low), Some(high)) =
             (recorded_time(recording), super::stats::quantile(&times, 0.0), super::stats::quantile(&times, 1.0))

@@ -50,7 +50,10 @@ fn wakes(rig: &Rig, node: u16) -> Vec<Now> {
 }
 
 fn ms(now: &Now) -> (u64, i64) {
-    let wall = i64::try_from(now.unix.0).expect("this century") - i64::try_from(EPOCH.0).expect("this century");
+    // The rig's worlds have seed 1.
+    let start = beginning(Seed(1));
+    assert_eq!(start.secs(), EPOCH.secs());
+    let wall = i64::try_from(now.unix.0).expect("this century") - i64::try_from(start.0).expect("this century");
     (now.mono.0 / 1_000_000, wall / 1_000_000)
 }
 
