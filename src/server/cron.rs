@@ -16,13 +16,15 @@ pub(crate) struct Cron {
     pub loops: u64,
     /// The tick that has work, as known at the end of the last turn.
     due: Option<Instant>,
+    /// The process stopped running here and has not had a tick since.
+    stalled: Option<Instant>,
 }
 
 impl Cron {
     /// Ticks of a process that starts now.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Cron {
-        Cron { next: now + FIRST, loops: 0, due: None }
+        Cron { next: now + FIRST, loops: 0, due: None, stalled: None }
     }
 
     /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
@@ -31,6 +33,30 @@ impl Cron {
         let ahead = at.since(self.next).ns().div_ceil(period.ns());
         let number = (self.loops + ahead).next_multiple_of(every);
         self.next + period.times(number - self.loops)
+    }
+
+    /// The process does not run from here to its next call.
+    pub(crate) fn stall(&mut self, since: Instant) {
+        self.stalled.get_or_insert(since);
+    }
+
+    /// After a stall the first tick that was missed comes at once, whatever its number; the others are lost, not made
+    /// up for. So work that belongs to every tenth tick may come up to nine ticks after a long sleep.
+    fn catch_up(&mut self, now: Instant, period: Span) {
+        let Some(since) = self.stalled else { return };
+        if now < self.next {
+            return;
+        }
+        self.stalled = None;
+        if since >= self.next {
+            let passed = since.since(self.next).ns() / period.ns() + 1;
+            self.loops += passed;
+            self.next += period.times(passed);
+        }
+        if self.next <= now {
+            self.next = now;
+            self.due = Some(now);
+        }
     }
 
     /// When the server must wake for a tick.
@@ -66,6 +92,7 @@ impl Server {
             return;
         }
         let period = self.cron_period();
+        self.cron.catch_up(now, period);
         let due = self.cron.due.is_some_and(|due| due <= now);
         let passed = if due {
             // The tick with work was waited for: the ones before it had none. Later ones were missed, as a blocked

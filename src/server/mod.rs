@@ -228,6 +228,10 @@ impl Node for Server {
         }
     }
 
+    fn stalled(&mut self, since: Instant) {
+        self.cron.stall(since);
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         self.wake
     }

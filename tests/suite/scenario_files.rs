@@ -69,7 +69,8 @@ fn what_is_printed_loads_to_the_same_scenario() {
 #[test]
 fn configuration_files_are_read_and_printed_inline() {
     let folder = tempfile::tempdir().expect("a folder");
-    let conf = "# redis.conf\nsave 900 1\nsave 300 10\nrepl-backlog-size 2mb\nrequirepass \"a b\"\nreplicaof 10.9.9.9 1\n";
+    let conf =
+        "# redis.conf\nsave 900 1\nsave 300 10\nrepl-backlog-size 2mb\nrequirepass \"a b\"\nreplicaof 10.9.9.9 1\n";
     std::fs::write(folder.path().join("r.conf"), conf).expect("written");
     std::fs::write(folder.path().join("s.conf"), "sentinel monitor other 10.0.0.1 6379 1\n").expect("written");
     let text = "duration = '10s'\n\

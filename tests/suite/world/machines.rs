@@ -9,7 +9,7 @@ use splitbrain::node::{DiskImage, DiskOp, Input, Outbox, Signal};
 use splitbrain::rng::{Dist, Seed};
 use splitbrain::run;
 use splitbrain::time::{Instant, Now, Span, Unix};
-use splitbrain::world::EPOCH;
+use splitbrain::world::{EPOCH, beginning};
 
 use super::rig::{PORT, Rig, Script, Talker, scenario, timed};
 
