@@ -207,7 +207,8 @@ fn min_replicas_refuse_writes_once_the_lag_is_too_long() {
         assert!(rig.world.now().since(began).ms() < 5_000);
     }
     let took = rig.world.now().since(began).ms();
-    assert!((2_000..=4_100).contains(&took), "{took} ms");
+    // Whole seconds since the last ACK, which came up to a second before the pause, looked at once a second.
+    assert!((1_000..=4_100).contains(&took), "{took} ms");
 }
 
 #[test]
