@@ -62,7 +62,7 @@ impl Meter {
 
     /// What work of that many nanoseconds of the table takes elsewhere than on the main thread.
     #[must_use]
-    pub fn scaled(&self, ns: u64) -> Span {
+    pub(crate) fn scaled(&self, ns: u64) -> Span {
         Span::from_ns(ns.saturating_mul(self.milli) / 1_000)
     }
 
