@@ -57,7 +57,7 @@ pub(super) struct RunArgs {
     /// Print nothing but problems
     #[arg(long, short, conflicts_with_all = ["json", "trace"])]
     pub(super) quiet: bool,
-    /// The report's folder [default: reports/<name>]
+    /// The report's folder [default: `reports/NAME`]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Write no report

@@ -139,10 +139,10 @@ impl Bridge {
 fn write_some(rig: &mut Rig, round: usize) {
     for n in 0..60 {
         let value = match n % 4 {
-            0 => format!("{}", i64::try_from(n).unwrap() * 37_000 - 1_000_000),
+            0 => format!("{}", i64::try_from(n).expect("small") * 37_000 - 1_000_000),
             1 => "abc".repeat(n * 40),
             2 => format!("value {n} of round {round}"),
-            _ => (0..n * 300).map(|i| char::from(b'a' + u8::try_from((i * i + n) % 26).unwrap())).collect(),
+            _ => (0..n * 300).map(|i| char::from(b'a' + u8::try_from((i * i + n) % 26).expect("below 26"))).collect(),
         };
         rig.set(1, &format!("key:{round}:{n}"), &value);
     }

@@ -17,7 +17,7 @@
 //! **The gate** reads [`Replication::is_master`], [`Replication::stale`], [`Replication::enough_good_replicas`]; loading a full sync
 //! sets `s.loading` / `s.async_loading`.
 //!
-//! **Time.** [`cron`] is `replicationCron`: called at a whole second's tick (every 100 ms when [`Replication::cron_is_fast`]) if
+//! **Time.** [`fn@cron`] is `replicationCron`: called at a whole second's tick (every 100 ms when [`Replication::cron_is_fast`]) if
 //! [`cron_need`] asked for one at or before it. An idle master without replicas must need none. Precise time-outs (WAIT) go through
 //! [`next_timer`] and [`on_timer`]. [`before_sleep`] runs at the end of each turn before replies leave, as in `beforeSleep`: WAIT, GETACK, failover.
 //!
@@ -120,7 +120,7 @@ pub struct Replication {
     /// Since when the link has been down, in wall-clock seconds; 0 when it is not.
     down_since: u64,
     pub(crate) failover: Failover,
-    /// Runs of [`cron`] beside those of whole seconds.
+    /// Runs of [`fn@cron`] beside those of whole seconds.
     extra_crons: u64,
     noted_offset: u64,
     noted_at: Instant,
@@ -193,7 +193,7 @@ impl Replication {
             || self.good_replicas >= config.min_replicas_to_write
     }
 
-    /// True while a failover is under way: [`cron`] runs every 100 ms.
+    /// True while a failover is under way: [`fn@cron`] runs every 100 ms.
     #[must_use]
     pub fn cron_is_fast(&self) -> bool {
         self.failover.is_under_way()

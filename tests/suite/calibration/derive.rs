@@ -11,25 +11,25 @@ use splitbrain::trace::{Event, Kind};
 
 /// One run, reduced. Times are milliseconds since the first fault.
 #[derive(Debug, Default, Clone)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Interval name to its values in this run.
-    pub intervals: BTreeMap<&'static str, Vec<f64>>,
+    pub(crate) intervals: BTreeMap<&'static str, Vec<f64>>,
     /// Order of first events at the first elected sentinel.
-    pub leader_order: Option<String>,
+    pub(crate) leader_order: Option<String>,
     /// Order of first events at each other sentinel that could still be reached.
-    pub observer_orders: Vec<String>,
+    pub(crate) observer_orders: Vec<String>,
     /// +try-failover events.
-    pub candidates: usize,
+    pub(crate) candidates: usize,
     /// +elected-leader events.
-    pub elected: usize,
+    pub(crate) elected: usize,
     /// -failover-abort-* events by name.
-    pub aborts: BTreeMap<String, usize>,
+    pub(crate) aborts: BTreeMap<String, usize>,
     /// Names of promoted servers.
-    pub promoted: Vec<String>,
+    pub(crate) promoted: Vec<String>,
     /// Times of each +try-failover of each sentinel.
-    pub tries: BTreeMap<NodeId, Vec<f64>>,
+    pub(crate) tries: BTreeMap<NodeId, Vec<f64>>,
     /// Times of each abort of each sentinel.
-    pub abort_times: BTreeMap<NodeId, Vec<f64>>,
+    pub(crate) abort_times: BTreeMap<NodeId, Vec<f64>>,
 }
 
 /// A sentinel's event with what matters of it.
@@ -50,7 +50,7 @@ fn ms(event: &Event, zero: u64) -> f64 {
 /// Derives the facts. `zero_fault`: which fault of the timeline is time 0; `until`: when the recording ended, in
 /// milliseconds.
 #[must_use]
-pub fn derive(events: &[Event], zero_fault: u16, until: f64) -> Facts {
+pub(crate) fn derive(events: &[Event], zero_fault: u16, until: f64) -> Facts {
     let mut names: BTreeMap<NodeId, (String, NodeRole, Addr)> = BTreeMap::new();
     let (mut zero, mut healed) = (None, None);
     for event in events {

@@ -2,7 +2,7 @@
 
 /// The median; `None` of nothing.
 #[must_use]
-pub fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
@@ -14,7 +14,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     clippy::cast_sign_loss,
     reason = "an index into a sample"
 )]
-pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
+pub(crate) fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;
@@ -26,7 +26,7 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
 /// The two-sample Kolmogorov–Smirnov distance: the greatest difference of the empirical distributions.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
-pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
     let share = |sample: &[f64], x: f64| sample.iter().filter(|v| **v <= x).count() as f64 / sample.len() as f64;
     a.iter().chain(b).map(|x| (share(a, *x) - share(b, *x)).abs()).fold(0.0, f64::max)
 }
@@ -35,7 +35,7 @@ pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
 /// (the asymptotic series with Stephens' correction for small samples).
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
-pub fn ks_probability(distance: f64, n: usize, m: usize) -> f64 {
+pub(crate) fn ks_probability(distance: f64, n: usize, m: usize) -> f64 {
     let size = ((n * m) as f64 / (n + m) as f64).sqrt();
     let lambda = (size + 0.12 + 0.11 / size) * distance;
     if lambda < 0.2 {
@@ -52,13 +52,13 @@ pub fn ks_probability(distance: f64, n: usize, m: usize) -> f64 {
 /// Whether the two samples can be of one distribution: the probability of a distance as large as theirs, the first
 /// one having only so many independent values.
 #[must_use]
-pub fn same_distribution(a: &[f64], b: &[f64], independent: usize) -> f64 {
+pub(crate) fn same_distribution(a: &[f64], b: &[f64], independent: usize) -> f64 {
     ks_probability(ks_distance(a, b), independent, b.len())
 }
 
 /// Where the median of `n` draws from a sample lies, 999 times out of 1000 (some five hundred medians are compared).
 #[must_use]
-pub fn median_band(sample: &[f64], n: usize) -> (f64, f64) {
+pub(crate) fn median_band(sample: &[f64], n: usize) -> (f64, f64) {
     let mut rng = splitbrain::rng::Seed(7).stream("calibration", "bootstrap");
     let medians: Vec<f64> = (0..4000)
         .filter_map(|_| {
