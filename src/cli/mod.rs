@@ -116,3 +116,17 @@ fn refuse(mut error: clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() { Status::Wrong.into() } else { Status::Held.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_names_what_was_running() {
+        running(Some("f.toml with seed 7".to_owned()));
+        let text = bug_report("offset went backwards");
+        running(None);
+        assert!(text.contains("offset went backwards") && text.contains("while running f.toml with seed 7"), "{text}");
+        assert!(text.contains("report it"), "{text}");
+    }
+}

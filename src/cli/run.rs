@@ -209,6 +209,28 @@ impl Printer {
 mod tests {
     use super::*;
 
+    /// A run that doesn't repeat shows both events, and what came before.
+    #[test]
+    fn a_run_that_does_not_repeat_is_shown() {
+        use crate::id::EventId;
+        use crate::time::Instant;
+        use crate::trace::event::WorldEvent;
+        use crate::trace::{Kind, Via};
+
+        let text = "duration = '1s'\n[[redis]]\nname = 'r1'\n";
+        let read_file = |_: &str| Err(String::new());
+        let input = crate::scenario::Input { name: "two.toml", text, sets: &[], read_file: &read_file };
+        let scenario = crate::scenario::load(input).expect("valid").scenario;
+        let event = |id| {
+            let kind = Kind::World(WorldEvent::End);
+            Event { id: EventId(id), at: Instant(id), node: None, cause: EventId::NONE, via: Via::World, kind }
+        };
+        let (before, first) = (Some(event(1)), Side::Event(Box::new(event(2))));
+        let text = parted(&scenario, &Difference { at: EventId(2), before, first, second: Side::Ended });
+        assert!(text.contains("two runs of two with seed 1 part at event 2"), "{text}");
+        assert!(text.contains("second: (the trace ends)"), "{text}");
+    }
+
     #[test]
     fn shell_words_are_quoted_when_they_must_be() {
         assert_eq!(shell_word("a/b.toml"), "a/b.toml");

@@ -179,10 +179,7 @@ pub(super) fn report_errors(all: &[Placed], entry: Place, errors: Vec<ConfError>
 /// The same for warnings.
 pub(super) fn report_warnings(all: &[Placed], entry: Place, warnings: Vec<ConfWarning>, problems: &mut Problems) {
     for warning in warnings {
-        let place = place_of(all, warning.line, entry);
-        problems
-            .warning(place, format!("`{}`: {}", warning.directive, warning.message))
-            .label("accepted, not modelled");
+        problems.warning(place_of(all, warning.line, entry), warning.message);
     }
 }
 
