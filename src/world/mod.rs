@@ -179,7 +179,11 @@ impl World {
 
     /// Appends the events since the last call to `into`.
     pub fn drain(&mut self, into: &mut Vec<Event>) {
-        into.append(&mut self.out.tracer.pending);
+        if into.is_empty() {
+            std::mem::swap(into, &mut self.out.tracer.pending);
+        } else {
+            into.append(&mut self.out.tracer.pending);
+        }
     }
 
     /// How many events there have been.
@@ -226,7 +230,7 @@ impl World {
         let Some(Due::Net(due)) = queue.only_at(at) else { return false };
         let idle = |owner: u16| processes.get(usize::from(owner)).is_some_and(Process::idle);
         let Some(alone) = net.deliver_alone(due, at, idle) else { return false };
-        queue.pop_at(at);
+        queue.drop_first();
         if let Some((at, next)) = alone.next {
             queue.push(at, Due::Net(next));
         }

@@ -332,6 +332,7 @@ impl World {
     }
 
     /// One call of the node, whose descriptors the outbox has. False if its effects interrupt the turn.
+    #[inline]
     fn call(&mut self, id: NodeId, input: Input, cause: EventId, via: Via) -> bool {
         let process = &mut self.processes[id.index()];
         let now = self.clocks[process.machine.index()].now(self.now);
@@ -346,15 +347,21 @@ impl World {
 
     /// Puts the outputs of a call into effect, as far as nothing occupies the main thread before them. False if
     /// something does, or the process is gone.
+    #[inline]
     fn after_call(&mut self, id: NodeId) -> bool {
         if self.out.outputs.len() == 1 {
             let cause = self.out.cause_of(0);
             let only = self.out.outputs.pop().expect("there is one");
             return !self.effect(id, only, cause);
         }
+        self.after_many(id)
+    }
+
+    fn after_many(&mut self, id: NodeId) -> bool {
         let mut outputs = std::mem::take(&mut self.out.outputs);
         let mut interrupted = false;
-        for (index, output) in outputs.drain(..).enumerate() {
+        for (index, output) in outputs.iter_mut().enumerate() {
+            let output = std::mem::replace(output, Output::Busy(Span::ZERO));
             let cause = self.out.cause_of(index);
             if !interrupted {
                 interrupted = self.effect(id, output, cause);
@@ -362,6 +369,7 @@ impl World {
                 self.processes[id.index()].pending.push_back((Effect::Output(output), cause));
             }
         }
+        outputs.clear();
         self.out.outputs = outputs;
         !interrupted
     }
@@ -413,23 +421,41 @@ impl World {
     }
 
     /// One output takes effect. True if the main thread is occupied from now on, or the process is gone.
+    #[inline]
     fn effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
-        let now = self.now;
         let process = &mut self.processes[id.index()];
         match output {
             Output::Send { fd, data } => {
                 let sock = process.sock(fd);
                 let (net, mut wire) = self.wire();
                 net.send(sock, data, cause, &mut wire);
+                false
             }
             Output::Busy(span) => {
                 let span = process.slowed(span);
-                process.busy_until = now + span;
+                process.busy_until = self.now + span;
                 if span >= STALL {
                     self.stall(id);
                 }
-                return span > Span::ZERO;
+                span > Span::ZERO
             }
+            rarer @ (Output::Listen { .. }
+            | Output::Connect { .. }
+            | Output::AwaitWritable { .. }
+            | Output::Close { .. }
+            | Output::Disk(_)
+            | Output::Job { .. }
+            | Output::KillJob { .. }
+            | Output::Exit { .. }) => self.rarer_effect(id, rarer, cause),
+        }
+    }
+
+    #[inline(never)]
+    fn rarer_effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
+        let now = self.now;
+        let process = &mut self.processes[id.index()];
+        match output {
+            Output::Send { .. } | Output::Busy(_) => unreachable!("these are common"),
             Output::Connect { fd, to } => {
                 let caller =
                     Caller { owner: id.0, incarnation: process.incarnation, number: fd.0, machine: process.machine };

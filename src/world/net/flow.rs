@@ -29,7 +29,7 @@ impl Net {
         let len = data.len() as u64;
         let path = self.paths.get(conn.paths[side]);
         // The usual case: nothing is wrong and nothing is in the way.
-        if path.simple
+        if path.plain
             && conn.ends[side].state == State::Open
             && self.paths.get(conn.paths[1 - side]).open
             && pipe.holes == 0
@@ -37,7 +37,7 @@ impl Net {
             && pipe.unsent.is_empty()
             && pipe.flight_bytes + pipe.unread + len <= self.receive_buffer
         {
-            let at = wire.now + path.median();
+            let at = wire.now + self.paths.get_mut(conn.paths[side]).latency();
             pipe.flight_bytes += len;
             pipe.flight.push_back(Segment { data, cause, at, hole: false });
             if pipe.delivery.is_none() {

@@ -22,8 +22,8 @@ pub(super) struct Path {
     pub(super) to: MachineId,
     /// Whether packets pass: no cut, and both machines have power.
     pub(super) open: bool,
-    /// Open, and every packet takes the same time: nothing is drawn, nothing queues, nothing is lost.
-    pub(super) simple: bool,
+    /// Open, and nothing queues, nothing is lost: only the latency is left.
+    pub(super) plain: bool,
     /// The fault that closed it.
     pub(super) cause: EventId,
     latency: Dist,
@@ -99,7 +99,7 @@ impl Paths {
             from,
             to,
             open: true,
-            simple: true,
+            plain: true,
             cause: EventId::NONE,
             latency: Dist::Constant(Span::ZERO),
             median: Span::ZERO,
@@ -165,7 +165,7 @@ impl Paths {
             path.cause = severed.unwrap_or(path.cause);
         }
         let varies = !matches!(path.latency, Dist::Constant(_));
-        path.simple = path.open && !varies && path.loss == Ratio::ZERO && path.bandwidth.is_none();
+        path.plain = path.open && path.loss == Ratio::ZERO && path.bandwidth.is_none();
         let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;
         if varies && path.latency_draws.is_none() || path.loss != Ratio::ZERO && path.loss_draws.is_none() {
             let label = format!("{}->{}", name(from), name(to));
