@@ -209,7 +209,10 @@ impl Node for Server {
             return;
         }
         self.now = now;
-        self.run_cron(out);
+        // A descriptor that is gone must be forgotten before a tick can close it.
+        if !matches!(input, Input::Closed { .. } | Input::Refused { .. }) {
+            self.run_cron(out);
+        }
         if self.shutdown.exited {
             return;
         }

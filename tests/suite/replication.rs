@@ -2,6 +2,7 @@
 
 use splitbrain::fault::Fault;
 use splitbrain::id::{MachineId, NodeId};
+use splitbrain::rng::Seed;
 use splitbrain::time::{Instant, Span};
 use splitbrain::trace::event::{HistoryWhy, LinkState, RefusePsync, ServerEvent, SyncKind};
 
@@ -12,7 +13,7 @@ fn cut(a: u16, b: u16) -> Fault {
     Fault::Partition { groups: vec![vec![MachineId(a - 1)], vec![MachineId(b - 1)]], flap: None }
 }
 
-const FAST: &str = "repl-diskless-sync-delay = 0\nrepl-timeout = 6\nrepl-ping-replica-period = 1\nsave = \"\"";
+const FAST: &str = "enable-debug-command = \"yes\"\nrepl-diskless-sync-delay = 0\nrepl-timeout = 6\nrepl-ping-replica-period = 1\nsave = \"\"";
 
 #[test]
 fn a_fresh_replica_gets_everything_and_then_the_stream() {
@@ -259,4 +260,142 @@ fn the_link_goes_through_its_states_in_order() {
         "{}",
         rig.log()
     );
+}
+
+#[test]
+fn two_replicas_share_a_save_to_disk_that_is_under_way() {
+    let text = format!(
+        "name = \"rig\"\nduration = \"1h\"\n[defaults.redis]\n{FAST}\nrepl-diskless-sync = \"no\"\n[[redis]]\nname = \"n1\"\n\
+         [[redis]]\nnames = [\"n2\", \"n3\"]\n"
+    );
+    let mut rig = Rig::from_text(&text);
+    rig.run_ms(10);
+    for n in 0..2_000 {
+        rig.set(1, &format!("key:{n}"), &"x".repeat(n % 97));
+    }
+    let addr = rig.addr(1);
+    let follow = format!("REPLICAOF {} {}", addr.ip, addr.port);
+    rig.text(2, &follow);
+    rig.run(Span::from_us(1_500));
+    rig.set(1, "between", "1");
+    rig.text(3, &follow);
+    rig.run_ms(1_500);
+    rig.wait_synced(&[2, 3]);
+    let began = rig.said(1, Instant::ZERO).filter(|event| matches!(event, ServerEvent::RdbBegan { .. })).count();
+    assert_eq!(began, 1, "{}", rig.log());
+    rig.same_values(1, 2, &["between", "key:77", "key:1999"]);
+    rig.same_values(1, 3, &["between", "key:77", "key:1999"]);
+    assert_eq!((rig.offset(1), rig.offset(1)), (rig.offset(2), rig.offset(3)));
+}
+
+#[test]
+fn swapdb_serves_the_old_data_until_the_new_is_there() {
+    let mut rig = Rig::new(2, &format!("{FAST}\nrepl-diskless-load = \"swapdb\"\nrepl-backlog-size = \"16kb\""));
+    rig.set(1, "a", "old");
+    rig.wait_synced(&[2]);
+    rig.run_ms(1_200);
+    rig.fault(cut(1, 2), Some(Span::from_ms(9_000)));
+    rig.run_ms(10);
+    rig.set(1, "a", "new");
+    rig.write_bytes(1, 60_000);
+    let since = rig.world.now();
+    rig.run_ms(8_000);
+    assert_eq!(rig.text(2, "GET a"), "\"old\"");
+    rig.run_ms(6_000);
+    rig.wait_synced(&[2]);
+    assert_eq!(rig.syncs(2, since), [SyncKind::Full], "{}", rig.log());
+    assert_eq!(rig.text(2, "GET a"), "\"new\"");
+}
+
+#[test]
+fn a_large_file_is_loaded_while_clients_are_told_to_wait() {
+    let mut rig = Rig::new(1, "save = \"\"\nrdbcompression = \"no\"");
+    rig.run_ms(10);
+    let value = "v".repeat(4_000);
+    for n in 0..1_800 {
+        rig.set(1, &format!("key:{n}"), &value);
+    }
+    assert_eq!(rig.text(1, "SAVE"), "OK");
+    rig.fault(Fault::Crash { nodes: vec![NodeId(0)] }, None);
+    rig.run_ms(1);
+    rig.fault(Fault::Restart { nodes: vec![NodeId(0)] }, None);
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        rig.run(Span::from_us(500));
+        if let Some(answer) = rig.try_cmd(1, &["DBSIZE"]) {
+            answers.push(answer.to_string());
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers, ["(error) LOADING Redis is loading the dataset in memory", "(integer) 1800"], "{}", rig.log());
+}
+
+/// Whatever happened before, servers that can all reach each other and follow one master end with its data.
+#[test]
+fn any_history_converges() {
+    for seed in 0..800 {
+        let mut rng = Seed(seed).stream("test", "history");
+        let diskless = if rng.below(2) == 0 { "yes" } else { "no" };
+        let load = ["disabled", "on-empty-db", "swapdb"][usize::try_from(rng.below(3)).unwrap()];
+        let mut rig = Rig::new(
+            4,
+            &format!(
+                "{FAST}\nrepl-diskless-sync = \"{diskless}\"\nrepl-diskless-load = \"{load}\"\nrepl-backlog-size = \"16kb\""
+            ),
+        );
+        for step in 0..40 {
+            let n = 1 + usize::try_from(rng.below(4)).unwrap();
+            let node = vec![NodeId(u16::try_from(n - 1).unwrap())];
+            let other = 1 + usize::try_from(rng.below(4)).unwrap();
+            match rng.below(12) {
+                0 => rig.fault(Fault::Crash { nodes: node }, None),
+                1 => rig.fault(Fault::Restart { nodes: node }, None),
+                2 => {
+                    let lasts = Span::from_ms(rng.range(10, 9_000));
+                    rig.fault(Fault::Pause { nodes: node }, Some(lasts));
+                }
+                3 if other != n => {
+                    let lasts = Span::from_ms(rng.range(10, 12_000));
+                    rig.fault(cut(u16::try_from(n).unwrap(), u16::try_from(other).unwrap()), Some(lasts));
+                }
+                4 => drop(rig.try_cmd(n, &["REPLICAOF", "NO", "ONE"])),
+                5 if other != n => {
+                    let addr = rig.addr(other);
+                    drop(rig.try_cmd(n, &["REPLICAOF", &addr.ip.to_string(), &addr.port.to_string()]));
+                }
+                6 => drop(rig.try_cmd(n, &["CLIENT", "KILL", "TYPE", "replica"])),
+                7 => drop(rig.try_cmd(n, &["CLIENT", "KILL", "TYPE", "master"])),
+                8 => drop(rig.try_cmd(n, &["FAILOVER", "TIMEOUT", "1500"])),
+                9 => drop(rig.try_cmd(n, &["SET", &format!("big{step}"), &"y".repeat(30_000)])),
+                _ => {
+                    for i in 0..rng.below(200) {
+                        drop(rig.try_cmd(n, &["SET", &format!("k{i}"), &format!("{seed} {step} {n}")]));
+                    }
+                }
+            }
+            rig.run_ms(rng.range(1, 900));
+        }
+        rig.run_ms(14_000);
+        for n in 1..=4 {
+            rig.fault(Fault::Restart { nodes: vec![NodeId(n - 1)] }, None);
+        }
+        rig.run_ms(100);
+        rig.text(1, "FAILOVER ABORT");
+        rig.text(1, "REPLICAOF NO ONE");
+        let addr = rig.addr(1);
+        for n in 2..=4 {
+            rig.text(n, "FAILOVER ABORT");
+            rig.text(n, &format!("REPLICAOF {} {}", addr.ip, addr.port));
+        }
+        rig.run_ms(3_000);
+        rig.wait_synced(&[2, 3, 4]);
+        rig.set(1, "last", "1");
+        rig.run_ms(2_000);
+        let digest = rig.text(1, "DEBUG DIGEST");
+        assert_eq!(digest.len(), 40, "{digest}");
+        for n in 2..=4 {
+            assert_eq!(rig.offset(1), rig.offset(n), "seed {seed} n{n}\n{}", rig.log());
+            assert_eq!(rig.text(n, "DEBUG DIGEST"), digest, "seed {seed} n{n}\n{}", rig.log());
+        }
+    }
 }

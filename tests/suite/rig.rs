@@ -101,24 +101,35 @@ impl Rig {
         self.world.inject(Injection::Bytes { id, data });
     }
 
-    /// Sends a command and waits for the answer.
-    pub(crate) fn cmd_on(&mut self, n: usize, c: char, parts: &[&str]) -> Value {
+    /// Sends a command and waits for the answer, for a second at most.
+    pub(crate) fn try_cmd_on(&mut self, n: usize, c: char, parts: &[&str]) -> Option<Value> {
         let mut request = BytesMut::new();
         let words: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         encode::command(&mut request, &words);
         self.send(n, c, request.freeze());
-        for _ in 0..20_000 {
-            let Some(conn) = self.conns.get_mut(&(n, c)) else { break };
-            if let Some(value) = conn.reader.read().expect("a reply") {
-                return value;
-            }
-            self.run(Span::from_us(100));
+        for _ in 0..10_000 {
+            let Some(value) = self.conns.get_mut(&(n, c))?.reader.read().expect("a reply") else {
+                self.run(Span::from_us(100));
+                continue;
+            };
+            return Some(value);
         }
-        panic!("n{n} did not answer {parts:?}\n{}", self.log())
+        // A late answer must not be taken for that of the next command.
+        if let Some(conn) = self.conns.remove(&(n, c)) {
+            self.world.inject(Injection::Close { id: conn.id });
+        }
+        None
+    }
+
+    pub(crate) fn try_cmd(&mut self, n: usize, parts: &[&str]) -> Option<Value> {
+        self.try_cmd_on(n, 'a', parts)
     }
 
     pub(crate) fn cmd(&mut self, n: usize, parts: &[&str]) -> Value {
-        self.cmd_on(n, 'a', parts)
+        match self.try_cmd(n, parts) {
+            Some(value) => value,
+            None => panic!("n{n} did not answer {parts:?}\n{}", self.log()),
+        }
     }
 
     pub(crate) fn text(&mut self, n: usize, line: &str) -> String {
