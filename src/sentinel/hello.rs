@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::config::{atoi, strtoull};
 use super::instances::Id;
 use super::{Cx, Sentinel};
 use crate::id::HexId;
 use crate::trace::event::{Detail, InstanceKind, SentinelEventName};
+
+/// How many messages are remembered: a few for each sentinel.
+const HEARD_MAX: usize = 32;
 
 /// The eight fields of a hello.
 struct Hello<'a> {
@@ -46,8 +51,29 @@ impl<'a> Hello<'a> {
 }
 
 impl Sentinel {
+    /// Whether this very message has come before and has nothing new to say: epochs only grow, and what it was
+    /// compared with is as it was.
+    pub(super) fn heard_before(&mut self, cx: &Cx<'_>, message: &Bytes) -> bool {
+        let Some((_, from)) = self.heard.iter().find(|(known, _)| known == message) else { return false };
+        if let Some(from) = *from {
+            self.instances[from].last_hello_time = cx.ms;
+        }
+        true
+    }
+
+    /// Keeps a message that changed nothing, with the instance of its sender.
+    pub(super) fn remember_hello(&mut self, message: Bytes, from: Option<Id>) {
+        if self.heard.len() >= HEARD_MAX {
+            self.heard.clear();
+        }
+        self.heard.push((message, from));
+    }
+
     /// Acts on a hello message that came by Pub/Sub or by PUBLISH.
-    pub(super) fn process_hello(&mut self, cx: &mut Cx<'_>, message: &[u8]) {
+    pub(super) fn process_hello(&mut self, cx: &mut Cx<'_>, message: &Bytes) {
+        if self.heard_before(cx, message) {
+            return;
+        }
         let Some(hello) = Hello::parse(message) else { return };
         let Some(master) = self.master_by_name(hello.master_name) else { return };
         let known = self.sentinel_by_id(master, hello.id).filter(|&id| {
@@ -56,6 +82,13 @@ impl Sentinel {
                 && (*addr.host == *hello.ip
                     || self.address(hello.ip, hello.port, true).is_ok_and(|heard| addr.same(&heard)))
         });
+        if let Some(known) = known
+            && hello.epoch <= self.epoch
+            && hello.master_config_epoch <= self.group(master).config_epoch
+        {
+            self.instances[known].last_hello_time = cx.ms;
+            return self.remember_hello(message.clone(), Some(known));
+        }
         let from = known.or_else(|| self.meet(cx, master, &hello));
         if hello.epoch > self.epoch {
             self.epoch = hello.epoch;
@@ -119,6 +152,7 @@ impl Sentinel {
             self.close_pubsub(cx, link);
             if twin != id {
                 self.at_mut(twin).addr = addr.clone();
+                self.heard.clear();
                 updated += 1;
             }
         }

@@ -289,6 +289,7 @@ impl Sentinel {
             (InstanceKind::Sentinel, Some(master)) => self.group_mut(master).sentinels = table,
             (InstanceKind::Master, _) | (_, None) => self.masters = table,
         }
+        self.heard.clear();
         self.all_stale = true;
         Ok(id)
     }
@@ -348,6 +349,7 @@ impl Sentinel {
             group.promoted = None;
         }
         self.instances.remove(id);
+        self.heard.clear();
         self.all_stale = true;
     }
 

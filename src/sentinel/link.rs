@@ -532,13 +532,17 @@ impl Sentinel {
         self.touch(subscriber);
     }
 
-    fn hello_received(&mut self, cx: &mut Cx<'_>, hello: &[u8]) {
-        let mine = self.my_id.hex();
-        // Sentinels hear their own messages, whose third field is their id.
-        if hello.windows(mine.len()).any(|part| part == mine) {
+    fn hello_received(&mut self, cx: &mut Cx<'_>, hello: &Bytes) {
+        if self.heard_before(cx, hello) {
             return;
         }
-        self.process_hello(cx, hello);
+        // Sentinels hear their own messages, whose third field is their id.
+        let mine = hello.split(|&byte| byte == b',').nth(2) == Some(&self.my_id.hex()[..]);
+        if mine {
+            self.remember_hello(hello.clone(), None);
+        } else {
+            self.process_hello(cx, hello);
+        }
     }
 
     /// One reply, to the oldest request, or to the subscription when nothing else is pending

@@ -27,6 +27,7 @@ mod ticks;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use slab::Slab;
 
 use config::Config;
@@ -125,6 +126,8 @@ pub struct Sentinel {
     pending: Vec<Fd>,
     clients: clients::Clients,
     args: Args,
+    /// Hello messages that changed nothing, and who sent them; none once the tables change.
+    heard: Vec<(Bytes, Option<Id>)>,
     /// Since when TILT mode lasts.
     tilt: Option<Ms>,
     scripts: scripts::Scripts,
@@ -156,6 +159,7 @@ impl Sentinel {
             pending: Vec::new(),
             clients: clients::Clients::default(),
             args: Args::default(),
+            heard: Vec::new(),
             tilt: None,
             scripts: scripts::Scripts::default(),
             simulated_failures: 0,

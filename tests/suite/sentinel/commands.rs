@@ -38,7 +38,7 @@ impl Bare {
             addr: Addr::new(Ip::new(10, 0, 0, 9), 26_379),
             seed: Seed(1),
             incarnation: 1,
-            hosts: Arc::default(),
+            hosts: Arc::new([("db1".into(), Ip::new(10, 0, 0, 7))].into_iter().collect()),
             cpu_milli: 0,
         };
         let now = Now { mono: Instant(1), unix: Unix(1_700_000_000_000 * NS_PER_MS) };
@@ -379,4 +379,19 @@ fn files_read_back_as_they_were_written() {
         text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(lines(&again.files["sentinel.conf"]), lines(&written));
+}
+
+#[test]
+fn host_names_are_resolved_when_allowed() {
+    let text = "sentinel resolve-hostnames yes\nsentinel monitor mymaster db1 6379 2\n";
+    let mut bare = Bare::new(text);
+    let ask = "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster";
+    assert_eq!(bare.text(ask), "[\"10.0.0.7\", \"6379\"]");
+    assert_eq!(bare.text("SENTINEL CONFIG SET announce-hostnames yes"), "OK");
+    assert_eq!(bare.text(ask), "[\"db1\", \"6379\"]");
+    assert_eq!(bare.text("SENTINEL MONITOR other nowhere 1 1"), "(error) ERR Invalid IP address or hostname specified");
+    assert_eq!(bare.text("SENTINEL MONITOR other db1 1 1"), "OK");
+    assert_eq!(bare.text("SENTINEL MASTERS").matches("\"db1\"").count(), 2);
+    let file = String::from_utf8(bare.files["sentinel.conf"].to_vec()).expect("text");
+    assert!(file.contains("sentinel monitor other db1 1 1\n"), "{file}");
 }

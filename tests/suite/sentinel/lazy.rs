@@ -9,7 +9,7 @@ use splitbrain::scenario::{NodeKind, Scenario};
 use splitbrain::time::{Instant, Now};
 use splitbrain::world::World;
 
-use super::{deployment, sentinels, toy};
+use super::{deployment, sentinels, toy, two_masters};
 use crate::scenario_files::{library, load};
 
 /// What every node gave out: its number, its clock, and the output.
@@ -61,9 +61,9 @@ impl Node for Recorded {
 }
 
 /// Events and outputs of a run, and how often sentinels were called.
-fn outcome(scenario: &Arc<Scenario>, seed: u64, every_tick: bool) -> (Vec<String>, Vec<(u16, Instant, Output)>) {
+fn outcome(scenario: &Arc<Scenario>, seed: u64, traits: toy::Traits) -> (Vec<String>, Vec<(u16, Instant, Output)>) {
     let log = Log::default();
-    let programs = toy::programs(toy::Traits { every_tick, ..toy::Traits::default() });
+    let programs = toy::programs(traits);
     let recording = log.clone();
     let factory = move |scenario: &Scenario, init: Init| -> Box<dyn Node> {
         let number = init.node.0;
@@ -82,9 +82,9 @@ fn outcome(scenario: &Arc<Scenario>, seed: u64, every_tick: bool) -> (Vec<String
     (events, outputs)
 }
 
-fn assert_same(what: &str, scenario: &Arc<Scenario>, seed: u64) {
-    let (lazy, lazy_outputs) = outcome(scenario, seed, false);
-    let (eager, eager_outputs) = outcome(scenario, seed, true);
+fn assert_same(what: &str, scenario: &Arc<Scenario>, seed: u64, traits: &toy::Traits) {
+    let (lazy, lazy_outputs) = outcome(scenario, seed, traits.clone());
+    let (eager, eager_outputs) = outcome(scenario, seed, toy::Traits { every_tick: true, ..traits.clone() });
     for (index, (lazy, eager)) in lazy.iter().zip(&eager).enumerate() {
         assert_eq!(lazy, eager, "{what} seed {seed}: event {index}");
     }
@@ -104,7 +104,7 @@ fn in_every_scenario_with_sentinels() {
         let watched = scenario.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sentinel(_)));
         if watched {
             for seed in 1..=3 {
-                assert_same(&path.display().to_string(), &scenario, seed);
+                assert_same(&path.display().to_string(), &scenario, seed, &toy::Traits::default());
             }
         }
     }
@@ -138,8 +138,36 @@ fn under_every_kind_of_trouble() {
         for (count, quorum) in [(3, 2), (3, 1), (5, 3)] {
             let scenario = sentinels(count, quorum, faults);
             for seed in 1..=3 {
-                assert_same(what, &scenario, seed);
+                assert_same(what, &scenario, seed, &toy::Traits::default());
             }
+        }
+    }
+}
+
+#[test]
+fn with_links_shared_by_two_masters() {
+    for faults in [
+        "",
+        "[[fault]]\nat = \"10.3s\"\ncrash = \"r1\"\n",
+        "[[fault]]\nat = \"10.3s\"\ncrash = [\"q1\", \"s3\"]\nrestart-after = \"15s\"\n",
+        "[[fault]]\nat = \"10.3s\"\nexec = { node = \"s1\", command = \"SENTINEL REMOVE red\" }\n\
+         [[fault]]\nat = \"20s\"\nexec = { node = \"s2\", command = \"SENTINEL RESET gr*\" }\n",
+    ] {
+        let (scenario, traits) = two_masters(faults);
+        for seed in 1..=4 {
+            assert_same(faults, &scenario, seed, &traits);
+        }
+    }
+}
+
+#[test]
+fn when_a_script_blocks_or_a_password_is_wrong() {
+    let scenario = deployment("[[fault]]\nat = \"20.3s\"\ncrash = \"r3\"\n");
+    let busy = toy::Traits { busy_from: [("r1", 10), ("r2", 12)].into_iter().collect(), ..toy::Traits::default() };
+    let closed = toy::Traits { password: Some("secret"), ..toy::Traits::default() };
+    for traits in [busy, closed] {
+        for seed in 1..=4 {
+            assert_same("refusing servers", &scenario, seed, &traits);
         }
     }
 }
@@ -148,5 +176,6 @@ fn under_every_kind_of_trouble() {
 #[test]
 fn other_seeds_give_other_runs() {
     let scenario = deployment("");
-    assert_ne!(outcome(&scenario, 1, false).1, outcome(&scenario, 2, false).1);
+    let outputs = |seed| outcome(&scenario, seed, toy::Traits::default()).1;
+    assert_ne!(outputs(1), outputs(2));
 }

@@ -44,6 +44,24 @@ fn configured(count: u32, quorum: u32, settings: &str, more: &str) -> Arc<Scenar
     text_scenario(&text)
 }
 
+/// Two masters with a replica each, watched by the same three sentinels.
+fn two_masters(more: &str) -> (Arc<Scenario>, toy::Traits) {
+    let mut text = String::from(
+        "name = \"two\"\ndescription = \"Two masters.\"\nduration = \"60s\"\nsettle = \"0s\"\n\
+         [[redis]]\nnames = [\"r1\", \"q1\"]\n[[redis]]\nname = \"r2\"\nreplicaof = \"r1\"\n\
+         [[redis]]\nname = \"q2\"\nreplicaof = \"q1\"\n[[sentinel]]\nnames = [\"s1\", \"s2\", \"s3\"]\nmonitor = [\n",
+    );
+    for (name, master) in [("red", "r1"), ("green", "q1")] {
+        text.push_str(&format!(
+            "{{ name = \"{name}\", master = \"{master}\", quorum = 2, down-after-milliseconds = 1000 }},\n"
+        ));
+    }
+    text.push_str("]\n");
+    text.push_str(more);
+    let follows = [("r1", None), ("q1", None), ("r2", Some("r1")), ("q2", Some("q1"))].into_iter().collect();
+    (text_scenario(&text), toy::Traits { follows, ..toy::Traits::default() })
+}
+
 fn text_scenario(text: &str) -> Arc<Scenario> {
     match load(Path::new("scenarios/toy.toml"), text, &[]) {
         Ok(loaded) => Arc::new(loaded.scenario),

@@ -7,7 +7,7 @@ use splitbrain::trace::event::{SentinelEvent, WorldEvent};
 use splitbrain::trace::{Event, Kind};
 
 use super::toy::Traits;
-use super::{Played, configured, deployment, play, sentinels};
+use super::{Played, configured, deployment, play, sentinels, two_masters};
 
 const CRASH: &str = "[[fault]]\nat = \"10s\"\ncrash = \"r1\"\n";
 
@@ -298,4 +298,16 @@ fn a_failover_by_hand_needs_nobody() {
     assert_eq!(leader(&played), "s2");
     assert_eq!(played.count(SwitchMaster), 3);
     assert_eq!(played.count(OdownEnter), 0);
+}
+
+/// Two masters that the same sentinels watch fail over apart from each other, over one link to each sentinel.
+#[test]
+fn masters_fail_over_independently() {
+    let fault = "[[fault]]\nat = \"10s\"\ncrash = \"q1\"\n";
+    let (scenario, traits) = two_masters(fault);
+    let played = play(&scenario, 15, traits);
+    let switched = played.payloads(SwitchMaster);
+    assert_eq!(switched.len(), 3);
+    assert!(switched.iter().all(|payload| payload.starts_with("green ")), "{switched:?}");
+    assert_eq!(played.times(Sentinel).len(), 12, "each sentinel meets two others for each of two masters");
 }

@@ -24,6 +24,8 @@ pub(crate) struct Traits {
     pub(crate) offsets: BTreeMap<&'static str, u64>,
     /// Servers that answer `-BUSY` from this second on, until SCRIPT KILL.
     pub(crate) busy_from: BTreeMap<&'static str, u64>,
+    /// Whom servers follow at first, by node name; `None`: nobody. Otherwise the first server.
+    pub(crate) follows: BTreeMap<&'static str, Option<&'static str>>,
     /// Run every tick of sentinels' timers.
     pub(crate) every_tick: bool,
 }
@@ -37,7 +39,12 @@ pub(crate) fn programs(traits: Traits) -> Factory {
         }
         NodeKind::Server(_) | NodeKind::Client(_) => {
             let first = scenario.nodes.iter().find(|node| matches!(node.kind, NodeKind::Server(_)));
-            let master = first.expect("there is a server").addr;
+            let first = first.expect("there is a server").addr;
+            let named = |name: &str| scenario.nodes[scenario.node(name).expect("a node").index()].addr;
+            let master = match traits.follows.get(&*init.name) {
+                Some(other) => other.map(named),
+                None => (init.addr != first).then_some(first),
+            };
             Box::new(Toy::new(init, master, &traits))
         }
     })
@@ -69,7 +76,7 @@ struct Toy {
 }
 
 impl Toy {
-    fn new(init: Init, master: Addr, traits: &Traits) -> Toy {
+    fn new(init: Init, master: Option<Addr>, traits: &Traits) -> Toy {
         let run_id = HexId::random(&mut init.seed.stream(&init.name, "run id"));
         let name = &*init.name;
         Toy {
@@ -78,7 +85,7 @@ impl Toy {
             priority: traits.priorities.get(name).copied().unwrap_or(100),
             offset: traits.offsets.get(name).copied().unwrap_or(1000),
             busy_from: traits.busy_from.get(name).map(|&second| Instant::ZERO + Span::from_secs(second)),
-            master: (init.addr != master).then_some(master),
+            master,
             link: None,
             retry_at: None,
             peers: BTreeMap::new(),
