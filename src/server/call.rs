@@ -1,5 +1,7 @@
 //! Executing a command and what follows from it: statistics, propagation, the trace (`call`, `afterCommand`).
 
+use std::hash::Hasher as _;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -11,13 +13,12 @@ use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::Args;
 use crate::time::NS_PER_MS;
-use crate::trace::Kind;
-use crate::trace::digest::hash_bytes;
 use crate::trace::event::ServerEvent;
+use crate::trace::{Digest, Kind};
 
 /// What a handler works with.
 #[derive(Debug)]
-pub struct Cx<'a> {
+pub(crate) struct Cx<'a> {
     /// The server.
     pub s: &'a mut Server,
     /// Effects.
@@ -43,8 +44,6 @@ pub(crate) struct Exec {
     rewrite: Option<Bytes>,
     /// Propagate although nothing changed (PUBLISH).
     force: bool,
-    /// Don't propagate the command itself.
-    prevent: bool,
     /// The command answered an error.
     pub failed: bool,
     /// Calls inside calls.
@@ -57,30 +56,25 @@ pub(crate) struct Exec {
 
 impl Cx<'_> {
     /// Counts changes to the dataset: a command that made some is propagated.
-    pub fn dirty(&mut self, changes: u64) {
+    pub(crate) fn dirty(&mut self, changes: u64) {
         self.s.exec.dirty += changes;
     }
 
     /// Propagates these words instead of the command as it came (`rewriteClientCommandVector`).
-    pub fn rewrite(&mut self, parts: &[&[u8]]) {
+    pub(crate) fn rewrite(&mut self, parts: &[&[u8]]) {
         self.s.exec.rewrite = Some(encode_command(parts));
     }
 
     /// Propagates the command whether or not it changed something (`forceCommandPropagation`).
-    pub fn force_propagation(&mut self) {
+    pub(crate) fn force_propagation(&mut self) {
         self.s.exec.force = true;
-    }
-
-    /// Doesn't propagate the command itself (`preventCommandPropagation`).
-    pub fn prevent_propagation(&mut self) {
-        self.s.exec.prevent = true;
     }
 }
 
 impl Server {
     /// True when commands must be put into the stream or the append-only file (`shouldPropagate`).
     #[must_use]
-    pub fn should_propagate(&self) -> bool {
+    pub(crate) fn should_propagate(&self) -> bool {
         #[cfg(test)]
         if self.tap.is_some() {
             return true;
@@ -90,17 +84,18 @@ impl Server {
 
     /// Propagates a further command when the outermost call ends (`alsoPropagate`). The bytes are a request as
     /// [`encode_command`] makes it.
-    pub fn propagate(&mut self, db: u32, bytes: Bytes) {
+    pub(crate) fn propagate(&mut self, db: u32, bytes: Bytes) {
         if self.should_propagate() {
             self.exec.also.push((db, bytes));
         }
     }
 
     /// Executes a command that has passed the gate.
-    pub fn call(&mut self, fd: Fd, command: &'static Command, args: &Args, out: &mut Outbox) {
+    pub(crate) fn call(&mut self, fd: Fd, command: &'static Command, args: &Args, out: &mut Outbox) {
         let dirty = self.exec.dirty;
-        let outer = (self.exec.rewrite.take(), self.exec.force, self.exec.prevent);
-        (self.exec.force, self.exec.prevent, self.exec.failed) = (false, false, false);
+        // Only a command inside EXEC finds the state of another one.
+        let outer = (self.exec.depth > 0).then(|| (self.exec.rewrite.take(), self.exec.force));
+        (self.exec.force, self.exec.failed) = (false, false);
         let before = self.meter.turn();
         self.meter.add(cost::COMMAND + (args.raw().map_or(0, Bytes::len) as u64) / 16 * cost::COPY_16);
         self.exec.depth += 1;
@@ -120,7 +115,7 @@ impl Server {
         }
         let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
         let changed = self.exec.dirty > dirty;
-        if (changed || self.exec.force) && !self.exec.prevent && !command.is_exec() && self.should_propagate() {
+        if (changed || self.exec.force) && !command.is_exec() && self.should_propagate() {
             let bytes = match self.exec.rewrite.take() {
                 Some(bytes) => bytes,
                 None => own_bytes(args),
@@ -128,10 +123,13 @@ impl Server {
             self.exec.also.push((db, bytes));
         }
         if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
-            let parts: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
-            self.exec.writes.push(hash_bytes(&parts));
+            self.exec.writes.push(operation(args));
         }
-        (self.exec.rewrite, self.exec.force, self.exec.prevent) = outer;
+        if let Some(outer) = outer {
+            (self.exec.rewrite, self.exec.force) = outer;
+        } else if self.exec.rewrite.is_some() {
+            self.exec.rewrite = None;
+        }
         if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {
             self.propagate_pending_bare(out);
         } else if self.exec.depth == 0 {
@@ -141,7 +139,7 @@ impl Server {
 
     /// Sends what has accumulated into the stream, as a transaction when it is more than one command
     /// (`propagatePendingCommands`).
-    pub fn propagate_pending(&mut self, out: &mut Outbox) {
+    pub(crate) fn propagate_pending(&mut self, out: &mut Outbox) {
         self.propagate_ops();
         self.note_writes(out);
     }
@@ -178,7 +176,7 @@ impl Server {
     fn note_writes(&mut self, out: &mut Outbox) {
         if !self.exec.writes.is_empty() {
             let offset = self.repl.offset();
-            for op in std::mem::take(&mut self.exec.writes) {
+            for op in self.exec.writes.drain(..) {
                 out.note(Kind::Server(ServerEvent::Write { op, offset }));
             }
         }
@@ -198,7 +196,14 @@ impl Server {
     }
 
     /// Refuses a command: the transaction being queued is lost, EXEC is answered by EXECABORT (`rejectCommand`).
-    pub fn reject(&mut self, fd: Fd, command: Option<&'static Command>, args: &Args, text: &str, out: &mut Outbox) {
+    pub(crate) fn reject(
+        &mut self,
+        fd: Fd,
+        command: Option<&'static Command>,
+        args: &Args,
+        text: &str,
+        out: &mut Outbox,
+    ) {
         if let Some(command) = command {
             self.stats.commands[command.id].rejected += 1;
         }
@@ -233,6 +238,17 @@ impl Server {
             self.sessions.want_write(monitor);
         }
     }
+}
+
+/// What stands for a command's arguments in the trace: the same as `hash_bytes` of them without the name.
+fn operation(args: &Args) -> u64 {
+    let mut digest = Digest::new();
+    for i in 1..args.len() {
+        let arg = args.get(i);
+        digest.write_u64(arg.len() as u64);
+        digest.write(arg);
+    }
+    digest.fingerprint().0
 }
 
 /// The request as it arrived, or encoded again when it was inline.

@@ -44,7 +44,7 @@ impl Server {
     }
 
     /// Executes what has been read of a session (`processInputBuffer`).
-    pub fn process_input(&mut self, fd: Fd, out: &mut Outbox) {
+    pub(crate) fn process_input(&mut self, fd: Fd, out: &mut Outbox) {
         let mut args = Args::default();
         let no_auth = !self.auth_required();
         let stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// Lets a blocked session go on: its input is processed at the end of this turn (`unblockClient`).
-    pub fn unblock(&mut self, fd: Fd) {
+    pub(crate) fn unblock(&mut self, fd: Fd) {
         if let Some(session) = self.sessions.get_mut(fd) {
             session.flags.clear(Flags::BLOCKED.with(Flags::POSTPONED));
             self.unblocked.push(fd);
@@ -151,7 +151,7 @@ impl Server {
     }
 
     /// Closes at the end of this turn (`freeClientAsync`).
-    pub fn close_later(&mut self, fd: Fd) {
+    pub(crate) fn close_later(&mut self, fd: Fd) {
         if let Some(session) = self.sessions.get_mut(fd) {
             session.flags.set(Flags::CLOSE_ASAP);
             self.closing.push(fd);
@@ -159,7 +159,7 @@ impl Server {
     }
 
     /// Closes a session and its connection now (`freeClient`).
-    pub fn close_session(&mut self, fd: Fd, out: &mut Outbox) {
+    pub(crate) fn close_session(&mut self, fd: Fd, out: &mut Outbox) {
         if self.sessions.get(fd).is_some() {
             self.forget_session(fd, out);
             out.close(fd);
@@ -172,6 +172,7 @@ impl Server {
         self.unsubscribe_all(fd);
         self.monitors.retain(|&other| other != fd);
         self.soft_limited.retain(|&other| other != fd);
+        self.shutdown.blocked.retain(|&other| other != fd);
         self.pause.postponed.retain(|&other| other != fd);
         let session = self.sessions.remove(fd).expect("the caller has looked");
         if session.flags.has(Flags::MASTER.with(Flags::REPLICA).with(Flags::BLOCKED)) {

@@ -56,7 +56,7 @@ impl Meter {
 
     /// Adds nanoseconds of the table.
     pub(crate) fn add(&mut self, ns: u64) {
-        let scaled = ns.saturating_mul(self.milli) / 1_000;
+        let scaled = if self.milli == 1_000 { ns } else { ns.saturating_mul(self.milli) / 1_000 };
         self.add_exactly(scaled);
     }
 

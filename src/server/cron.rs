@@ -4,6 +4,9 @@ use super::{Server, expire, persistence, replication};
 use crate::node::Outbox;
 use crate::time::{Instant, Span};
 
+/// Turns that follow each other faster than this don't each work out when the next tick has work.
+const PLAN_EVERY: Span = Span::from_ms(2);
+
 /// When the first tick comes after the start.
 const FIRST: Span = Span::from_ms(1);
 
@@ -16,6 +19,8 @@ pub(crate) struct Cron {
     pub loops: u64,
     /// The tick that has work, as known at the end of the last turn.
     due: Option<Instant>,
+    /// When that was last worked out.
+    planned: Instant,
     /// The process stopped running here and has not had a tick since.
     stalled: Option<Instant>,
 }
@@ -24,7 +29,7 @@ impl Cron {
     /// Ticks of a process that starts now.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Cron {
-        Cron { next: now + FIRST, loops: 0, due: None, stalled: None }
+        Cron { next: now + FIRST, loops: 0, due: None, planned: Instant::ZERO, stalled: None }
     }
 
     /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
@@ -69,24 +74,24 @@ impl Cron {
 impl Server {
     /// Time between two ticks.
     #[must_use]
-    pub fn cron_period(&self) -> Span {
+    pub(crate) fn cron_period(&self) -> Span {
         Span::from_ms(1_000 / self.config.hz.clamp(1, 500))
     }
 
     /// Ticks in a second: `run_with_period(1000)` runs in one of these.
     #[must_use]
-    pub fn ticks_per_second(&self) -> u64 {
+    pub(crate) fn ticks_per_second(&self) -> u64 {
         self.ticks_in(1_000)
     }
 
     /// Ticks in that many milliseconds, at least one.
     #[must_use]
-    pub fn ticks_in(&self, ms: u64) -> u64 {
+    pub(crate) fn ticks_in(&self, ms: u64) -> u64 {
         (ms / self.cron_period().ms().max(1)).max(1)
     }
 
     /// Counts ticks that have passed and runs the work of the newest one when it is due.
-    pub fn run_cron(&mut self, out: &mut Outbox) {
+    pub(crate) fn run_cron(&mut self, out: &mut Outbox) {
         let now = self.now.mono;
         if now < self.cron.next {
             return;
@@ -110,6 +115,7 @@ impl Server {
         };
         self.sample_rates(passed);
         if due {
+            self.cron.due = None;
             self.tick(out);
             self.cron.loops += 1;
             self.cron.next = now + period;
@@ -130,7 +136,15 @@ impl Server {
     }
 
     /// Works out when the next tick with work is.
-    pub fn plan_cron(&mut self) {
+    ///
+    /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
+    pub(crate) fn plan_cron(&mut self) {
+        if self.now.mono < self.cron.planned + PLAN_EVERY {
+            let next = self.cron.next;
+            self.cron.due = Some(self.cron.due.map_or(next, |due| due.min(next)));
+            return;
+        }
+        self.cron.planned = self.now.mono;
         let period = self.cron_period();
         let now = self.now.mono;
         let mut due: Option<Instant> = None;

@@ -8,25 +8,25 @@ use super::reply::encode_command;
 impl Server {
     /// Seconds since 1970 as entries remember their last access.
     #[must_use]
-    pub fn seconds(&self) -> u32 {
+    pub(crate) fn seconds(&self) -> u32 {
         u32::try_from(self.now.unix.secs()).unwrap_or(u32::MAX)
     }
 
     /// Milliseconds since 1970 on this machine's wall clock: what expiry compares with.
     #[must_use]
-    pub fn ms(&self) -> i64 {
+    pub(crate) fn ms(&self) -> i64 {
         i64::try_from(self.now.unix.ms()).expect("times fit 63 bits of milliseconds")
     }
 
     /// True when an entry's time is over (`keyIsExpired`).
     #[must_use]
-    pub fn is_expired(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_expired(&self, entry: &Entry) -> bool {
         entry.expire >= 0 && !self.loading && self.ms() > entry.expire
     }
 
     /// Deals with an expired key (`expireIfNeeded`): true when it is to be treated as absent. A master deletes it
     /// and tells its replicas; a replica only hides it, unless it is about to be written, and obeys its master.
-    pub fn expire_if_needed(&mut self, db: u32, at: u32, force: bool) -> bool {
+    pub(crate) fn expire_if_needed(&mut self, db: u32, at: u32, force: bool) -> bool {
         let entry = self.keyspace.db(db).entry(at);
         if entry.expire < 0 || !self.is_expired(entry) {
             return false;
@@ -47,7 +47,7 @@ impl Server {
     }
 
     /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
-    pub fn delete_expired(&mut self, db: u32, at: u32) {
+    pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
         self.signal_modified(db, entry.key.as_slice());
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
@@ -59,7 +59,7 @@ impl Server {
     }
 
     /// Looks a key up without any effect but lazy expiry: its index.
-    pub fn lookup(&mut self, db: u32, key: &[u8], force_expire: bool) -> Option<u32> {
+    pub(crate) fn lookup(&mut self, db: u32, key: &[u8], force_expire: bool) -> Option<u32> {
         let at = self.keyspace.db(db).find(key)?;
         if self.keyspace.db(db).entry(at).expire >= 0 && self.expire_if_needed(db, at, force_expire) {
             return None;
@@ -69,12 +69,12 @@ impl Server {
 
     /// The database of that number, if there is one.
     #[must_use]
-    pub fn database(&self, number: i64) -> Option<u32> {
+    pub(crate) fn database(&self, number: i64) -> Option<u32> {
         u32::try_from(number).ok().filter(|&number| (number as usize) < self.keyspace.dbs.len())
     }
 
     /// Empties a database; returns how many keys it had (`emptyData`).
-    pub fn empty_db(&mut self, db: u32, lazy: bool) -> u64 {
+    pub(crate) fn empty_db(&mut self, db: u32, lazy: bool) -> u64 {
         self.signal_flushed(db, None);
         let removed = self.keyspace.db_mut(db).clear() as u64;
         if !lazy {
@@ -84,13 +84,13 @@ impl Server {
     }
 
     /// Empties all databases; returns how many keys they had.
-    pub fn empty_all(&mut self, lazy: bool) -> u64 {
+    pub(crate) fn empty_all(&mut self, lazy: bool) -> u64 {
         let count = u32::try_from(self.keyspace.dbs.len()).expect("the number of databases is a setting");
         (0..count).map(|db| self.empty_db(db, lazy)).sum()
     }
 
     /// Deletes a key. Returns the entry if it was there.
-    pub fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
+    pub(crate) fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         let at = self.keyspace.db(db).find(key)?;
         let entry = self.keyspace.db_mut(db).remove(at);
         self.signal_modified(db, key);
@@ -101,12 +101,12 @@ impl Server {
 impl Cx<'_> {
     /// The number of the session's database.
     #[must_use]
-    pub fn db(&self) -> u32 {
+    pub(crate) fn db(&self) -> u32 {
         self.session().db
     }
 
     /// The key at argument `i` for reading: counts a hit or a miss and touches it (`lookupKeyRead`).
-    pub fn find_read(&mut self, i: usize) -> Option<u32> {
+    pub(crate) fn find_read(&mut self, i: usize) -> Option<u32> {
         let (db, args) = (self.db(), self.args);
         let found = self.s.lookup(db, args.get(i), false);
         if let Some(at) = found {
@@ -120,7 +120,7 @@ impl Cx<'_> {
     }
 
     /// The key at argument `i` for reading, without touching it (`LOOKUP_NOTOUCH`).
-    pub fn find_untouched(&mut self, i: usize) -> Option<u32> {
+    pub(crate) fn find_untouched(&mut self, i: usize) -> Option<u32> {
         let (db, args) = (self.db(), self.args);
         let found = self.s.lookup(db, args.get(i), false);
         *(if found.is_some() { &mut self.s.stats.hits } else { &mut self.s.stats.misses }) += 1;
@@ -128,7 +128,7 @@ impl Cx<'_> {
     }
 
     /// The key at argument `i` for writing: deletes it if it is expired (`lookupKeyWrite`).
-    pub fn find_write(&mut self, i: usize) -> Option<u32> {
+    pub(crate) fn find_write(&mut self, i: usize) -> Option<u32> {
         let (db, args) = (self.db(), self.args);
         let found = self.s.lookup(db, args.get(i), true);
         if let Some(at) = found {
@@ -140,12 +140,12 @@ impl Cx<'_> {
 
     /// The entry at an index of the session's database.
     #[must_use]
-    pub fn entry(&self, at: u32) -> &Entry {
+    pub(crate) fn entry(&self, at: u32) -> &Entry {
         self.s.keyspace.db(self.db()).entry(at)
     }
 
     /// Sets the key at argument `i`, whatever was there, and signals it (`setKey`).
-    pub fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
+    pub(crate) fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
         let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
         let key = args.get(i);
         self.s.keyspace.db_mut(db).set(key, value, keep_ttl, seconds);
@@ -153,7 +153,7 @@ impl Cx<'_> {
     }
 
     /// Signals that the key at argument `i` changed.
-    pub fn signal(&mut self, i: usize) {
+    pub(crate) fn signal(&mut self, i: usize) {
         let (db, args) = (self.db(), self.args);
         self.s.signal_modified(db, args.get(i));
     }

@@ -17,6 +17,9 @@ const ACCEPTABLE_STALE: u64 = 10;
 /// Databases visited in a cycle (`CRON_DBS_PER_CALL`).
 const DBS_PER_CALL: usize = 16;
 
+/// Ticks after which nothing is left of the estimate of stale keys.
+const STALE_FORGOTTEN: u64 = 500;
+
 /// What one cycle leaves for the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cycle {
@@ -24,6 +27,8 @@ pub(crate) struct Cycle {
     /// The last cycle ran out of time.
     time_limit_exit: bool,
     last_fast: Option<Instant>,
+    /// The tick of the last slow cycle.
+    last_slow: u64,
     /// Running average of the share of sampled keys that were expired, in billionths.
     stale_ppb: u64,
 }
@@ -44,6 +49,12 @@ struct Tally {
 /// The slow cycle of a tick.
 pub(crate) fn slow_cycle(s: &mut Server, out: &mut Outbox) {
     if s.active_expire && s.repl.is_master() {
+        // Ticks that were not simulated would have sampled nothing stale.
+        let skipped = s.cron.loops.saturating_sub(s.expire_cycle.last_slow + 1);
+        for _ in 0..skipped.min(STALE_FORGOTTEN) {
+            s.expire_cycle.stale_ppb = s.expire_cycle.stale_ppb / 20 * 19;
+        }
+        s.expire_cycle.last_slow = s.cron.loops;
         cycle(s, Kind::Slow, out);
     }
 }
@@ -65,16 +76,18 @@ pub(crate) fn fast_cycle(s: &mut Server, out: &mut Outbox) {
     cycle(s, Kind::Fast, out);
 }
 
-/// When the slow cycle has work: once the first key can have expired. While the estimate of stale keys is above zero
-/// it must still fall, a tick at a time, for the fast cycles to stop.
+/// When the slow cycle has work: once the first key can have expired.
 pub(crate) fn slow_need(s: &Server) -> Option<Instant> {
     if !s.active_expire || !s.repl.is_master() {
         return None;
     }
-    if s.expire_cycle.time_limit_exit || s.expire_cycle.stale_ppb / 10_000_000 >= 1 {
+    if s.expire_cycle.time_limit_exit {
         return Some(s.now.mono);
     }
-    let earliest = s.keyspace.dbs.iter().filter(|db| db.expires_len() > 0).map(|db| db.earliest).min()?;
+    let earliest = s.keyspace.earliest();
+    if earliest == i64::MAX {
+        return None;
+    }
     let left = u64::try_from(earliest.saturating_sub(s.ms())).unwrap_or(0);
     Some(s.now.mono + Span::from_ms(left.saturating_add(1)))
 }

@@ -1,7 +1,7 @@
 //! May this command run now? The checks of `processCommand`, in its order.
 
 use super::Server;
-use super::commands::{self, Command, flag};
+use super::commands::{self, Command, Treatment, flag};
 use super::session::Flags;
 use crate::id::Fd;
 use crate::node::Outbox;
@@ -23,7 +23,7 @@ enum Verdict {
 
 impl Server {
     /// Takes one request of a session through the gate and executes, queues, postpones or refuses it.
-    pub fn process_command(&mut self, fd: Fd, args: &Args, out: &mut Outbox) {
+    pub(crate) fn process_command(&mut self, fd: Fd, args: &Args, out: &mut Outbox) {
         let name = args.get(0);
         if name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post") {
             self.sessions.at_mut(fd).flags.set(Flags::CLOSE_ASAP);
@@ -98,7 +98,7 @@ impl Server {
         {
             return Verdict::Postpone;
         }
-        let immediate = is_exec || matches!(command.spec.name, "discard" | "multi" | "watch" | "quit" | "reset");
+        let immediate = is_exec || command.treatment == Treatment::Immediate;
         if in_multi && !immediate { Verdict::Queue } else { Verdict::Run }
     }
 
@@ -114,7 +114,7 @@ impl Server {
         let obey = session.has(Flags::MASTER);
         let write = flags & flag::WRITE != 0;
         if !obey
-            && (write || command.spec.name == "ping")
+            && (write || command.treatment == Treatment::Ping)
             && let Some(text) = self.persistence.write_error(self)
         {
             return Some(Verdict::Refuse(text));
@@ -159,7 +159,7 @@ impl Server {
 
     /// True when a session without authentication must authenticate.
     #[must_use]
-    pub fn auth_required(&self) -> bool {
+    pub(crate) fn auth_required(&self) -> bool {
         !self.config.requirepass.is_empty()
     }
 

@@ -3,17 +3,11 @@
 //! A step whose command isn't in the table yet is left out, with what depends on its keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 
-use super::config::Config;
-use super::{Server, commands};
-use crate::id::{Addr, Fd, Ip, NodeId};
-use crate::node::{DiskImage, Init, Input, Node, Outbox, Output};
-use crate::resp::{ReplyReader, encode};
-use crate::rng::Seed;
+use super::commands;
+use super::rig::{Rig, bytes_of};
 use crate::time::{Instant, NS_PER_MS, Now, Unix};
 
 #[derive(Deserialize)]
@@ -35,137 +29,6 @@ struct Step {
     sleep_ms: u64,
     ms_before: u64,
     ms_after: u64,
-}
-
-/// Text of the recordings is latin-1: one character for each byte.
-fn bytes_of(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).expect("latin-1")).collect()
-}
-
-#[derive(Clone)]
-struct Rig {
-    server: Server,
-    out: Outbox,
-    now: Now,
-    fds: BTreeMap<String, Fd>,
-    received: BTreeMap<Fd, BytesMut>,
-    closed: BTreeSet<Fd>,
-    /// The database that the stream has selected.
-    stream_db: Option<u32>,
-}
-
-impl Rig {
-    fn new(start_ms: u64) -> Rig {
-        let addr = Addr::new(Ip::new(127, 0, 0, 1), 6379);
-        let init = Init {
-            node: NodeId(0),
-            name: "r1".into(),
-            addr,
-            seed: Seed(1),
-            incarnation: 1,
-            hosts: Arc::default(),
-            cpu_milli: 0,
-        };
-        let directives = crate::conf::parse(b"save \"\"\nenable-debug-command yes\n").expect("valid");
-        let (config, _) = Config::from_directives(&directives).expect("valid");
-        let mut rig = Rig {
-            server: Server::new(init, config),
-            out: Outbox::default(),
-            now: Now { mono: Instant(1_000), unix: Unix(start_ms * NS_PER_MS) },
-            fds: BTreeMap::new(),
-            received: BTreeMap::new(),
-            closed: BTreeSet::new(),
-            stream_db: None,
-        };
-        rig.server.tap = Some(Vec::new());
-        rig.server.start(rig.now, &DiskImage::new(), &mut rig.out);
-        rig.collect();
-        rig
-    }
-
-    fn collect(&mut self) {
-        for output in self.out.outputs.drain(..) {
-            match output {
-                Output::Send { fd, data } => self.received.entry(fd).or_default().extend_from_slice(&data),
-                Output::Close { fd } => {
-                    self.closed.insert(fd);
-                }
-                Output::AwaitWritable { .. }
-                | Output::Listen { .. }
-                | Output::Connect { .. }
-                | Output::Disk(_)
-                | Output::Busy(_)
-                | Output::Job { .. }
-                | Output::KillJob { .. }
-                | Output::Exit { .. } => {}
-            }
-        }
-    }
-
-    fn turn(&mut self, input: Input) {
-        self.server.handle(self.now, input, &mut self.out);
-        self.server.handle(self.now, Input::LoopEnd, &mut self.out);
-        self.collect();
-    }
-
-    fn fd(&mut self, name: &str) -> Fd {
-        if let Some(fd) = self.fds.get(name).filter(|fd| !self.closed.contains(fd)) {
-            return *fd;
-        }
-        let fd = self.out.fds.open();
-        self.closed.remove(&fd);
-        self.received.remove(&fd);
-        let port = 40_000 + u16::try_from(fd.0).expect("few");
-        let local = self.server.init.addr;
-        self.turn(Input::Accepted { fd, from: Addr::new(Ip::LOOPBACK, port), local });
-        self.fds.insert(name.to_owned(), fd);
-        fd
-    }
-
-    fn send(&mut self, name: &str, args: &[String]) {
-        let parts: Vec<Vec<u8>> = args.iter().map(|arg| bytes_of(arg)).collect();
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        let mut data = BytesMut::new();
-        encode::command(&mut data, &parts);
-        let fd = self.fd(name);
-        self.turn(Input::Bytes { fd, data: data.freeze() });
-    }
-
-    /// Takes one whole reply off what a connection has received.
-    fn take_reply(&mut self, name: &str) -> Vec<u8> {
-        let fd = self.fds[name];
-        let buffer = self.received.entry(fd).or_default();
-        let mut reader = ReplyReader::default();
-        reader.feed(Bytes::copy_from_slice(buffer));
-        match reader.read() {
-            Ok(Some(_)) => {
-                let used = buffer.len() - reader.unread();
-                buffer.split_to(used).to_vec()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// The stream of a step that isn't compared may select another database.
-    fn follow_select(&mut self, stream: &str) {
-        if let Some((_, rest)) = stream.rsplit_once("SELECT\r\n") {
-            let number = rest.split("\r\n").nth(1).expect("the number follows its length");
-            self.stream_db = Some(number.parse().expect("a database number"));
-        }
-    }
-
-    /// What was propagated since the last call, with SELECT where the stream needs it.
-    fn take_stream(&mut self) -> Vec<u8> {
-        let mut stream = BytesMut::new();
-        for (db, bytes) in self.server.tap.replace(Vec::new()).expect("set at the start") {
-            if self.stream_db != Some(db) {
-                encode::command(&mut stream, &[b"SELECT", db.to_string().as_bytes()]);
-                self.stream_db = Some(db);
-            }
-            stream.extend_from_slice(&bytes);
-        }
-        stream.to_vec()
-    }
 }
 
 /// Which steps depend on commands that aren't there.

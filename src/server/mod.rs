@@ -2,6 +2,8 @@
 
 pub mod config;
 
+#[cfg(test)]
+mod behaviour;
 mod call;
 mod clients;
 mod commands;
@@ -21,6 +23,8 @@ pub mod persistence;
 mod pubsub;
 pub mod replication;
 mod reply;
+#[cfg(test)]
+mod rig;
 mod session;
 mod shutdown;
 mod stats;
@@ -236,7 +240,7 @@ impl Node for Server {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.wake
+        self.wake.filter(|_| !self.shutdown.exited)
     }
 
     fn probe(&self, _now: Now, out: &mut Outbox) {

@@ -14,7 +14,7 @@ use crate::resp::Args;
 
 /// A transaction being queued.
 #[derive(Clone, Debug, Default)]
-pub struct MultiState {
+pub(crate) struct MultiState {
     /// Commands with their arguments.
     pub queue: Vec<(&'static Command, Args)>,
     /// All flags of the queued commands together.
@@ -25,7 +25,7 @@ pub struct MultiState {
 
 /// A key that a session watches.
 #[derive(Clone, Debug)]
-pub struct WatchedKey {
+pub(crate) struct WatchedKey {
     /// Where and which.
     pub key: DbKey,
     /// It was already expired when WATCH was called.
@@ -72,7 +72,7 @@ impl Watchers {
 
 impl Server {
     /// A key changes: transactions that watch it are doomed (`signalModifiedKey`).
-    pub fn signal_modified(&mut self, db: u32, key: &[u8]) {
+    pub(crate) fn signal_modified(&mut self, db: u32, key: &[u8]) {
         if self.watchers.is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ impl Server {
 
     /// A whole database is replaced or emptied: watchers of keys that exist before or after are doomed
     /// (`touchAllWatchedKeysInDb`).
-    pub fn signal_flushed(&mut self, db: u32, replaced_with: Option<u32>) {
+    pub(crate) fn signal_flushed(&mut self, db: u32, replaced_with: Option<u32>) {
         if self.watchers.is_empty() {
             return;
         }
@@ -101,7 +101,7 @@ impl Server {
     }
 
     /// Forgets everything that a session watches.
-    pub fn unwatch_all(&mut self, fd: Fd) {
+    pub(crate) fn unwatch_all(&mut self, fd: Fd) {
         let session = self.sessions.at_mut(fd);
         for watched in std::mem::take(&mut session.watched) {
             self.watchers.remove(&watched.key, fd);

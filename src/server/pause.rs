@@ -48,7 +48,7 @@ impl Server {
     }
 
     /// Ends the pause of a coordinated failover.
-    pub fn unpause_failover(&mut self) {
+    pub(crate) fn unpause_failover(&mut self) {
         self.pause.failover = false;
         self.resume_postponed();
     }

@@ -11,7 +11,7 @@ use crate::resp::encode;
 
 /// What can be subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
+pub(crate) enum Topic {
     /// A channel by its name.
     Channel,
     /// All channels whose name matches.
@@ -22,18 +22,18 @@ pub enum Topic {
 
 /// What one session listens to, in the order it subscribed.
 #[derive(Clone, Debug, Default)]
-pub struct Subscriptions([Vec<Bytes>; 3]);
+pub(crate) struct Subscriptions([Vec<Bytes>; 3]);
 
 impl Subscriptions {
     /// Names of one kind.
     #[must_use]
-    pub fn of(&self, topic: Topic) -> &[Bytes] {
+    pub(crate) fn of(&self, topic: Topic) -> &[Bytes] {
         &self.0[topic as usize]
     }
 
     /// How many of channels and patterns, or of shard channels: what a confirmation counts.
     #[must_use]
-    pub fn count(&self, topic: Topic) -> usize {
+    pub(crate) fn count(&self, topic: Topic) -> usize {
         match topic {
             Topic::Channel | Topic::Pattern => self.0[0].len() + self.0[1].len(),
             Topic::Shard => self.0[2].len(),
@@ -42,7 +42,7 @@ impl Subscriptions {
 
     /// True when nothing is left.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(Vec::is_empty)
     }
 }
@@ -71,7 +71,7 @@ fn message(parts: &[&[u8]], resp3: bool) -> Bytes {
 
 impl Server {
     /// Subscribes a session; false when it was already.
-    pub fn subscribe(&mut self, fd: Fd, topic: Topic, name: &Bytes) -> bool {
+    pub(crate) fn subscribe(&mut self, fd: Fd, topic: Topic, name: &Bytes) -> bool {
         let session = self.sessions.at_mut(fd);
         session.flags.set(Flags::PUBSUB);
         let own = &mut session.subscriptions.get_or_insert_default().0[topic as usize];
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// Ends a session's subscription; false when it had none.
-    pub fn unsubscribe(&mut self, fd: Fd, topic: Topic, name: &[u8]) -> bool {
+    pub(crate) fn unsubscribe(&mut self, fd: Fd, topic: Topic, name: &[u8]) -> bool {
         let Some(own) = &mut self.sessions.at_mut(fd).subscriptions else { return false };
         let own = &mut own.0[topic as usize];
         let Some(at) = own.iter().position(|other| other == name) else { return false };
@@ -101,7 +101,7 @@ impl Server {
     }
 
     /// Ends all subscriptions of a session without telling it.
-    pub fn unsubscribe_all(&mut self, fd: Fd) {
+    pub(crate) fn unsubscribe_all(&mut self, fd: Fd) {
         let Some(own) = &self.sessions.at(fd).subscriptions else { return };
         let own = own.clone();
         for topic in [Topic::Channel, Topic::Pattern, Topic::Shard] {
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// Sends a message to all who listen; returns how many (`pubsubPublishMessage`).
-    pub fn publish(&mut self, channel: &[u8], text: &[u8], shard: bool) -> usize {
+    pub(crate) fn publish(&mut self, channel: &[u8], text: &[u8], shard: bool) -> usize {
         let (topic, kind): (_, &[u8]) = if shard { (Topic::Shard, b"smessage") } else { (Topic::Channel, b"message") };
         let mut receivers = 0;
         if let Some(fds) = self.pubsub.0[topic as usize].get(channel) {

@@ -8,17 +8,17 @@ use crate::resp::{encode, parse_i64};
 
 impl Cx<'_> {
     /// The calling session.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         self.s.sessions.at(self.fd)
     }
 
     /// The calling session.
-    pub fn session_mut(&mut self) -> &mut Session {
+    pub(crate) fn session_mut(&mut self) -> &mut Session {
         self.s.sessions.at_mut(self.fd)
     }
 
     /// The reply buffer.
-    pub fn reply(&mut self) -> &mut BytesMut {
+    pub(crate) fn reply(&mut self) -> &mut BytesMut {
         self.session_mut().reply.tail()
     }
 
@@ -27,39 +27,39 @@ impl Cx<'_> {
     }
 
     /// A whole constant reply.
-    pub fn add_constant(&mut self, text: &'static [u8]) {
+    pub(crate) fn add_constant(&mut self, text: &'static [u8]) {
         self.session_mut().reply.constant(text);
     }
 
     /// `+OK`
-    pub fn add_ok(&mut self) {
+    pub(crate) fn add_ok(&mut self) {
         self.add_constant(b"+OK\r\n");
     }
 
     /// `+<text>`
-    pub fn add_simple(&mut self, text: &[u8]) {
+    pub(crate) fn add_simple(&mut self, text: &[u8]) {
         encode::simple(self.reply(), text);
     }
 
     /// An error; its code comes first in the text.
-    pub fn add_error(&mut self, text: &str) {
+    pub(crate) fn add_error(&mut self, text: &str) {
         self.s.exec.failed = true;
         self.s.stats.count_error(text);
         encode::error(self.reply(), text);
     }
 
     /// `ERR syntax error`
-    pub fn add_syntax_error(&mut self) {
+    pub(crate) fn add_syntax_error(&mut self) {
         self.add_error("ERR syntax error");
     }
 
     /// `ERR wrong number of arguments for '…' command`
-    pub fn add_error_arity(&mut self) {
+    pub(crate) fn add_error_arity(&mut self) {
         self.add_error(&format!("ERR wrong number of arguments for '{}' command", self.command.spec.name));
     }
 
     /// An integer.
-    pub fn add_integer(&mut self, n: i64) {
+    pub(crate) fn add_integer(&mut self, n: i64) {
         match n {
             0 => self.add_constant(b":0\r\n"),
             1 => self.add_constant(b":1\r\n"),
@@ -68,38 +68,38 @@ impl Cx<'_> {
     }
 
     /// A count as an integer.
-    pub fn add_count(&mut self, n: usize) {
+    pub(crate) fn add_count(&mut self, n: usize) {
         self.add_integer(i64::try_from(n).expect("counts fit 63 bits"));
     }
 
     /// A bulk string.
-    pub fn add_bulk(&mut self, text: &[u8]) {
+    pub(crate) fn add_bulk(&mut self, text: &[u8]) {
         encode::bulk(self.reply(), text);
     }
 
     /// Argument `i` as a bulk string.
-    pub fn add_bulk_arg(&mut self, i: usize) {
+    pub(crate) fn add_bulk_arg(&mut self, i: usize) {
         let args = self.args;
         self.add_bulk(args.get(i));
     }
 
     /// The absent value: `$-1`, or `_`.
-    pub fn add_null(&mut self) {
+    pub(crate) fn add_null(&mut self) {
         self.add_constant(if self.resp3() { b"_\r\n" } else { b"$-1\r\n" });
     }
 
     /// The absent array: `*-1`, or `_`.
-    pub fn add_null_array(&mut self) {
+    pub(crate) fn add_null_array(&mut self) {
         self.add_constant(if self.resp3() { b"_\r\n" } else { b"*-1\r\n" });
     }
 
     /// Header of an array.
-    pub fn add_array(&mut self, n: usize) {
+    pub(crate) fn add_array(&mut self, n: usize) {
         encode::array_header(self.reply(), n);
     }
 
     /// Header of a map of `n` pairs; a flat array in RESP2.
-    pub fn add_map(&mut self, n: usize) {
+    pub(crate) fn add_map(&mut self, n: usize) {
         if self.resp3() {
             encode::header(self.reply(), b'%', n);
         } else {
@@ -108,40 +108,19 @@ impl Cx<'_> {
     }
 
     /// Header of a set; an array in RESP2.
-    pub fn add_set(&mut self, n: usize) {
+    pub(crate) fn add_set(&mut self, n: usize) {
         let kind = if self.resp3() { b'~' } else { b'*' };
         encode::header(self.reply(), kind, n);
     }
 
     /// Header of a push; an array in RESP2.
-    pub fn add_push(&mut self, n: usize) {
+    pub(crate) fn add_push(&mut self, n: usize) {
         let kind = if self.resp3() { b'>' } else { b'*' };
         encode::header(self.reply(), kind, n);
     }
 
-    /// A double from its shortest text; a bulk string in RESP2.
-    pub fn add_double(&mut self, text: &str) {
-        if self.resp3() {
-            let reply = self.reply();
-            reply.extend_from_slice(b",");
-            reply.extend_from_slice(text.as_bytes());
-            reply.extend_from_slice(b"\r\n");
-        } else {
-            self.add_bulk(text.as_bytes());
-        }
-    }
-
-    /// A boolean; an integer in RESP2.
-    pub fn add_bool(&mut self, value: bool) {
-        if self.resp3() {
-            self.add_constant(if value { b"#t\r\n" } else { b"#f\r\n" });
-        } else {
-            self.add_integer(i64::from(value));
-        }
-    }
-
     /// Text for people (`addReplyVerbatim`); a bulk string in RESP2.
-    pub fn add_verbatim(&mut self, text: &[u8], format: [u8; 3]) {
+    pub(crate) fn add_verbatim(&mut self, text: &[u8], format: [u8; 3]) {
         if self.resp3() {
             let reply = self.reply();
             encode::header(reply, b'=', text.len() + 4);
@@ -155,7 +134,7 @@ impl Cx<'_> {
     }
 
     /// A HELP reply: the head line, the lines, HELP itself (`addReplyHelp`).
-    pub fn add_help(&mut self, container: &str, lines: &[&str]) {
+    pub(crate) fn add_help(&mut self, container: &str, lines: &[&str]) {
         self.add_array(lines.len() + 3);
         let head =
             format!("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container.to_ascii_uppercase());
@@ -166,12 +145,12 @@ impl Cx<'_> {
     }
 
     /// Argument `i` as an integer, or `ERR value is not an integer or out of range`.
-    pub fn int_arg(&mut self, i: usize) -> Option<i64> {
+    pub(crate) fn int_arg(&mut self, i: usize) -> Option<i64> {
         self.int_arg_or(i, "ERR value is not an integer or out of range")
     }
 
     /// Argument `i` as an integer, or the error given.
-    pub fn int_arg_or(&mut self, i: usize, error: &str) -> Option<i64> {
+    pub(crate) fn int_arg_or(&mut self, i: usize, error: &str) -> Option<i64> {
         let number = parse_i64(self.args.get(i));
         if number.is_none() {
             self.add_error(error);
@@ -181,7 +160,7 @@ impl Cx<'_> {
 
     /// True when argument `i` is this word, whatever its case.
     #[must_use]
-    pub fn arg_is(&self, i: usize, word: &str) -> bool {
+    pub(crate) fn arg_is(&self, i: usize, word: &str) -> bool {
         self.args.get(i).eq_ignore_ascii_case(word.as_bytes())
     }
 }

@@ -12,78 +12,78 @@ use crate::time::{Instant, Unix};
 
 /// What a session is and what is to become of it, as bits (`client.flags`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u32);
+pub(crate) struct Flags(u32);
 
 impl Flags {
     /// The link to our master: its commands are obeyed and not answered.
-    pub const MASTER: Flags = Flags(1);
+    pub(crate) const MASTER: Flags = Flags(1);
     /// A replica (or MONITOR's reader) of ours.
-    pub const REPLICA: Flags = Flags(1 << 1);
+    pub(crate) const REPLICA: Flags = Flags(1 << 1);
     /// Reads MONITOR's feed.
-    pub const MONITOR: Flags = Flags(1 << 2);
+    pub(crate) const MONITOR: Flags = Flags(1 << 2);
     /// Waits (WAIT, CLIENT PAUSE): no input of it is read.
-    pub const BLOCKED: Flags = Flags(1 << 3);
+    pub(crate) const BLOCKED: Flags = Flags(1 << 3);
     /// Closes once its replies have left.
-    pub const CLOSE_AFTER_REPLY: Flags = Flags(1 << 4);
+    pub(crate) const CLOSE_AFTER_REPLY: Flags = Flags(1 << 4);
     /// Closes at the end of this turn, replies or not.
-    pub const CLOSE_ASAP: Flags = Flags(1 << 5);
+    pub(crate) const CLOSE_ASAP: Flags = Flags(1 << 5);
     /// Between MULTI and EXEC.
-    pub const MULTI: Flags = Flags(1 << 6);
+    pub(crate) const MULTI: Flags = Flags(1 << 6);
     /// A watched key has changed: EXEC fails.
-    pub const DIRTY_CAS: Flags = Flags(1 << 7);
+    pub(crate) const DIRTY_CAS: Flags = Flags(1 << 7);
     /// A command was refused while queueing: EXEC aborts.
-    pub const DIRTY_EXEC: Flags = Flags(1 << 8);
+    pub(crate) const DIRTY_EXEC: Flags = Flags(1 << 8);
     /// CLIENT REPLY OFF.
-    pub const REPLY_OFF: Flags = Flags(1 << 9);
+    pub(crate) const REPLY_OFF: Flags = Flags(1 << 9);
     /// CLIENT REPLY SKIP was the last command: the next one is muted.
-    pub const REPLY_SKIP_NEXT: Flags = Flags(1 << 10);
+    pub(crate) const REPLY_SKIP_NEXT: Flags = Flags(1 << 10);
     /// This command is muted by CLIENT REPLY SKIP.
-    pub const REPLY_SKIP: Flags = Flags(1 << 11);
+    pub(crate) const REPLY_SKIP: Flags = Flags(1 << 11);
     /// CLIENT NO-EVICT ON.
-    pub const NO_EVICT: Flags = Flags(1 << 12);
+    pub(crate) const NO_EVICT: Flags = Flags(1 << 12);
     /// Blocked by CLIENT PAUSE (or FAILOVER): the command runs when the pause ends.
-    pub const POSTPONED: Flags = Flags(1 << 13);
+    pub(crate) const POSTPONED: Flags = Flags(1 << 13);
     /// Has replies to flush: is in the list of pending writes.
-    pub const PENDING_WRITE: Flags = Flags(1 << 14);
+    pub(crate) const PENDING_WRITE: Flags = Flags(1 << 14);
     /// Has parsed input that waits for the next turn.
-    pub const PENDING_INPUT: Flags = Flags(1 << 15);
+    pub(crate) const PENDING_INPUT: Flags = Flags(1 << 15);
     /// Subscribed to at least one channel or pattern.
-    pub const PUBSUB: Flags = Flags(1 << 16);
+    pub(crate) const PUBSUB: Flags = Flags(1 << 16);
     /// Replies although it is the master (REPLCONF GETACK).
-    pub const FORCE_REPLY: Flags = Flags(1 << 17);
+    pub(crate) const FORCE_REPLY: Flags = Flags(1 << 17);
     /// Waits for [`crate::node::Input::Writable`].
-    pub const AWAITS_ROOM: Flags = Flags(1 << 18);
+    pub(crate) const AWAITS_ROOM: Flags = Flags(1 << 18);
     /// Closes after the command that is running.
-    pub const CLOSE_AFTER_COMMAND: Flags = Flags(1 << 19);
+    pub(crate) const CLOSE_AFTER_COMMAND: Flags = Flags(1 << 19);
     /// A replica that is to be resynchronised without PSYNC (SYNC).
-    pub const PRE_PSYNC: Flags = Flags(1 << 20);
+    pub(crate) const PRE_PSYNC: Flags = Flags(1 << 20);
 
     /// True when any bit of `other` is set.
     #[must_use]
-    pub const fn has(self, other: Flags) -> bool {
+    pub(crate) const fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }
 
     /// Both sets together.
     #[must_use]
-    pub const fn with(self, other: Flags) -> Flags {
+    pub(crate) const fn with(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
     }
 
     /// Sets the bits of `other`.
-    pub fn set(&mut self, other: Flags) {
+    pub(crate) fn set(&mut self, other: Flags) {
         self.0 |= other.0;
     }
 
     /// Clears the bits of `other`.
-    pub fn clear(&mut self, other: Flags) {
+    pub(crate) fn clear(&mut self, other: Flags) {
         self.0 &= !other.0;
     }
 }
 
 /// Replies that have not left yet. A single constant reply (`+OK`) costs no memory.
 #[derive(Clone, Debug, Default)]
-pub struct ReplyBuf {
+pub(crate) struct ReplyBuf {
     first: &'static [u8],
     pub(crate) buf: BytesMut,
 }
@@ -91,18 +91,18 @@ pub struct ReplyBuf {
 impl ReplyBuf {
     /// Bytes that wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.first.len() + self.buf.len()
     }
 
     /// True when nothing waits.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty() && self.buf.is_empty()
     }
 
     /// The buffer to append to.
-    pub fn tail(&mut self) -> &mut BytesMut {
+    pub(crate) fn tail(&mut self) -> &mut BytesMut {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
             self.buf.extend_from_slice(first);
@@ -111,7 +111,7 @@ impl ReplyBuf {
     }
 
     /// Appends a constant.
-    pub fn constant(&mut self, text: &'static [u8]) {
+    pub(crate) fn constant(&mut self, text: &'static [u8]) {
         if self.is_empty() {
             self.first = text;
         } else {
@@ -120,7 +120,7 @@ impl ReplyBuf {
     }
 
     /// Forgets what was appended since the buffer had `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         if len == 0 {
             self.first = &[];
             self.buf.clear();
@@ -130,7 +130,7 @@ impl ReplyBuf {
     }
 
     /// Takes up to `room` bytes off the front.
-    pub fn take(&mut self, room: usize) -> Bytes {
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
         if !self.first.is_empty() {
             if self.buf.is_empty() && self.first.len() <= room {
                 return Bytes::from_static(std::mem::take(&mut self.first));
@@ -144,7 +144,7 @@ impl ReplyBuf {
 
 /// One connection.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// Its descriptor.
     pub fd: Fd,
     /// `client.id`, counted from 1 for each process.
@@ -198,7 +198,7 @@ pub struct Session {
 impl Session {
     /// A fresh session.
     #[must_use]
-    pub fn new(fd: Fd, id: u64, addr: Addr, laddr: Addr, now: Unix) -> Session {
+    pub(crate) fn new(fd: Fd, id: u64, addr: Addr, laddr: Addr, now: Unix) -> Session {
         Session {
             fd,
             id,
@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// Sends what waits and fits. Asks for room when something stays. Returns bytes sent.
-    pub fn flush(&mut self, out: &mut Outbox) -> usize {
+    pub(crate) fn flush(&mut self, out: &mut Outbox) -> usize {
         let mut sent = 0;
         while !self.reply.is_empty() && self.room > 0 {
             let data = self.reply.take(self.room);

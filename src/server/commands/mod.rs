@@ -54,7 +54,7 @@ pub(super) type Handler = fn(&mut Cx<'_>);
 
 /// One row of the table.
 #[derive(Clone, Copy)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// In lower case; a subcommand's is `container|name`.
     pub name: &'static str,
     /// Arguments, the name included; negative: at least that many.
@@ -96,13 +96,39 @@ impl fmt::Debug for Spec {
     }
 }
 
+/// Commands that the gate treats in a way of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// EXEC: judged by what it has queued, never propagated itself.
+    Exec,
+    /// Never queued: MULTI, DISCARD, WATCH, QUIT, RESET.
+    Immediate,
+    /// PING: refused when the disk fails.
+    Ping,
+    /// Everything else.
+    Plain,
+}
+
+impl Treatment {
+    fn of(name: &str) -> Treatment {
+        match name {
+            "exec" => Treatment::Exec,
+            "multi" | "discard" | "watch" | "quit" | "reset" => Treatment::Immediate,
+            "ping" => Treatment::Ping,
+            _ => Treatment::Plain,
+        }
+    }
+}
+
 /// A row with its number.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub(crate) struct Command {
     /// The row.
     pub spec: Spec,
     /// Index into the per-command statistics.
     pub id: usize,
+    /// How the gate treats it.
+    pub(crate) treatment: Treatment,
     /// Its subcommands.
     pub subs: Vec<Command>,
 }
@@ -110,7 +136,7 @@ pub struct Command {
 impl Command {
     /// True when the row has any of these flags.
     #[must_use]
-    pub fn is(&self, flags: u64) -> bool {
+    pub(crate) fn is(&self, flags: u64) -> bool {
         self.spec.flags & flags != 0
     }
 }
@@ -135,7 +161,6 @@ struct Table {
 }
 
 const SLOTS: usize = 1024;
-const NAME_MAX: usize = 32;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut id = 0;
@@ -146,8 +171,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut commands = Vec::new();
     for &spec in GROUPS.iter().copied().flatten() {
         let own = number();
-        let subs = spec.subs.iter().map(|&sub| Command { spec: sub, id: number(), subs: Vec::new() }).collect();
-        commands.push(Command { spec, id: own, subs });
+        let treatment = Treatment::of(spec.name);
+        let sub = |&sub: &Spec| Command { spec: sub, id: number(), treatment: Treatment::Plain, subs: Vec::new() };
+        let subs = spec.subs.iter().map(sub).collect();
+        commands.push(Command { spec, id: own, treatment, subs });
     }
     let mut slots = vec![u16::MAX; SLOTS];
     for (index, command) in commands.iter().enumerate() {
@@ -161,12 +188,13 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     Table { commands, slots, count }
 });
 
-fn slot_of(lower: &[u8]) -> usize {
-    let mut hash: u32 = 0x811c_9dc5;
-    for &byte in lower {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+/// Where a name belongs in the table, whatever its case: made of its length and its first eight bytes.
+fn slot_of(name: &[u8]) -> usize {
+    let mut word = name.len() as u64;
+    for &byte in &name[..name.len().min(8)] {
+        word = word << 7 ^ u64::from(byte | 0x20);
     }
-    (hash ^ hash >> 15) as usize % SLOTS
+    usize::try_from(word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54).expect("ten bits")
 }
 
 /// How many commands and subcommands there are: the size of per-command statistics.
@@ -185,16 +213,11 @@ pub(super) fn all() -> &'static [Command] {
 #[must_use]
 pub(super) fn lookup(name: &[u8]) -> Option<&'static Command> {
     let table: &'static Table = &TABLE;
-    let mut lower = [0u8; NAME_MAX];
-    let lower = lower.get_mut(..name.len())?;
-    for (to, from) in lower.iter_mut().zip(name) {
-        *to = from.to_ascii_lowercase();
-    }
-    let mut at = slot_of(lower);
+    let mut at = slot_of(name);
     loop {
         let index = usize::from(table.slots[at]);
         let command = table.commands.get(index)?;
-        if command.spec.name.as_bytes() == lower {
+        if command.spec.name.as_bytes().eq_ignore_ascii_case(name) {
             return Some(command);
         }
         at = (at + 1) % SLOTS;
@@ -216,8 +239,8 @@ pub(crate) fn no_handler(_: &mut Cx<'_>) {}
 impl Command {
     /// True for EXEC, which is never propagated itself.
     #[must_use]
-    pub fn is_exec(&self) -> bool {
-        self.spec.name == "exec"
+    pub(crate) fn is_exec(&self) -> bool {
+        self.treatment == Treatment::Exec
     }
 }
 

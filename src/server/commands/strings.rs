@@ -4,7 +4,7 @@ use super::flag::{DENYOOM, FAST, READONLY, WRITE};
 use super::{Spec, row, string_options};
 use crate::resp::parse_i64;
 use crate::server::call::Cx;
-use crate::server::keyspace::value::ValueText;
+use crate::server::keyspace::value::{EMBSTR_MAX, ValueText};
 use crate::server::keyspace::{NO_EXPIRY, Value};
 use string_options::{Options, Unit};
 
@@ -65,7 +65,7 @@ fn set_plain(cx: &mut Cx<'_>) {
     let (db, seconds, args) = (cx.db(), cx.s.seconds(), cx.args);
     let key = args.get(1);
     let found = cx.s.lookup(db, key, true);
-    let value = Value::string(args.bytes(2));
+    let value = cx.string_arg(2);
     cx.s.keyspace.db_mut(db).set_found(found, key, value, false, seconds);
     cx.s.signal_modified(db, key);
     cx.dirty(1);
@@ -110,7 +110,7 @@ fn set_generic(cx: &mut Cx<'_>, value: usize, options: &Options, ok: &'static [u
         return;
     }
     let args = cx.args;
-    cx.set_key(1, Value::string(args.bytes(value)), options.keep_ttl);
+    cx.set_key(1, cx.string_arg(value), options.keep_ttl);
     cx.dirty(1);
     if let Some(when) = expire {
         cx.set_expire(1, when);
@@ -367,8 +367,14 @@ fn range(start: i64, end: i64, len: usize) -> Option<(usize, usize)> {
 }
 
 impl Cx<'_> {
+    /// Argument `i` as a value: short ones are copied, long ones share the request's memory.
+    fn string_arg(&self, i: usize) -> Value {
+        let text = self.args.get(i);
+        if text.len() <= EMBSTR_MAX { Value::string_copy(text) } else { Value::string(self.args.bytes(i)) }
+    }
+
     /// Answers the string at an index of the session's database.
-    pub fn add_value_at(&mut self, at: u32) {
+    pub(crate) fn add_value_at(&mut self, at: u32) {
         let session = self.s.sessions.at_mut(self.fd);
         let entry = self.s.keyspace.db(session.db).entry(at);
         entry.value.with_text(|text| crate::resp::encode::bulk(session.reply.tail(), text));
@@ -400,7 +406,7 @@ impl Cx<'_> {
     }
 
     /// Sets when the key at argument `i` expires; the key exists.
-    pub fn set_expire(&mut self, i: usize, when: i64) {
+    pub(crate) fn set_expire(&mut self, i: usize, when: i64) {
         let (db, args) = (self.db(), self.args);
         let at = self.s.keyspace.db(db).find(args.get(i)).expect("the caller has looked or set it");
         self.s.keyspace.db_mut(db).set_expire(at, when);
@@ -409,7 +415,7 @@ impl Cx<'_> {
     /// True when a time is over and a key that gets it is to be deleted at once: not on a replica's link or while
     /// loading (`checkAlreadyExpired`).
     #[must_use]
-    pub fn already_expired(&self, when: i64) -> bool {
+    pub(crate) fn already_expired(&self, when: i64) -> bool {
         when <= self.s.ms() && !self.s.loading && self.s.repl.is_master()
     }
 }

@@ -45,11 +45,13 @@ pub fn hash_key(key: &[u8]) -> u64 {
         state = (state ^ word).wrapping_mul(MUL);
         state ^= state >> 32;
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut last = [0u8; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        state = (state ^ u64::from_le_bytes(last)).wrapping_mul(MUL);
+    if !chunks.remainder().is_empty() {
+        // The last eight bytes again are cheaper than a word padded with zeros.
+        let last = match key.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        state = (state ^ last).wrapping_mul(MUL);
         state ^= state >> 32;
     }
     state = state.wrapping_mul(MUL);

@@ -185,6 +185,9 @@ impl Db {
         let entry = tables.keys.get_mut(at);
         entry.expire = NO_EXPIRY;
         tables.expires.remove(entry.expire_at);
+        if tables.expires.is_empty() {
+            self.earliest = i64::MAX;
+        }
         true
     }
 
@@ -195,6 +198,9 @@ impl Db {
         tables.memory -= entry.memory();
         if entry.expire != NO_EXPIRY {
             tables.expires.remove(entry.expire_at);
+            if tables.expires.is_empty() {
+                self.earliest = i64::MAX;
+            }
         }
         entry
     }
@@ -277,6 +283,12 @@ impl Keyspace {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.dbs.iter().all(Db::is_empty)
+    }
+
+    /// No key of any database expires before this, in milliseconds since 1970; `i64::MAX`: none expires at all.
+    #[must_use]
+    pub fn earliest(&self) -> i64 {
+        self.dbs.iter().map(|db| db.earliest).min().unwrap_or(i64::MAX)
     }
 
     /// Removes everything; returns how many keys there were.
