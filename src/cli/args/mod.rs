@@ -1,0 +1,56 @@
+//! The commands and their flags, a file for each command. The help texts are here and nowhere else.
+
+mod list;
+mod new;
+mod run;
+mod validate;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(super) use list::{CompletionsArgs, MetricsArgs};
+pub(super) use new::NewArgs;
+pub(super) use run::RunArgs;
+pub(super) use validate::ValidateArgs;
+
+/// What `--help` says at its end.
+const AFTER_HELP: &str = "\
+Exit status: 0 all held; 1 an expectation failed; 2 the scenario or the arguments are wrong; 3 a bug in splitbrain.
+
+Begin with:
+  splitbrain new my.toml
+  splitbrain run my.toml";
+
+/// Breaks Redis deployments on schedule, the same way every time, and says what was lost and why.
+#[derive(Debug, Parser)]
+#[command(name = "splitbrain", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(subcommand_required = true, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a scenario once: a summary on the terminal and a report folder
+    Run(RunArgs),
+    /// Check scenario files without running them
+    Validate(ValidateArgs),
+    /// Print the JSON schema of scenario files
+    Schema,
+    /// List the metrics that scenarios can expect
+    Metrics(MetricsArgs),
+    /// Write a commented scenario to start from
+    New(NewArgs),
+    /// Print the completions for a shell
+    Completions(CompletionsArgs),
+}
+
+/// `--set`, wherever a scenario is read.
+#[derive(Debug, Args)]
+pub(super) struct SetArgs {
+    /// Change a field before the scenario is read, as in `network.latency=5ms` or `sentinel[0].monitor[0].quorum=3`
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub(super) set: Vec<String>,
+}

@@ -1,0 +1,42 @@
+//! The flags of `run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::SetArgs;
+
+/// `run`
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
+pub(in crate::cli) struct RunArgs {
+    /// The scenario, in TOML or JSON; `-` reads it from stdin
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: PathBuf,
+    /// The seed, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) seed: Option<u64>,
+    #[command(flatten)]
+    pub(in crate::cli) set: SetArgs,
+    /// Print one JSON object instead of the summary
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Print nothing but problems
+    #[arg(long, short, conflicts_with_all = ["json", "trace"])]
+    pub(in crate::cli) quiet: bool,
+    /// The report's folder [default: `reports/NAME`]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) out: Option<PathBuf>,
+    /// Write no report
+    #[arg(long, conflicts_with = "out")]
+    pub(in crate::cli) no_report: bool,
+    /// Print every event, a line each, before the summary
+    #[arg(long, conflicts_with = "json")]
+    pub(in crate::cli) trace: bool,
+    /// Run twice and compare every event; the first that differs is a bug in splitbrain
+    #[arg(long, conflicts_with = "trace")]
+    pub(in crate::cli) check_determinism: bool,
+    /// Print the scenario with its defaults filled in and the changes applied, and run nothing
+    #[arg(long, conflicts_with_all = ["json", "quiet", "trace", "check_determinism"])]
+    pub(in crate::cli) print_scenario: bool,
+}
