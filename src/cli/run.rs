@@ -43,7 +43,7 @@ fn once(args: &RunArgs, scenario: &Arc<Scenario>) -> Outcome {
     let mut printer = args.trace.then(|| Printer::new(scenario));
     #[allow(clippy::disallowed_methods, reason = "how long a run took is said beside its result, never part of it")]
     let began = Instant::now();
-    let mut run = crate::run::run(scenario, scenario.seed, &mut |event| {
+    let mut run = crate::run::run_limited(scenario, scenario.seed, &args.limits.limits(), &mut |event| {
         if let Some(printer) = &mut printer {
             printer.see(event);
         }
@@ -99,6 +99,9 @@ fn say(args: &RunArgs, run: &Run, folder: Option<&Path>) -> Result<(), Failure> 
 /// What a quiet run says when it failed.
 fn failures(args: &RunArgs, run: &Run) -> String {
     let mut out = String::new();
+    if !run.ended.finished() {
+        out.push_str(&format!("{}: {}\n", run.scenario, run.ended));
+    }
     for outcome in run.expectations.iter().filter(|outcome| !outcome.passed) {
         let unit = crate::check::metrics::find(&outcome.expectation.metric)
             .map_or(crate::check::Unit::Count, |metric| metric.unit);
@@ -116,6 +119,7 @@ fn command(args: &RunArgs, seed: Seed) -> String {
         words.extend(["--set".to_owned(), set.clone()]);
     }
     words.extend(["--seed".to_owned(), seed.0.to_string()]);
+    words.extend(args.limits.words());
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 

@@ -36,6 +36,7 @@ pub fn object(run: &Run, report: Option<&str>) -> Json {
         "simulated_ms": span(run.simulated),
         "wall_ms": span(run.wall),
         "events": run.events,
+        "ended": run.ended.word(),
         "expectations": expectations,
         "metrics": run.metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
         "verdicts": run.verdicts.iter().map(|(checker, answer)| verdict(checker, answer)).collect::<Vec<_>>(),

@@ -26,6 +26,58 @@ use crate::time::Span;
 use crate::trace::history::HistoryWriter;
 use crate::trace::{Event, Fingerprint, json as lines};
 
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// It came to the end of its time.
+    #[default]
+    Finished,
+    /// It came to its limit of events; so many had happened.
+    EventLimit(u64),
+    /// It came to its limit of simulated time.
+    TimeLimit(Span),
+    /// Time stood still: so many engine events happened at the last instant.
+    Standstill(u64),
+    /// splitbrain itself broke: what the panic said.
+    Broken(String),
+}
+
+impl Ended {
+    /// Whether the run came to the end of its time; any other is a failed run, whatever its metrics say.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        *self == Ended::Finished
+    }
+
+    /// `finished`, `event-limit`, `time-limit`, `standstill`, `broken`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ended::Finished => "finished",
+            Ended::EventLimit(_) => "event-limit",
+            Ended::TimeLimit(_) => "time-limit",
+            Ended::Standstill(_) => "standstill",
+            Ended::Broken(_) => "broken",
+        }
+    }
+}
+
+/// As a sentence, for a run that ended at `at`.
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let many = metrics::thousands;
+        match self {
+            Ended::Finished => f.write_str("came to the end of its time"),
+            Ended::EventLimit(events) => write!(f, "stopped at the limit of {} events", many(*events)),
+            Ended::TimeLimit(span) => write!(f, "stopped at the limit of {span} of simulated time"),
+            Ended::Standstill(steps) => {
+                write!(f, "time stood still: {} events at one instant, and no end of them", many(*steps))
+            }
+            Ended::Broken(text) => write!(f, "splitbrain broke: {text}"),
+        }
+    }
+}
+
 /// A finished run: everything that is said about it except its events.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -39,6 +91,8 @@ pub struct Run {
     pub digest: Fingerprint,
     /// How many events.
     pub events: EventId,
+    /// How it ended.
+    pub ended: Ended,
     /// The watched duration (without the settle period).
     pub duration: Span,
     /// All simulated time.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Run;
+use super::{Ended, Run};
 use crate::check::Suite;
 use crate::fault::FaultKind;
 use crate::id::{Addr, EventId, HexId, Ip, MachineId, NodeId};
@@ -490,6 +490,7 @@ pub(crate) fn run(name: &str, events: &[Event]) -> Run {
         seed: Seed(42),
         digest: crate::trace::Fingerprint(0x0123_4567_89ab_cdef),
         events: EventId(events.len() as u64),
+        ended: Ended::Finished,
         duration: Span(end.0.saturating_sub(5_000 * NS_PER_MS)),
         simulated: Span(end.0),
         wall: Span::from_us(1_234),

@@ -1,11 +1,16 @@
 //! One run from start to verdict.
 
+mod limits;
 mod settle;
 mod twice;
 
+pub use crate::report::Ended;
+pub use limits::{Limits, STANDSTILL};
 pub use twice::{Difference, Side, differ};
 
 use std::sync::Arc;
+
+use limits::Course;
 
 use crate::check::{Suite, evaluate};
 use crate::report::Run;
@@ -15,26 +20,38 @@ use crate::time::{Instant, Span};
 use crate::trace::Event;
 use crate::world::World;
 
-/// So many events are let pile up in a world before the checkers see them.
-const BATCH: usize = 4_096;
-
 /// Runs a scenario with a seed to its end and judges it. `see` gets every event, in order, as it happens; a run
 /// whose events nobody keeps holds none of them. The wall time is left at zero: the caller has the clock.
 #[must_use]
 pub fn run(scenario: &Arc<Scenario>, seed: Seed, see: &mut dyn FnMut(&Event)) -> Run {
+    run_limited(scenario, seed, &Limits::NONE, see)
+}
+
+/// As [`run`], but no further than the limits. A run that comes to one ends there, without a settle period and
+/// without the nodes' last words: [`Run::ended`] says so, and it has failed whatever its metrics are.
+#[must_use]
+pub fn run_limited(scenario: &Arc<Scenario>, seed: Seed, limits: &Limits, see: &mut dyn FnMut(&Event)) -> Run {
     let mut world = World::new(scenario.clone(), seed);
+    run_on(&mut world, limits, see)
+}
+
+/// The same for a world that has been made already; it must not have been advanced.
+#[must_use]
+pub fn run_on(world: &mut World, limits: &Limits, see: &mut dyn FnMut(&Event)) -> Run {
     let mut suite = Suite::new();
-    play(&mut world, &mut |event| {
+    let ended = play_limited(world, limits, &mut |event| {
         suite.see(event);
         see(event);
     });
     let judgement = suite.finish();
+    let scenario = world.scenario();
     Run {
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),
-        seed,
+        seed: world.seed(),
         digest: world.fingerprint(),
         events: world.events(),
+        ended,
         duration: scenario.duration,
         simulated: world.now().since(Instant::ZERO),
         wall: Span::ZERO,
@@ -54,28 +71,21 @@ pub fn run_and_keep(scenario: &Arc<Scenario>, seed: Seed) -> (Run, Vec<Event>) {
 }
 
 /// Takes a world to the end of its run: the duration, the settle period, the probes.
-pub fn play(world: &mut World, see: &mut dyn FnMut(&Event)) {
-    let mut batch = Vec::new();
+pub fn play(world: &mut World, see: &mut dyn FnMut(&Event)) -> Ended {
+    play_limited(world, &Limits::NONE, see)
+}
+
+/// As [`play`], but no further than the limits.
+pub fn play_limited(world: &mut World, limits: &Limits, see: &mut dyn FnMut(&Event)) -> Ended {
     let duration = world.scenario().duration;
-    advance(world, Instant::ZERO + duration, &mut batch, see);
-    settle::settle(world, &mut batch, see);
-    world.finish();
-    pass_on(world, &mut batch, see);
-}
-
-/// Lets time pass, passing events on as they pile up.
-fn advance(world: &mut World, to: Instant, batch: &mut Vec<Event>, see: &mut dyn FnMut(&Event)) {
-    loop {
-        let there = world.advance_some(to, BATCH);
-        pass_on(world, batch, see);
-        if there {
-            return;
-        }
+    let mut course = Course::new(limits, see);
+    let mut ended = course.advance(world, Instant::ZERO + duration);
+    if ended.finished() {
+        ended = settle::settle(world, &mut course);
     }
-}
-
-fn pass_on(world: &mut World, batch: &mut Vec<Event>, see: &mut dyn FnMut(&Event)) {
-    world.drain(batch);
-    batch.iter().for_each(&mut *see);
-    batch.clear();
+    if ended.finished() {
+        world.finish();
+    }
+    course.pass_on(world);
+    ended
 }

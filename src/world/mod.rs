@@ -46,6 +46,10 @@ pub struct World {
     now: Instant,
     /// How far the host lets time go.
     horizon: Instant,
+    /// Engine events so far.
+    steps: u64,
+    /// Engine events until time last moved.
+    moved: u64,
     queue: Queue,
     inboxes: Inboxes,
     net: Net,
@@ -64,6 +68,35 @@ pub struct World {
     outbound: Vec<Outside>,
     /// Lent to each call of a node; holds the trace.
     out: Outbox,
+}
+
+/// What stops [`World::advance_within`] early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// So many trace events wait to be drained.
+    pub pending: usize,
+    /// The world has come to so many engine events since its beginning.
+    pub steps: u64,
+    /// So many engine events have happened at one instant.
+    pub steps_at_once: u64,
+}
+
+impl Bounds {
+    /// Nothing stops it.
+    pub const NONE: Bounds = Bounds { pending: usize::MAX, steps: u64::MAX, steps_at_once: u64::MAX };
+}
+
+/// How far [`World::advance_within`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The instant it was told.
+    There,
+    /// [`Bounds::pending`].
+    Pending,
+    /// [`Bounds::steps`].
+    Steps,
+    /// [`Bounds::steps_at_once`]: time stands still.
+    Standstill,
 }
 
 impl World {
@@ -87,6 +120,8 @@ impl World {
         let mut world = World {
             now: Instant::ZERO,
             horizon: Instant::ZERO,
+            steps: 0,
+            moved: 0,
             queue: Queue::new(ties),
             inboxes: Inboxes::new(owners),
             net: Net::new(&scenario, seed),
@@ -159,22 +194,42 @@ impl World {
 
     /// As [`World::advance`], but returns early (false) once so many events wait to be drained.
     pub fn advance_some(&mut self, to: Instant, events: usize) -> bool {
+        self.advance_within(to, &Bounds { pending: events, ..Bounds::NONE }) == Reached::There
+    }
+
+    /// As [`World::advance`], but no further than the bounds allow.
+    pub fn advance_within(&mut self, to: Instant, bounds: &Bounds) -> Reached {
         self.horizon = to;
         while let Some(at) = self.queue.next_at().filter(|&at| at <= to) {
-            if self.out.tracer.pending.len() >= events {
-                return false;
+            if self.out.tracer.pending.len() >= bounds.pending {
+                return Reached::Pending;
+            }
+            if self.steps >= bounds.steps {
+                return Reached::Steps;
             }
             self.set_now(at);
+            if self.steps - self.moved >= bounds.steps_at_once {
+                return Reached::Standstill;
+            }
+            self.steps += 1;
             if self.deliver_alone(at) {
                 continue;
             }
             while let Some(due) = self.queue.pop_at(self.now) {
+                self.steps += 1;
                 self.happen(due);
             }
             self.serve_ready();
         }
         self.set_now(self.now.max(to));
-        true
+        Reached::There
+    }
+
+    /// How many engine events there have been: arrivals, timers, completions. They cost time even when nothing of
+    /// them is in the trace.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Appends the events since the last call to `into`.
@@ -200,6 +255,9 @@ impl World {
 
     fn set_now(&mut self, now: Instant) {
         assert!(now >= self.now, "time goes forwards");
+        if now > self.now {
+            self.moved = self.steps;
+        }
         self.now = now;
         self.out.tracer.at = now;
     }

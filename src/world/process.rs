@@ -11,7 +11,7 @@ use crate::time::{Instant, Span};
 use crate::trace::event::WorldEvent;
 use crate::trace::{Kind, Via};
 
-/// Turns of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
+/// Turns without input of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
 const TURNS_MAX: u32 = 1_000_000;
 
 /// A main thread that is occupied for so long is told; one that waits for a disk always is.
@@ -80,7 +80,7 @@ pub(super) struct Process {
     /// What the inputs of this turn were caused by, for its end.
     turn_cause: (EventId, Via),
     jobs: Vec<u64>,
-    /// Turns at this instant.
+    /// Turns at this instant for which nothing had arrived.
     turns: (Instant, u32),
 }
 
@@ -181,11 +181,11 @@ impl World {
         if waiting == 0 && process.wake > self.now && !process.wake_anyway {
             return;
         }
-        if process.turns.0 == self.now {
+        if process.turns.0 != self.now || waiting > 0 {
+            process.turns = (self.now, 0);
+        } else {
             process.turns.1 += 1;
             assert!(process.turns.1 < TURNS_MAX, "{id:?} asks to be woken for ever at one instant");
-        } else {
-            process.turns = (self.now, 0);
         }
         process.stage = Stage::Inputs(waiting);
         process.turn_cause = (process.newest, Via::Timer);

@@ -4,6 +4,7 @@ mod calibration;
 mod checkers;
 mod cli;
 mod clients;
+mod limits;
 mod real_replica;
 mod replication;
 mod rig;

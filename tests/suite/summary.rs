@@ -6,7 +6,7 @@ use splitbrain::check::{Expectation, Given, Judgement, evaluate};
 use splitbrain::fault::FaultKind;
 use splitbrain::id::EventId;
 use splitbrain::report::summary::{Receipt, Style, summary};
-use splitbrain::report::{Run, json};
+use splitbrain::report::{Ended, Run, json};
 use splitbrain::rng::Seed;
 use splitbrain::time::Span;
 use splitbrain::trace::Fingerprint;
@@ -112,6 +112,7 @@ fn run() -> Run {
         seed: Seed(42),
         digest: Fingerprint(0x0123_4567_89ab_cdef),
         events: EventId(12_345),
+        ended: Ended::Finished,
         duration: Span::from_secs(60),
         simulated: Span::from_secs(65),
         wall: Span::from_ms(13),

@@ -7,6 +7,9 @@ mod validate;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::run::Limits;
+use crate::time::Span;
+
 pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
@@ -53,4 +56,29 @@ pub(super) struct SetArgs {
     /// Change a field before the scenario is read, as in `network.latency=5ms` or `sentinel[0].monitor[0].quorum=3`
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+/// What each run may cost, wherever something is run.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct LimitArgs {
+    /// Give a run up, as failed, after so many events (those that leave no trace count too)
+    #[arg(long, value_name = "N")]
+    pub(super) max_events: Option<u64>,
+    /// Give a run up, as failed, after so much simulated time, as in `10m`
+    #[arg(long, value_name = "TIME", value_parser = Span::parse)]
+    pub(super) max_simulated: Option<Span>,
+}
+
+impl LimitArgs {
+    /// The same for a run.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { events: self.max_events, simulated: self.max_simulated }
+    }
+
+    /// The flags again, for a command that repeats the run.
+    pub(super) fn words(&self) -> Vec<String> {
+        let events = self.max_events.map(|events| ["--max-events".to_owned(), events.to_string()]);
+        let simulated = self.max_simulated.map(|span| ["--max-simulated".to_owned(), span.to_string()]);
+        events.into_iter().chain(simulated).flatten().collect()
+    }
 }

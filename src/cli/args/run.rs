@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SetArgs;
+use super::{LimitArgs, SetArgs};
 
 /// `run`
 #[derive(Debug, Args)]
@@ -18,6 +18,8 @@ pub(in crate::cli) struct RunArgs {
     pub(in crate::cli) seed: Option<u64>,
     #[command(flatten)]
     pub(in crate::cli) set: SetArgs,
+    #[command(flatten)]
+    pub(in crate::cli) limits: LimitArgs,
     /// Print one JSON object instead of the summary
     #[arg(long)]
     pub(in crate::cli) json: bool,

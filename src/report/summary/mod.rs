@@ -299,6 +299,12 @@ fn signature(run: &Run, style: Style, receipt: &Receipt<'_>) -> Vec<String> {
         speed_up(run.simulated, wall),
     );
     let mut lines = wrap(&text, style.width, 2);
+    if !run.ended.finished() {
+        let text = format!("✘ the run ended at {}: {}", span(run.simulated), run.ended);
+        let mut said = wrap(&text, style.width, 2);
+        said[0] = said[0].replacen('✘', &style.paint("31", "✘"), 1);
+        lines.splice(0..0, said);
+    }
     if let Some(folder) = receipt.report {
         lines.push(format!("report: {folder}"));
     }
@@ -308,10 +314,10 @@ fn signature(run: &Run, style: Style, receipt: &Receipt<'_>) -> Vec<String> {
     lines
 }
 
-/// Whether an expectation failed.
+/// Whether an expectation failed, or the run didn't come to its end.
 #[must_use]
 pub fn failed(run: &Run) -> bool {
-    run.expectations.iter().any(|outcome| !outcome.passed)
+    !run.ended.finished() || run.expectations.iter().any(|outcome| !outcome.passed)
 }
 
 fn speed_up(simulated: Span, wall: Span) -> String {

@@ -2,5 +2,5 @@
 
 mod engine;
 mod machines;
-mod rig;
+pub(crate) mod rig;
 mod tcp;
