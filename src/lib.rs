@@ -25,6 +25,8 @@ pub mod sentinel;
 
 pub mod client;
 
+pub mod stats;
+
 pub mod check;
 
 pub mod scenario;

@@ -4,6 +4,10 @@
 //! The generator is ChaCha8, pinned here; ranges and chances are our own integer arithmetic, so that an upgrade
 //! of a crate can't change what an old seed means.
 
+mod seeds;
+
+pub use seeds::{Seeds, SeedsError};
+
 use std::fmt;
 
 use rand_chacha::ChaCha8Rng;

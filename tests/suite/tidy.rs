@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("sentinel", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("client", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
+    ("stats", &[]),
     ("check", &["time", "id", "fault", "trace"]),
     (
         "scenario",
@@ -32,8 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp", "server", "sentinel", "client"],
     ),
     ("world", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp"]),
-    ("report", &["check", "trace", "time", "id", "rng", "fault"]),
-    ("run", &["scenario", "world", "check", "trace", "report", "time", "rng", "id", "node"]),
+    ("report", &["check", "stats", "trace", "time", "id", "rng", "fault"]),
+    ("run", &["scenario", "world", "check", "stats", "trace", "report", "time", "rng", "id", "node"]),
 ];
 
 /// Texts that may not stand in `src/`, and what to use instead. The third column lists rooms where they may.
