@@ -19,7 +19,7 @@ use crate::trace::{Event, Kind};
 pub const SHORTEST: Span = Span::from_ms(100);
 
 /// Watches successes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Availability {
     lanes: Vec<Lane>,
     /// Index of a client's write lane by node number; its read lane is the next one.
@@ -29,7 +29,7 @@ pub struct Availability {
 }
 
 /// The writes, or the reads, of one population.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lane {
     population: Arc<str>,
     writes: bool,
@@ -84,6 +84,10 @@ fn population(name: &str) -> &str {
 }
 
 impl Checker for Availability {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "availability"
     }

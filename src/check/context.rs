@@ -13,7 +13,7 @@ use crate::trace::event::{ClientEvent, NodeRole, OpKind, SentinelEvent, ServerEv
 use crate::trace::{Event, Kind};
 
 /// Kept up to date before any checker sees the event.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Declared nodes, by node number.
     pub nodes: Vec<NodeInfo>,
@@ -53,7 +53,7 @@ pub struct Op {
 }
 
 /// Every write of the run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Writes {
     /// In the order of invocation.
     pub records: Vec<WriteRecord>,

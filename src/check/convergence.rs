@@ -12,7 +12,7 @@ use crate::trace::event::{NodeRole, SentinelEvent, ServerEvent};
 use crate::trace::{Event, Kind};
 
 /// Collects what nodes say at the end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Convergence {
     /// Each sentinel's belief, by master.
     beliefs: BTreeMap<Arc<str>, Vec<(NodeId, Addr, EventId)>>,
@@ -20,6 +20,10 @@ pub struct Convergence {
 }
 
 impl Checker for Convergence {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "convergence"
     }

@@ -23,7 +23,7 @@ use crate::trace::{Event, Kind};
 const REPORTS_MAX: usize = 256;
 
 /// Follows failovers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Failovers {
     faults: Vec<FaultSpan>,
     masters: BTreeMap<Arc<str>, Master>,
@@ -34,7 +34,7 @@ pub struct Failovers {
 }
 
 /// What is going on about one master.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Master {
     /// Sentinels that hold it for subjectively and objectively down.
     sdown: Vec<NodeId>,
@@ -258,6 +258,10 @@ fn blame(faults: &[FaultSpan], master: Option<NodeId>, odown: Instant, tried: In
 }
 
 impl Checker for Failovers {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "failovers"
     }

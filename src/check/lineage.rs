@@ -15,7 +15,7 @@ use crate::trace::event::{HistoryWhy, ServerEvent};
 pub const NO_HISTORY: u32 = u32::MAX;
 
 /// All histories and all servers' ways through them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lineage {
     histories: Vec<History>,
     numbers: FxHashMap<HexId, u32>,
@@ -24,7 +24,7 @@ pub struct Lineage {
 }
 
 /// One replication history.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct History {
     replid: HexId,
     /// Parents with the last shared offset. More than one only if servers disagree; all are believed.

@@ -16,7 +16,7 @@ use crate::trace::Event;
 use crate::trace::event::HistoryWhy;
 
 /// Looks for lost writes at the end; everything that it needs is in the context.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LostWrites;
 
 /// What tells one group from another: the server, its history, and the event that destroyed it there.
@@ -29,6 +29,10 @@ struct Ack {
 }
 
 impl Checker for LostWrites {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "lost-writes"
     }

@@ -43,6 +43,14 @@ pub trait Checker: Send {
     fn see(&mut self, event: &Event, context: &Context);
     /// The end: adds its metrics and findings, and judges. Called once, after the last event.
     fn finish(&mut self, context: &Context, metrics: &mut Values, findings: &mut Findings) -> Verdict;
+    /// A copy that has seen the same: for runs that go on in two ways.
+    fn box_clone(&self) -> Box<dyn Checker>;
+}
+
+impl Clone for Box<dyn Checker> {
+    fn clone(&self) -> Self {
+        (**self).box_clone()
+    }
 }
 
 /// The families of [`Kind`].
@@ -137,6 +145,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 }
 
 /// All checkers over one run.
+#[derive(Clone)]
 pub struct Suite {
     context: Context,
     checkers: Vec<Seat>,
@@ -144,6 +153,7 @@ pub struct Suite {
     wanted: [Vec<usize>; 6],
 }
 
+#[derive(Clone)]
 struct Seat {
     checker: Box<dyn Checker>,
     /// What it said when it panicked; it sees nothing more.

@@ -14,7 +14,7 @@ use crate::trace::{Event, Kind};
 type Won = (NodeId, EventId);
 
 /// Watches elections.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OneLeader {
     /// What each sentinel last called the current epoch.
     epochs: BTreeMap<NodeId, u64>,
@@ -63,6 +63,10 @@ impl OneLeader {
 }
 
 impl Checker for OneLeader {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "one-leader"
     }

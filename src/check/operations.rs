@@ -7,7 +7,7 @@ use crate::trace::event::{ClientEvent, OpKind, Refusal};
 use crate::trace::{Event, Kind};
 
 /// Counts operations and connections.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Operations {
     reads: Tally,
     writes: Tally,
@@ -19,7 +19,7 @@ pub struct Operations {
     switches_seen: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
     invoked: u64,
     acked: u64,
@@ -68,6 +68,10 @@ impl Tally {
 }
 
 impl Checker for Operations {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "operations"
     }

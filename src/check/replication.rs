@@ -12,7 +12,7 @@ use crate::trace::{Event, Kind};
 const STANDS_STILL: Span = Span::from_ms(150);
 
 /// Counts what servers say about replication.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Replication {
     full: u64,
     full_after_fault: u64,
@@ -96,6 +96,10 @@ impl Replication {
 }
 
 impl Checker for Replication {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "replication"
     }

@@ -16,7 +16,7 @@ use crate::trace::{Event, Kind};
 const PATIENCE: Span = Span::from_secs(2);
 
 /// Watches which masters execute writes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SplitBrain {
     open: Vec<Option<Stint>>,
     closed: Vec<Stint>,
@@ -49,6 +49,10 @@ impl SplitBrain {
 }
 
 impl Checker for SplitBrain {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "split-brain"
     }

@@ -21,7 +21,7 @@ use crate::trace::{Event, Kind};
 const DETAIL: usize = 50;
 
 /// Compares reads with what had been acknowledged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StaleReads {
     floors: FxHashMap<u32, Floor>,
     began: FxHashMap<(NodeId, u64), Floor>,
@@ -39,7 +39,7 @@ struct Floor {
     server: Option<NodeId>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Found {
     count: u64,
     first: Vec<StaleRead>,
@@ -92,6 +92,10 @@ impl StaleReads {
 }
 
 impl Checker for StaleReads {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "stale-reads"
     }

@@ -13,7 +13,7 @@ use crate::trace::event::{
 use crate::trace::{Event, Kind};
 
 /// Collects moments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Timeline {
     moments: Vec<Moment>,
     dropped: u64,
@@ -161,6 +161,10 @@ fn matters(name: Name) -> bool {
 }
 
 impl Checker for Timeline {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "timeline"
     }

@@ -2,10 +2,12 @@
 
 mod limits;
 mod settle;
+mod snapshot;
 mod twice;
 
 pub use crate::report::Ended;
 pub use limits::{Limits, STANDSTILL};
+pub use snapshot::Snapshot;
 pub use twice::{Difference, Side, differ};
 
 use std::sync::Arc;
@@ -43,6 +45,11 @@ pub fn run_on(world: &mut World, limits: &Limits, see: &mut dyn FnMut(&Event)) -
         suite.see(event);
         see(event);
     });
+    judge(world, suite, ended)
+}
+
+/// What the checkers say of a world that has come to its end.
+fn judge(world: &World, suite: Suite, ended: Ended) -> Run {
     let judgement = suite.finish();
     let scenario = world.scenario();
     Run {

@@ -93,9 +93,52 @@ impl World {
     pub(super) fn schedule_faults(&mut self) {
         for (index, entry) in (0u16..).zip(&self.faults.entries) {
             if entry.after.is_none() {
-                self.queue.push(Instant::ZERO + entry.at, Due::Fault { fault: index });
+                self.queue.push_fault(Instant::ZERO + entry.at, index);
             }
         }
+    }
+
+    /// Replaces what the timeline still has to bring by another scenario's, whose deployment must be the same: it may
+    /// differ in faults that have not struck yet, in its duration, its settle period and what it expects. The world then
+    /// goes on to the last event as one built from that scenario would. False, and nothing is changed, when the other
+    /// timeline differs in the past: another fault has struck, or should have.
+    #[must_use]
+    pub fn reschedule(&mut self, scenario: Arc<Scenario>) -> bool {
+        let now = self.now.since(Instant::ZERO);
+        let (old, new) = (&self.scenario.faults, &scenario.faults);
+        let same_nodes = self.scenario.nodes.len() == scenario.nodes.len();
+        if self.faults.closed || !same_nodes || now >= scenario.duration || self.faults.entries.len() != old.len() {
+            return false;
+        }
+        let mut next = Faults::new(&scenario, self.seed);
+        let struck = |after: Option<u16>| {
+            after.is_some_and(|first| {
+                self.faults.entries.get(usize::from(first)).is_some_and(|entry| entry.began != EventId::NONE)
+            })
+        };
+        for (index, entry) in self.faults.entries.iter().enumerate() {
+            if (entry.began != EventId::NONE || struck(entry.after)) && new.get(index) != old.get(index) {
+                return false;
+            }
+        }
+        for (index, entry) in next.entries.iter_mut().enumerate() {
+            match self.faults.entries.get(index) {
+                Some(before) if before.began != EventId::NONE => *entry = before.clone(),
+                Some(before) if struck(entry.after) && !struck(before.after) => return false,
+                None if struck(entry.after) => return false,
+                _ if entry.after.is_none() && entry.at <= now => return false,
+                _ => {}
+            }
+        }
+        self.faults = next;
+        self.queue.drop_faults();
+        for (index, entry) in (0u16..).zip(&self.faults.entries) {
+            if entry.after.is_none() && entry.began == EventId::NONE {
+                self.queue.push_fault(Instant::ZERO + entry.at, index);
+            }
+        }
+        self.scenario = scenario;
+        true
     }
 
     pub(super) fn inject_fault(&mut self, fault: Fault, lasts: Option<Span>) {

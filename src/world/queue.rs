@@ -33,6 +33,10 @@ pub(super) enum Due {
     Flap { fault: u16 },
 }
 
+/// Ties below this belong to the faults of the timeline, by their numbers: at one instant the timeline comes first, and
+/// when its faults were queued makes no difference.
+const TIMELINE_TIES: u64 = 1 << 16;
+
 const SLOT_BITS: u32 = 24;
 const TIE_BITS: u32 = 40;
 const TIE_MASK: u64 = (1 << TIE_BITS) - 1;
@@ -54,7 +58,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
-        Queue { heap: BinaryHeap::new(), taken: false, slots: Slab::new(), sequence: 0, ties }
+        Queue { heap: BinaryHeap::new(), taken: false, slots: Slab::new(), sequence: TIMELINE_TIES, ties }
     }
 
     /// Whether simultaneous events come in a drawn order.
@@ -63,15 +67,38 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, at: Instant, due: Due) {
-        let slot = self.slots.insert(due);
-        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
         let tie = match &mut self.ties {
             None => {
                 self.sequence += 1;
-                self.sequence
+                self.sequence & TIE_MASK
             }
-            Some(rng) => rng.next_u64(),
-        } & TIE_MASK;
+            Some(rng) => (rng.next_u64() & TIE_MASK).max(TIMELINE_TIES),
+        };
+        self.insert(at, tie, due);
+    }
+
+    /// A fault of the timeline, whose time is known from the start. It draws nothing: a fault more or less leaves the
+    /// order of everything else as it is.
+    pub(super) fn push_fault(&mut self, at: Instant, fault: u16) {
+        self.insert(at, u64::from(fault), Due::Fault { fault });
+    }
+
+    /// Takes out every fault that [`Queue::push_fault`] put in and that has not come yet.
+    pub(super) fn drop_faults(&mut self) {
+        self.settle();
+        let slots = &mut self.slots;
+        self.heap.retain(|&Reverse(key)| {
+            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[Self::slot(key)], Due::Fault { .. });
+            if theirs {
+                slots.remove(Self::slot(key));
+            }
+            !theirs
+        });
+    }
+
+    fn insert(&mut self, at: Instant, tie: u64, due: Due) {
+        let slot = self.slots.insert(due);
+        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
         let key = Reverse(u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS | slot as u128);
         if self.taken {
             self.taken = false;
@@ -134,6 +161,11 @@ impl Queue {
     #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
     fn slot(key: u128) -> usize {
         (key & ((1 << SLOT_BITS) - 1)) as usize
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "masked to 40 bits")]
+    fn tie(key: u128) -> u64 {
+        (key >> SLOT_BITS) as u64 & TIE_MASK
     }
 
     fn time(key: u128) -> Instant {

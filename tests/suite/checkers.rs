@@ -536,11 +536,15 @@ fn replication_is_counted() {
     }
 }
 
+#[derive(Clone)]
 struct Bomb {
     at_end: bool,
 }
 
 impl Checker for Bomb {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
     fn name(&self) -> &'static str {
         "bomb"
     }
