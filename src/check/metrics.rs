@@ -8,13 +8,15 @@ use serde::Serialize;
 use crate::time::Span;
 
 /// What a metric counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// A number of things.
     Count,
     /// A share between 0 and 1.
     Ratio,
     /// A length of time; expectations write `"15s"`, JSON has milliseconds.
+    #[serde(rename = "ms")]
     Time,
     /// Bytes.
     Bytes,

@@ -30,7 +30,7 @@ pub fn page(run: &Run, charts: &[Chart], files: &[String], command: Option<&str>
     verdicts(&mut out, run);
     lost(&mut out, run);
     for chart in charts {
-        let title = escape(chart.title);
+        let title = escape(&chart.title);
         push(&mut out, &format!("<figure id=\"{}\" aria-label=\"{title}\">\n", chart.name));
         out.push_str(&chart.inline_svg());
         push(&mut out, &format!("<figcaption>{}</figcaption>\n</figure>\n", escape(&chart.alt)));

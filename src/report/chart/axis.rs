@@ -201,7 +201,7 @@ impl ValueScale {
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is at least `least`.
-fn decimal_step(least: f64) -> f64 {
+pub(crate) fn decimal_step(least: f64) -> f64 {
     let power = libm::pow(10.0, libm::floor(libm::log10(least)));
     for n in [1.0, 2.0, 5.0] {
         if n * power >= least * (1.0 - 1e-9) {

@@ -16,6 +16,8 @@ pub(crate) enum Key {
     Block(Color),
     /// A mark.
     Mark(Mark, Color),
+    /// A line with its mark.
+    Marked(Color, &'static [f64], Mark),
 }
 
 /// The forms of marks.
@@ -27,6 +29,12 @@ pub(crate) enum Mark {
     Diamond,
     /// A cross.
     Cross,
+    /// A disc.
+    Dot,
+    /// A filled square.
+    Square,
+    /// A filled triangle.
+    Triangle,
 }
 
 /// An entry of the legend.
@@ -42,6 +50,7 @@ pub(crate) struct Panel {
 /// Writes title, subtitle and legend; returns the height at which the rest begins.
 pub(crate) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, legend: &[Entry]) -> f64 {
     let left = 24.0;
+    let title = canvas.fonts.fit(title, TITLE, true, RIGHT - left);
     canvas.text((left, 32.0), title, Type::new(TITLE).bold());
     let shown = canvas.fonts.fit(subtitle, BODY, false, RIGHT - left);
     canvas.text((left, 52.0), shown, Type::new(BODY).color(MUTED));
@@ -69,6 +78,10 @@ fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
             }
         }
         Key::Mark(form, color) => mark(canvas, (x + 11.0, y), form, color),
+        Key::Marked(color, dash, form) => {
+            canvas.dashed(&[(x - 4.0, y), (x + 23.0, y)], color, 2.2, dash);
+            mark(canvas, (x + 10.0, y), form, color);
+        }
     }
 }
 
@@ -83,6 +96,19 @@ pub(crate) fn mark(canvas: &mut Canvas, (x, y): Point, form: Mark, color: Color)
         Mark::Diamond => {
             canvas.area(around(7.5), WHITE);
             canvas.area(around(6.0), color);
+        }
+        Mark::Dot => {
+            canvas.dot((x, y), 6.0, WHITE);
+            canvas.dot((x, y), 4.5, color);
+        }
+        Mark::Square => {
+            canvas.rect((x - 5.5, y - 5.5), (x + 5.5, y + 5.5), WHITE);
+            canvas.rect((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), color);
+        }
+        Mark::Triangle => {
+            let corners = |r: f64| vec![(x, y - r), (x + r, y + r * 0.75), (x - r, y + r * 0.75)];
+            canvas.area(corners(7.5), WHITE);
+            canvas.area(corners(5.5), color);
         }
         Mark::Cross => {
             for slope in [-1.0, 1.0] {

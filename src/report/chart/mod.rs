@@ -5,6 +5,7 @@ mod canvas;
 mod clients;
 mod election;
 mod frame;
+pub mod kit;
 mod png;
 mod replication;
 mod svg;
@@ -20,9 +21,9 @@ use canvas::Canvas;
 #[derive(Debug)]
 pub struct Chart {
     /// Its file name without an ending.
-    pub name: &'static str,
+    pub name: String,
     /// The question that it answers.
-    pub title: &'static str,
+    pub title: String,
     /// What it shows, in a sentence, for those who can't see it.
     pub alt: String,
     canvas: Canvas,
@@ -32,13 +33,13 @@ impl Chart {
     /// As an SVG file that brings its font along.
     #[must_use]
     pub fn svg(&self) -> String {
-        svg::file(&self.canvas, self.title)
+        svg::file(&self.canvas, &self.title)
     }
 
     /// As an SVG element for a page that contains [`font_style`].
     #[must_use]
     pub fn inline_svg(&self) -> String {
-        svg::inline(&self.canvas, self.title)
+        svg::inline(&self.canvas, &self.title)
     }
 
     /// As a PNG file.
@@ -96,6 +97,16 @@ mod tests {
             + &words.join("\n")
     }
 
+    fn is_inside(chart: &Chart) {
+        for shape in &chart.canvas.shapes {
+            for (x, y) in shape.corners(&chart.canvas.fonts) {
+                let inside =
+                    (-1.0..=theme::WIDTH + 1.0).contains(&x) && (-1.0..=chart.canvas.height + 1.0).contains(&y);
+                assert!(inside, "{}: {shape:?} reaches {x},{y}", chart.name);
+            }
+        }
+    }
+
     #[test]
     fn what_the_samples_show() {
         for (name, events) in
@@ -103,6 +114,7 @@ mod tests {
         {
             for chart in charts(&events) {
                 insta::assert_snapshot!(format!("{name}_{}", chart.name), outline(&chart));
+                keep(&format!("{name}_{}", chart.name), "png", &chart.png());
             }
         }
     }
@@ -125,13 +137,7 @@ mod tests {
     #[test]
     fn nothing_is_drawn_outside_and_names_are_escaped() {
         for chart in charts(&sample::chaos(20_000)) {
-            for shape in &chart.canvas.shapes {
-                for (x, y) in shape.corners(&chart.canvas.fonts) {
-                    let inside =
-                        (-1.0..=theme::WIDTH + 1.0).contains(&x) && (-1.0..=chart.canvas.height + 1.0).contains(&y);
-                    assert!(inside, "{}: {shape:?} reaches {x},{y}", chart.name);
-                }
-            }
+            is_inside(&chart);
             assert!(!chart.svg().contains("cache<&>"), "{}", chart.name);
         }
     }
@@ -142,7 +148,7 @@ mod tests {
             .into_iter()
             .filter(|event| matches!(event.kind, crate::trace::Kind::World(_) | crate::trace::Kind::Server(_)))
             .collect();
-        let names: Vec<&str> = charts(&events).iter().map(|chart| chart.name).collect();
+        let names: Vec<String> = charts(&events).into_iter().map(|chart| chart.name).collect();
         assert_eq!(names, ["replication"]);
         let run = sample::run("sample", &events);
         assert!(all(&run, &Stage::of(&[]), &[]).is_empty());
@@ -157,19 +163,25 @@ mod tests {
         }
     }
 
-    /// Writes the reports of the samples where people can look at them.
     #[test]
-    #[ignore = "for looking at charts"]
-    fn show() {
-        for (name, events) in
-            [("crash", sample::crash()), ("isolated", sample::isolated()), ("chaos", sample::chaos(400_000))]
-        {
-            let run = sample::run(name, &events);
-            let folder = std::env::temp_dir().join(format!("report-{name}"));
-            std::fs::create_dir_all(&folder).unwrap();
-            for (file, bytes) in crate::report::files(&run, &events) {
-                std::fs::write(folder.join(file), bytes).unwrap();
-            }
+    fn what_the_kit_shows() {
+        for chart in kit::samples() {
+            let snapshot = outline(&chart);
+            insta::assert_snapshot!(chart.name.clone(), snapshot);
+            assert!(!chart.svg().contains("<&>"), "{}", chart.name);
+            is_inside(&chart);
+            keep(&chart.name, "png", &chart.png());
         }
+    }
+
+    /// With `UPDATE=1` what the tests draw is kept where people can look at it.
+    #[allow(clippy::disallowed_methods, reason = "asks for files to look at, nothing else depends on it")]
+    fn keep(name: &str, ending: &str, bytes: &[u8]) {
+        if std::env::var("UPDATE").is_err() {
+            return;
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/charts");
+        std::fs::create_dir_all(&folder).expect("target is writable");
+        std::fs::write(folder.join(format!("{name}.{ending}")), bytes).expect("target is writable");
     }
 }

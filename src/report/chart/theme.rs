@@ -89,6 +89,35 @@ pub(crate) const STATES: [Color; 6] = [
     Color::new(0x08_3f7d),
 ];
 
+/// From pale yellow over green to dark blue: ever darker, so that the order survives any colour blindness and print.
+const HEAT: [Color; 9] = [
+    Color::new(0xff_ffd9),
+    Color::new(0xed_f8b1),
+    Color::new(0xc7_e9b4),
+    Color::new(0x7f_cdbb),
+    Color::new(0x41_b6c4),
+    Color::new(0x1d_91c0),
+    Color::new(0x22_5ea8),
+    Color::new(0x25_3494),
+    Color::new(0x08_1d58),
+];
+
+/// The colour of a value at a share between the lowest (0) and the highest (1).
+pub(crate) fn heat(share: f64) -> Color {
+    let mut place = share.clamp(0.0, 1.0) * 8.0;
+    let mut n = 0;
+    while place > 1.0 && n < HEAT.len() - 2 {
+        place -= 1.0;
+        n += 1;
+    }
+    let mix = |a: u8, b: u8| {
+        let mixed = f64::from(a) + (f64::from(b) - f64::from(a)) * place;
+        u8::try_from(super::px(mixed)).expect("between two bytes")
+    };
+    let (a, b) = (HEAT[n].rgb, HEAT[n + 1].rgb);
+    Color { rgb: (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2)), alpha: 1.0 }
+}
+
 /// The colour of a fault's band.
 pub(crate) fn fault(kind: FaultKind) -> Color {
     match kind {
@@ -110,3 +139,28 @@ pub(crate) const TITLE: f64 = 20.0;
 pub(crate) const BODY: f64 = 13.0;
 pub(crate) const SMALL: f64 = 11.5;
 pub(crate) const TINY: f64 = 10.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lightness as CIE has it, from 0 to 100.
+    fn lightness(color: Color) -> f64 {
+        let linear = |byte: u8| {
+            let c = f64::from(byte) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        let (r, g, b) = color.rgb;
+        let y = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+        116.0 * y.cbrt() - 16.0
+    }
+
+    #[test]
+    fn heat_grows_darker_evenly() {
+        let shades: Vec<f64> = (0..=10).map(|n| lightness(heat(f64::from(n) / 10.0))).collect();
+        for pair in shades.windows(2) {
+            let step = pair[0] - pair[1];
+            assert!((3.0..=15.0).contains(&step), "{shades:?}");
+        }
+    }
+}

@@ -62,7 +62,7 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
         top = lower.bottom + 10.0;
     }
     canvas.height = frame::time_axis(&mut canvas, stage, &time, top - 10.0);
-    Some(Chart { name: "clients", title, alt: alt(&fold), canvas })
+    Some(Chart { name: "clients".into(), title: title.into(), alt: alt(&fold), canvas })
 }
 
 fn alt(fold: &Fold) -> String {

@@ -46,7 +46,7 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     let lanes = replication::draw_lanes(&mut canvas, stage, &servers, &time, top);
     let bottom = draw_sentinels(&mut canvas, stage, &fold, &time, lanes + 8.0);
     canvas.height = frame::time_axis(&mut canvas, stage, &time, bottom);
-    Some(Chart { name: "election", title, alt: alt(&fold), canvas })
+    Some(Chart { name: "election".into(), title: title.into(), alt: alt(&fold), canvas })
 }
 
 /// Some time before and after what is worth showing, and a least width for each stretch.

@@ -47,7 +47,7 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     let lanes = bottom + 16.0;
     let bottom = draw_lanes(&mut canvas, stage, &fold, &time, lanes);
     canvas.height = frame::time_axis(&mut canvas, stage, &time, bottom);
-    Some(Chart { name: "replication", title, alt: alt(&fold), canvas })
+    Some(Chart { name: "replication".into(), title: title.into(), alt: alt(&fold), canvas })
 }
 
 fn alt(fold: &Fold) -> String {

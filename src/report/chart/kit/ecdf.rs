@@ -1,0 +1,233 @@
+//! Empirical distributions over each other: which share of the runs stayed at or below a value.
+
+use serde::Serialize;
+
+use super::plot::{Heading, Plot, range, share_line, stretched};
+use super::scale::{Scale, show};
+use super::{Figures, Limit, Sample, Unit, figures, quantile, runs, style};
+use crate::report::chart::Chart;
+use crate::report::chart::canvas::{Canvas, Point, Type};
+use crate::report::chart::frame::{Entry, Key, mark};
+use crate::report::chart::theme::{MUTED, RIGHT, SMALL};
+
+/// One to six samples of one quantity as distribution lines, with their medians and 99th percentiles marked. The level
+/// axis is logarithmic when all values are positive and span more than two decades.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ecdf {
+    /// The chart's file name without an ending.
+    pub name: String,
+    /// The question that it answers.
+    pub title: String,
+    /// Which runs these are.
+    pub subtitle: String,
+    /// What the values are: a metric's name.
+    pub axis: String,
+    /// What they count in.
+    pub unit: Unit,
+    /// The samples.
+    pub samples: Vec<Sample>,
+    /// Limits that expectations set, as upright lines.
+    pub limits: Vec<Limit>,
+}
+
+/// What an [`Ecdf`] shows, in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EcdfNumbers {
+    /// The sample's label.
+    pub label: String,
+    /// Its figures.
+    pub figures: Figures,
+    /// Its distribution: at each of its different values, the share of values that are not larger.
+    pub steps: Vec<Step>,
+}
+
+/// A step of an empirical distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The value.
+    pub at: f64,
+    /// The share of values that are at most this one.
+    pub share: f64,
+}
+
+/// Several small distributions in rows, each with a level axis of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EcdfGrid {
+    /// The chart's file name without an ending.
+    pub name: String,
+    /// The question that it answers.
+    pub title: String,
+    /// Which runs these are.
+    pub subtitle: String,
+    /// What the lines are called, in the order of each panel's samples.
+    pub labels: Vec<String>,
+    /// The panels: only title, unit, samples and limits are used.
+    pub panels: Vec<Ecdf>,
+}
+
+impl Ecdf {
+    /// The numbers that it shows.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<EcdfNumbers> {
+        self.samples.iter().map(numbers).collect()
+    }
+
+    /// Draws it.
+    #[must_use]
+    pub fn chart(&self) -> Chart {
+        let heading = Heading { name: &self.name, title: &self.title, subtitle: &self.subtitle };
+        let numbers = self.numbers();
+        let legend: Vec<Entry> = numbers.iter().enumerate().map(|(n, numbers)| self.entry(n, numbers)).collect();
+        let (mut canvas, top) = heading.begin(&legend);
+        let plot = Plot { right: RIGHT - 30.0, ..Plot::below(top) };
+        let x = self.draw(&mut canvas, plot, 78.0);
+        let y = Scale::share(plot.upright()).ticks();
+        let share =
+            if numbers.iter().any(|n| n.figures.absent > 0) { "share of runs with a value" } else { "share of runs" };
+        plot.upright_texts(&mut canvas, &y, share);
+        let log = if x.log { " (log scale)" } else { "" };
+        let height = plot.level_texts(&mut canvas, &x.ticks(), &format!("{}{log}", self.axis));
+        let alt = numbers.iter().map(|n| self.sentence(n)).collect::<Vec<_>>().join(" ");
+        heading.finish(canvas, height, alt)
+    }
+
+    fn figures_text(&self, numbers: &EcdfNumbers) -> String {
+        let f = &numbers.figures;
+        let absent = if f.absent > 0 { format!(", {} without a value", runs(f.absent)) } else { String::new() };
+        let (Some(p50), Some(p99)) = (f.p50, f.p99) else {
+            return format!("no values{absent}");
+        };
+        format!("n = {}{absent}: p50 {}, p99 {}", f.n, show(p50, self.unit), show(p99, self.unit))
+    }
+
+    fn entry(&self, n: usize, numbers: &EcdfNumbers) -> Entry {
+        let look = style(n);
+        let text = self.figures_text(numbers);
+        let text = if numbers.label.is_empty() { text } else { format!("{} · {text}", numbers.label) };
+        (Key::Marked(look.color, look.dash, look.mark), text)
+    }
+
+    fn sentence(&self, numbers: &EcdfNumbers) -> String {
+        let name = if numbers.label.is_empty() { &self.axis } else { &numbers.label };
+        let text = format!("{name}: {}", self.figures_text(numbers));
+        match (numbers.figures.min, numbers.figures.max) {
+            (Some(min), Some(max)) => format!("{text}, from {} to {}.", show(min, self.unit), show(max, self.unit)),
+            (_, _) => format!("{text}."),
+        }
+    }
+
+    /// Draws axes' rules, lines, marks and limits into a rectangle; returns the level axis.
+    fn draw(&self, canvas: &mut Canvas, plot: Plot, spacing: f64) -> Scale {
+        let samples: Vec<Vec<f64>> = self.samples.iter().map(|sample| sample.sorted().0).collect();
+        let shown = range(samples.iter().flatten().copied());
+        let (low, high) = shown.map_or((0.0, 1.0), |range| stretched(range, &self.limits));
+        let x = Scale::fitting(low, high, self.unit, plot.level(), spacing);
+        let y = Scale::share(plot.upright());
+        plot.rules(canvas, &x.ticks(), &y.ticks(), &x.minor(), &[]);
+        if shown.is_none() {
+            plot.empty(canvas, "no values");
+        } else {
+            for (p, text) in [(0.5, "p50"), (0.99, "p99")] {
+                share_line(canvas, plot, y.at(p), text);
+            }
+        }
+        for (n, sorted) in samples.iter().enumerate() {
+            canvas.dashed(&staircase(sorted, &x, &y, plot.right), style(n).color, 2.2, style(n).dash);
+        }
+        plot.limits(canvas, &x, &self.limits, (plot.bottom - 10.0, -15.0));
+        for (n, sorted) in samples.iter().enumerate() {
+            for p in [0.5, 0.99] {
+                if let Some(value) = quantile(sorted, p) {
+                    mark(canvas, (x.at(value), y.at(p)), style(n).mark, style(n).color);
+                }
+            }
+        }
+        x
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+fn numbers(sample: &Sample) -> EcdfNumbers {
+    let (sorted, absent) = sample.sorted();
+    let mut steps: Vec<Step> = Vec::new();
+    for (n, &at) in sorted.iter().enumerate() {
+        let share = (n + 1) as f64 / sorted.len() as f64;
+        match steps.last_mut() {
+            Some(step) if step.at == at => step.share = share,
+            _ => steps.push(Step { at, share }),
+        }
+    }
+    EcdfNumbers { label: sample.label.clone(), figures: figures(&sorted, absent), steps }
+}
+
+/// The line of a distribution, from its first value up and on to the right edge. Steps closer than half a pixel are
+/// joined.
+#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+fn staircase(sorted: &[f64], x: &Scale, y: &Scale, right: f64) -> Vec<Point> {
+    let Some(&first) = sorted.first() else { return Vec::new() };
+    let mut points = vec![(x.at(first), y.at(0.0))];
+    let mut at = x.at(first);
+    for (n, &value) in sorted.iter().enumerate() {
+        let here = x.at(value);
+        if here - at > 0.5 {
+            let level = y.at(n as f64 / sorted.len() as f64);
+            points.extend([(at, level), (here, level)]);
+            at = here;
+        }
+    }
+    points.extend([(at, y.at(1.0)), (right, y.at(1.0))]);
+    points
+}
+
+/// Least width of a panel, and the room above, below and beside its plot.
+const PANEL: f64 = 276.0;
+const HEAD: f64 = 38.0;
+const FOOT: f64 = 30.0;
+const SIDE: f64 = 40.0;
+const PLOT: f64 = 120.0;
+
+impl EcdfGrid {
+    /// Draws it: four panels in a row, or fewer and wider ones when there are fewer.
+    #[must_use]
+    pub fn chart(&self) -> Chart {
+        let heading = Heading { name: &self.name, title: &self.title, subtitle: &self.subtitle };
+        let entry = |(n, label): (usize, &String)| {
+            let look = style(n);
+            (Key::Marked(look.color, look.dash, look.mark), label.clone())
+        };
+        let legend: Vec<Entry> = self.labels.iter().enumerate().map(entry).collect();
+        let (mut canvas, top) = heading.begin(&legend);
+        let columns = self.panels.len().clamp(1, 4);
+        let width = ((RIGHT - 24.0) / columns as f64).max(PANEL);
+        let mut bottom = top;
+        for (n, panel) in self.panels.iter().enumerate() {
+            let left = 24.0 + width * (n % columns) as f64;
+            let upper = top + (HEAD + PLOT + FOOT) * (n / columns) as f64;
+            bottom = bottom.max(panel.draw_small(&mut canvas, (left, upper), width));
+        }
+        let alt = self.panels.iter().map(|panel| {
+            let samples: Vec<String> = panel.numbers().iter().map(|n| panel.sentence(n)).collect();
+            format!("{}: {}", panel.title, samples.join(" "))
+        });
+        let alt = alt.collect::<Vec<_>>().join(" ");
+        heading.finish(canvas, bottom + 8.0, alt)
+    }
+}
+
+impl Ecdf {
+    fn draw_small(&self, canvas: &mut Canvas, (left, top): Point, width: f64) -> f64 {
+        let plot = Plot { left: left + SIDE, right: left + width - 34.0, top: top + HEAD, bottom: top + HEAD + PLOT };
+        let title = canvas.fonts.fit(&self.title, SMALL, true, width - 16.0);
+        canvas.text((left, top + 14.0), title, Type::new(SMALL).bold());
+        let medians = self.numbers().into_iter().map(|n| match n.figures.p50 {
+            Some(p50) => format!("{} (n {})", show(p50, self.unit), n.figures.n),
+            None => "no values".to_owned(),
+        });
+        let medians = format!("p50 {}", medians.collect::<Vec<_>>().join(" · "));
+        let medians = canvas.fonts.fit(&medians, SMALL, false, width - 10.0);
+        canvas.text((left, top + 29.0), medians, Type::new(SMALL).color(MUTED));
+        let x = self.draw(canvas, plot, 62.0);
+        plot.upright_texts(canvas, &Scale::share(plot.upright()).ticks(), "");
+        plot.level_texts(canvas, &x.ticks(), "")
+    }
+}
