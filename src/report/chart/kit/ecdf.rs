@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::plot::{Heading, Plot, range, share_line, stretched};
 use super::scale::{Scale, show};
-use super::{Figures, Limit, Sample, Unit, figures, quantile, runs, style};
+use super::{Figures, Limit, Sample, Sorted, Unit, runs, style};
 use crate::report::chart::Chart;
 use crate::report::chart::canvas::{Canvas, Point, Type};
 use crate::report::chart::frame::{Entry, Key, mark};
@@ -118,8 +118,8 @@ impl Ecdf {
 
     /// Draws axes' rules, lines, marks and limits into a rectangle; returns the level axis.
     fn draw(&self, canvas: &mut Canvas, plot: Plot, spacing: f64) -> Scale {
-        let samples: Vec<Vec<f64>> = self.samples.iter().map(|sample| sample.sorted().0).collect();
-        let shown = range(samples.iter().flatten().copied());
+        let samples: Vec<Sorted> = self.samples.iter().map(Sample::sorted).collect();
+        let shown = range(samples.iter().flat_map(|sample| &sample.values).map(|(value, _)| *value));
         let (low, high) = shown.map_or((0.0, 1.0), |range| stretched(range, &self.limits));
         let x = Scale::fitting(low, high, self.unit, plot.level(), spacing);
         let y = Scale::share(plot.upright());
@@ -137,7 +137,7 @@ impl Ecdf {
         plot.limits(canvas, &x, &self.limits, (plot.bottom - 10.0, -15.0));
         for (n, sorted) in samples.iter().enumerate() {
             for p in [0.5, 0.99] {
-                if let Some(value) = quantile(sorted, p) {
+                if let Some(value) = sorted.quantile(p) {
                     mark(canvas, (x.at(value), y.at(p)), style(n).mark, style(n).color);
                 }
             }
@@ -146,34 +146,36 @@ impl Ecdf {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
 fn numbers(sample: &Sample) -> EcdfNumbers {
-    let (sorted, absent) = sample.sorted();
-    let mut steps: Vec<Step> = Vec::new();
-    for (n, &at) in sorted.iter().enumerate() {
-        let share = (n + 1) as f64 / sorted.len() as f64;
-        match steps.last_mut() {
-            Some(step) if step.at == at => step.share = share,
-            _ => steps.push(Step { at, share }),
-        }
-    }
-    EcdfNumbers { label: sample.label.clone(), figures: figures(&sorted, absent), steps }
+    let sorted = sample.sorted();
+    EcdfNumbers { label: sample.label.clone(), figures: sorted.figures(), steps: steps(&sorted) }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+fn steps(sorted: &Sorted) -> Vec<Step> {
+    let mut seen = 0;
+    let step = |&(at, count): &(f64, u64)| {
+        seen += count;
+        Step { at, share: seen as f64 / sorted.n as f64 }
+    };
+    sorted.values.iter().map(step).collect()
 }
 
 /// The line of a distribution, from its first value up and on to the right edge. Steps closer than half a pixel are
 /// joined.
-#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
-fn staircase(sorted: &[f64], x: &Scale, y: &Scale, right: f64) -> Vec<Point> {
-    let Some(&first) = sorted.first() else { return Vec::new() };
-    let mut points = vec![(x.at(first), y.at(0.0))];
-    let mut at = x.at(first);
-    for (n, &value) in sorted.iter().enumerate() {
-        let here = x.at(value);
+fn staircase(sorted: &Sorted, x: &Scale, y: &Scale, right: f64) -> Vec<Point> {
+    let steps = steps(sorted);
+    let Some(first) = steps.first() else { return Vec::new() };
+    let mut at = x.at(first.at);
+    let mut share = 0.0;
+    let mut points = vec![(at, y.at(0.0))];
+    for step in &steps {
+        let here = x.at(step.at);
         if here - at > 0.5 {
-            let level = y.at(n as f64 / sorted.len() as f64);
-            points.extend([(at, level), (here, level)]);
+            points.extend([(at, y.at(share)), (here, y.at(share))]);
             at = here;
         }
+        share = step.share;
     }
     points.extend([(at, y.at(1.0)), (right, y.at(1.0))]);
     points

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::plot::{Heading, Plot, stretched};
 use super::scale::{Scale, show, spans_decades};
-use super::{Figures, Limit, Sample, Unit, figures, quantile, runs};
+use super::{Figures, Limit, Sample, Sorted, Unit, runs};
 use crate::report::chart::Chart;
 use crate::report::chart::axis::decimal_step;
 use crate::report::chart::canvas::Canvas;
@@ -63,19 +63,19 @@ impl Histogram {
     /// The numbers that it shows.
     #[must_use]
     pub fn bins(&self) -> Bins {
-        let (sorted, absent) = self.sample.sorted();
-        let figures = figures(&sorted, absent);
-        let (Some(&low), Some(&high)) = (sorted.first(), sorted.last()) else {
+        let sorted = self.sample.sorted();
+        let figures = sorted.figures();
+        let (Some(low), Some(high)) = (figures.min, figures.max) else {
             return Bins { figures, bins: Vec::new(), log: false };
         };
         let log = spans_decades(low, high, self.unit);
-        let edges = if log { log_edges(low, high) } else { self.edges(&sorted) };
-        Bins { figures, bins: fill(&edges, &sorted), log }
+        let edges = if log { log_edges(low, high) } else { self.edges(&sorted, (low, high)) };
+        Bins { figures, bins: fill(&edges, &sorted.values), log }
     }
 
-    fn edges(&self, sorted: &[f64]) -> Vec<f64> {
-        let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
-        let whole = sorted.iter().all(|value| libm::trunc(*value) == *value);
+    #[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+    fn edges(&self, sorted: &Sorted, (low, high): (f64, f64)) -> Vec<f64> {
+        let whole = sorted.values.iter().all(|(value, _)| libm::trunc(*value) == *value);
         if (self.unit == Unit::Count || self.unit == Unit::Bool) && whole {
             let step = decimal_step(((high - low + 1.0) / BINS_MAX).max(1.0));
             let start = libm::floor(low / step) * step;
@@ -88,8 +88,8 @@ impl Histogram {
             let half = (low.abs() * 0.005).max(1e-9);
             return if low == 0.0 { vec![0.0, 1.0] } else { vec![low - half, low + half] };
         }
-        let quarter = |p: f64| quantile(sorted, p).expect("there are values");
-        let width = 2.0 * (quarter(0.75) - quarter(0.25)) / libm::cbrt(sorted.len() as f64);
+        let quarter = |p: f64| sorted.quantile(p).expect("there are values");
+        let width = 2.0 * (quarter(0.75) - quarter(0.25)) / libm::cbrt(sorted.n as f64);
         let step = decimal_step(width.clamp(range / BINS_MAX, range / BINS_MIN));
         steps(libm::floor(low / step + 1e-9) * step, step, high)
     }
@@ -212,14 +212,14 @@ fn log_edges(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// Counts sorted values into the bins between edges.
-fn fill(edges: &[f64], sorted: &[f64]) -> Vec<Bin> {
+fn fill(edges: &[f64], sorted: &[(f64, u64)]) -> Vec<Bin> {
     let mut bins: Vec<Bin> = edges.windows(2).map(|pair| Bin { from: pair[0], to: pair[1], count: 0 }).collect();
     let mut at = 0;
-    for &value in sorted {
+    for &(value, count) in sorted {
         while at + 1 < bins.len() && value >= bins[at].to {
             at += 1;
         }
-        bins[at].count += 1;
+        bins[at].count += count;
     }
     bins
 }
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn bins(unit: Unit, values: &[f64]) -> Vec<(f64, f64, u64)> {
-        let sample = Sample { label: String::new(), values: values.to_vec(), absent: 0 };
+        let sample = Sample::of("", values.iter().copied(), 0);
         let chart = Histogram {
             name: "n".into(),
             title: "t".into(),

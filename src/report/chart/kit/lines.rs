@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::plot::{Heading, Plot, label, range};
 use super::scale::{Scale, show};
-use super::{Unit, style, wilson};
+use super::{Unit, style};
 use crate::report::chart::Chart;
 use crate::report::chart::axis::Tick;
 use crate::report::chart::canvas::{Anchor, Canvas, Point, Type};
 use crate::report::chart::frame::{Entry, Key, mark};
 use crate::report::chart::theme::{SMALL, VERMILLION};
+use crate::stats::{Proportion, wilson};
 use crate::time::Span;
 
 /// One to six lines over the values of a field. The field's values are texts as the scenario has them; when all are
@@ -85,12 +86,11 @@ pub struct Boundary {
 
 impl From<&Rate> for LinePoint {
     /// The rate with Wilson's 95% interval.
-    #[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
     fn from(rate: &Rate) -> LinePoint {
-        let (low, high) = wilson(rate.hits, rate.runs);
-        let value = (rate.runs > 0).then(|| rate.hits as f64 / rate.runs as f64);
-        let some = |x| value.map(|_| x);
-        LinePoint { x: rate.x.clone(), value, low: some(low), high: some(high), runs: rate.runs }
+        let interval = wilson(rate.hits, rate.runs);
+        let value = Proportion { hits: rate.hits, of: rate.runs }.share();
+        let (low, high) = (interval.and_then(|i| i.low), interval.and_then(|i| i.high));
+        LinePoint { x: rate.x.clone(), value, low, high, runs: rate.runs }
     }
 }
 

@@ -23,16 +23,19 @@ pub use lines::{Boundary, Line, LinePoint, Lines, Rate};
 
 use super::frame::Mark;
 use super::theme::{BLUE, Color, GREEN, ORANGE, PURPLE};
+use crate::stats::Distribution;
 
 /// The values of one thing over many runs. Times are in milliseconds, ratios between 0 and 1, true is 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
     /// What the values are of: a variant, a setting, `recorded`.
     pub label: String,
-    /// The values in any order. What isn't finite is treated as absent.
-    pub values: Vec<f64>,
+    /// The values in any order, and how often each was seen. What isn't finite is treated as absent.
+    pub values: Vec<(f64, u64)>,
     /// How many runs have no value (nothing happened that could be measured).
     pub absent: u64,
+    /// The exact mean, for values that were rounded to save memory; `None`: it is computed.
+    pub mean: Option<f64>,
 }
 
 /// A limit that an expectation sets.
@@ -55,7 +58,7 @@ pub struct Figures {
     pub min: Option<f64>,
     /// The mean.
     pub mean: Option<f64>,
-    /// The median: see [`quantile`].
+    /// The median (nearest rank, as all quantiles here).
     pub p50: Option<f64>,
     /// 90th percentile.
     pub p90: Option<f64>,
@@ -66,69 +69,87 @@ pub struct Figures {
 }
 
 impl Sample {
-    /// The values that count, sorted, and how many runs have none.
-    pub(crate) fn sorted(&self) -> (Vec<f64>, u64) {
-        let mut values: Vec<f64> = self.values.iter().copied().filter(|value| value.is_finite()).collect();
-        values.sort_by(f64::total_cmp);
-        let absent = self.absent + (self.values.len() - values.len()) as u64;
-        (values, absent)
+    /// Each value once.
+    #[must_use]
+    pub fn of(label: &str, values: impl IntoIterator<Item = f64>, absent: u64) -> Sample {
+        let values = values.into_iter().map(|value| (value, 1)).collect();
+        Sample { label: label.to_owned(), values, absent, mean: None }
+    }
+
+    /// A distribution of integers, each of which stands for `unit` of the chart's unit (0.001 when microseconds are shown as
+    /// milliseconds).
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "display only")]
+    pub fn distribution(label: &str, from: &Distribution, unit: f64, absent: u64) -> Sample {
+        let values = from.counts().map(|(value, count)| (value as f64 * unit, count)).collect();
+        let mean = from.sums().mean().map(|mean| mean * unit);
+        Sample { label: label.to_owned(), values, absent, mean }
+    }
+
+    /// The values that count, sorted.
+    pub(crate) fn sorted(&self) -> Sorted {
+        let mut all: Vec<(f64, u64)> = self.values.iter().copied().filter(|(_, count)| *count > 0).collect();
+        let absent = self.absent + all.iter().filter(|(value, _)| !value.is_finite()).map(|(_, n)| n).sum::<u64>();
+        all.retain(|(value, _)| value.is_finite());
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut values: Vec<(f64, u64)> = Vec::with_capacity(all.len());
+        for (value, count) in all {
+            match values.last_mut() {
+                Some(last) if last.0 == value => last.1 += count,
+                _ => values.push((value, count)),
+            }
+        }
+        let n = values.iter().map(|(_, count)| count).sum();
+        Sorted { values, n, absent, mean: self.mean }
     }
 
     /// Its figures.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let (sorted, absent) = self.sorted();
-        figures(&sorted, absent)
+        self.sorted().figures()
     }
 }
 
-fn figures(sorted: &[f64], absent: u64) -> Figures {
-    Figures {
-        n: sorted.len() as u64,
-        absent,
-        min: sorted.first().copied(),
-        mean: mean(sorted),
-        p50: quantile(sorted, 0.5),
-        p90: quantile(sorted, 0.9),
-        p99: quantile(sorted, 0.99),
-        max: sorted.last().copied(),
+/// Different values, ascending, and how often each was seen.
+pub(crate) struct Sorted {
+    pub(crate) values: Vec<(f64, u64)>,
+    pub(crate) n: u64,
+    absent: u64,
+    mean: Option<f64>,
+}
+
+impl Sorted {
+    fn figures(&self) -> Figures {
+        Figures {
+            n: self.n,
+            absent: self.absent,
+            min: self.values.first().map(|(value, _)| *value),
+            mean: self.mean(),
+            p50: self.quantile(0.5),
+            p90: self.quantile(0.9),
+            p99: self.quantile(0.99),
+            max: self.values.last().map(|(value, _)| *value),
+        }
     }
-}
 
-/// The smallest value that at least a share `p` of the sorted values do not exceed (nearest rank): always one of them,
-/// and the point where the empirical distribution reaches `p`.
-#[must_use]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a rank lies between 1 and the number of values"
-)]
-pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
-    let rank = libm::ceil(sorted.len() as f64 * p.clamp(0.0, 1.0) - 1e-9).max(1.0) as usize;
-    sorted.get(rank.min(sorted.len()).checked_sub(1)?).copied()
-}
-
-/// The mean.
-#[allow(clippy::cast_precision_loss, reason = "a number of runs")]
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// How often something happens whose true rate is unknown: Wilson's 95% score interval of `hits` in `runs`.
-#[must_use]
-#[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
-pub fn wilson(hits: u64, runs: u64) -> (f64, f64) {
-    if runs == 0 {
-        return (0.0, 1.0);
+    #[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+    fn mean(&self) -> Option<f64> {
+        let sum = || self.values.iter().map(|(value, count)| value * *count as f64).sum::<f64>();
+        (self.n > 0).then(|| self.mean.unwrap_or_else(|| sum() / self.n as f64))
     }
-    const Z: f64 = 1.959_963_984_540_054;
-    let n = runs as f64;
-    let p = hits as f64 / n;
-    let below = 1.0 + Z * Z / n;
-    let center = (p + Z * Z / (2.0 * n)) / below;
-    let half = Z * libm::sqrt(p * (1.0 - p) / n + Z * Z / (4.0 * n * n)) / below;
-    ((center - half).max(0.0), (center + half).min(1.0))
+
+    /// The smallest value that at least a share `p` of all do not exceed (nearest rank): always one of them, and the
+    /// point where the empirical distribution reaches `p`.
+    #[allow(clippy::cast_precision_loss, reason = "numbers of runs")]
+    pub(crate) fn quantile(&self, p: f64) -> Option<f64> {
+        let rank = libm::ceil(self.n as f64 * p - 1e-9).max(1.0);
+        let mut seen = 0;
+        let found = self.values.iter().find(|(_, count)| {
+            seen += *count;
+            seen as f64 >= rank
+        });
+        found.map(|(value, _)| *value)
+    }
 }
 
 /// How the n-th of a few series looks: they differ in colour, in lightness, in dash and in mark.
@@ -162,28 +183,28 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_of_the_sample() {
-        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        let sorted = Sample::of("", (1..=100).map(f64::from), 0).sorted();
         for (p, expected) in [(0.0, 1.0), (0.5, 50.0), (0.9, 90.0), (0.99, 99.0), (1.0, 100.0)] {
-            assert_eq!(quantile(&values, p), Some(expected), "{p}");
+            assert_eq!(sorted.quantile(p), Some(expected), "{p}");
         }
-        assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
+        assert_eq!(Sample::default().sorted().quantile(0.5), None);
+        assert_eq!(Sample::of("", [7.0], 0).sorted().quantile(0.99), Some(7.0));
     }
 
     #[test]
-    fn wilson_matches_published_values() {
-        for (hits, runs, low, high) in
-            [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)]
-        {
-            let (a, b) = wilson(hits, runs);
-            assert!((a - low).abs() < 2e-4 && (b - high).abs() < 2e-4, "{hits}/{runs}: {a}..{b}");
-        }
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
+    fn a_distribution_has_the_same_figures_as_its_values() {
+        let values = [1_500, 2_000, 2_000, 900_000, 7];
+        let mut distribution = Distribution::default();
+        values.iter().for_each(|&value| distribution.add(value));
+        let sample = Sample::distribution("", &distribution, 0.001, 2);
+        let plain = Sample::of("", values.iter().map(|&value| value as f64 * 0.001), 2);
+        assert_eq!(sample.figures(), plain.figures());
+        assert_eq!((sample.figures().p50, sample.figures().n), (Some(2.0), 5));
     }
 
     #[test]
     fn what_is_not_a_number_is_absent() {
-        let sample = Sample { label: "a".into(), values: vec![2.0, f64::NAN, 1.0, f64::INFINITY], absent: 3 };
+        let sample = Sample::of("a", [2.0, f64::NAN, 1.0, f64::INFINITY], 3);
         let figures = sample.figures();
         assert_eq!((figures.n, figures.absent, figures.min, figures.max), (2, 5, Some(1.0), Some(2.0)));
         assert_eq!(Sample::default().figures(), Figures::default());

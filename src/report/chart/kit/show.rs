@@ -19,7 +19,7 @@ fn skewed(seed: u64, n: usize, least: f64, scale: f64) -> Vec<f64> {
 }
 
 fn sample(label: &str, values: Vec<f64>, absent: u64) -> Sample {
-    Sample { label: label.into(), values, absent }
+    Sample::of(label, values, absent)
 }
 
 fn limit(text: &str, at: f64) -> Limit {
