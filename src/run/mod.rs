@@ -1,12 +1,16 @@
 //! One run from start to verdict.
 
+pub mod batch;
 mod limits;
 mod settle;
+mod signature;
 mod snapshot;
 mod twice;
 
 pub use crate::report::Ended;
+pub use batch::{Job, Row, batch};
 pub use limits::{Limits, STANDSTILL};
+pub use signature::Signature;
 pub use snapshot::Snapshot;
 pub use twice::{Difference, Side, differ};
 
