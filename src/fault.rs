@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MachineId, NodeId};
-use crate::rng::{Dist, Ratio};
+use crate::rng::{Dist, Ratio, Seed};
 use crate::time::Span;
 
 /// The kind of a fault, for colours, legends and grouping.
@@ -156,6 +156,30 @@ pub struct Timed {
     pub fault: Fault,
     /// The fault as a sentence, with the scenario's names: made by [`Fault::describe`].
     pub text: Arc<str>,
+}
+
+/// The times of a fault in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When it begins: after the start, or after the fault that it follows.
+    pub at: Span,
+    /// When it heals, after it began.
+    pub lasts: Option<Span>,
+    /// When what it killed starts again, after it began.
+    pub restart_after: Option<Span>,
+}
+
+impl Timed {
+    /// Its times in the run with that seed, if it is the fault of that index.
+    #[must_use]
+    pub fn times(&self, index: usize, seed: Seed) -> Times {
+        let draw = |dist: &Dist, purpose: &str| dist.draw(&mut seed.stream(&format!("fault {index}"), purpose));
+        Times {
+            at: draw(&self.at, "at"),
+            lasts: self.lasts.as_ref().map(|dist| draw(dist, "for")),
+            restart_after: self.restart_after.as_ref().map(|dist| draw(dist, "restart-after")),
+        }
+    }
 }
 
 impl Fault {

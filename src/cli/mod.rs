@@ -5,6 +5,8 @@ mod list;
 mod load;
 mod new;
 mod run;
+mod shell;
+mod shrink;
 mod terminal;
 mod validate;
 
@@ -86,6 +88,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Shrink(args) => shrink::shrink(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),
         Command::Metrics(args) => list::metrics(&args),

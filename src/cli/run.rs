@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::RunArgs;
-use super::{Failure, Outcome, Status, load, running, terminal};
+use super::{Failure, Outcome, Status, load, running, shell, terminal};
 use crate::report::{self, Run, summary};
 use crate::rng::Seed;
 use crate::run::{Difference, Side, differ};
@@ -115,22 +115,10 @@ fn failures(args: &RunArgs, run: &Run) -> String {
 /// The command that repeats the run.
 fn command(args: &RunArgs, seed: Seed) -> String {
     let mut words = vec!["splitbrain".to_owned(), "run".to_owned(), args.file.display().to_string()];
-    for set in &args.set.set {
-        words.extend(["--set".to_owned(), set.clone()]);
-    }
+    words.extend(shell::sets(&args.set.set));
     words.extend(["--seed".to_owned(), seed.0.to_string()]);
     words.extend(args.limits.words());
-    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a POSIX shell reads it back.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+    shell::line(&words)
 }
 
 /// Two runs of one seed, event by event.
@@ -233,13 +221,5 @@ mod tests {
         let text = parted(&scenario, &Difference { at: EventId(2), before, first, second: Side::Ended });
         assert!(text.contains("two runs of two with seed 1 part at event 2"), "{text}");
         assert!(text.contains("second: (the trace ends)"), "{text}");
-    }
-
-    #[test]
-    fn shell_words_are_quoted_when_they_must_be() {
-        assert_eq!(shell_word("a/b.toml"), "a/b.toml");
-        assert_eq!(shell_word("sentinel[0].x=1"), "'sentinel[0].x=1'");
-        assert_eq!(shell_word("it's"), "'it'\\''s'");
-        assert_eq!(shell_word(""), "''");
     }
 }

@@ -1,14 +1,20 @@
 //! One run from start to verdict.
 
 pub mod batch;
+pub mod bisect;
+pub mod compare;
+mod integer;
 mod limits;
+mod parallel;
 mod settle;
+pub mod shrink;
 mod signature;
 mod snapshot;
 mod twice;
 
 pub use crate::report::Ended;
 pub use batch::{Job, Row, batch};
+pub use integer::{integer, scale};
 pub use limits::{Limits, STANDSTILL};
 pub use signature::Signature;
 pub use snapshot::Snapshot;

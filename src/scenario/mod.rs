@@ -5,7 +5,7 @@
 
 mod field;
 mod json;
-mod print;
+pub mod print;
 pub mod raw;
 mod resolve;
 mod set;

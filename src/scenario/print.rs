@@ -4,30 +4,48 @@ use std::fmt::Write as _;
 
 use super::field::Field;
 use super::raw::File;
+use super::source::Place;
 use super::tree::{Data, Key, Tree};
 
 /// The whole file as TOML.
 pub(super) fn toml(file: &File) -> String {
+    text(&file.tree(), &|_| None)
+}
+
+impl File {
+    /// As the tree that a file with these fields would be read as, without places.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        self.write().unwrap_or(Data::Table(Vec::new())).at(Place::default())
+    }
+}
+
+/// What is said about a value at the end of its line.
+pub type Remark<'a> = &'a dyn Fn(&Tree) -> Option<String>;
+
+/// A file's tree as TOML, with remarks on the values that stand on lines of their own.
+#[must_use]
+pub fn text(tree: &Tree, remark: Remark<'_>) -> String {
     let mut out = String::new();
-    let Some(Data::Table(entries)) = file.write() else { return out };
+    let Data::Table(entries) = &tree.data else { return out };
     let sections: Vec<&(Key, Tree)> = entries.iter().filter(|(key, value)| is_section(key, value)).collect();
     for (key, value) in entries.iter().filter(|(key, value)| !is_section(key, value)) {
-        assignment(&mut out, key, value);
+        assignment(&mut out, key, value, remark);
     }
     for (key, value) in sections {
         match &value.data {
             Data::Table(fields) if key.name == "defaults" => {
                 for (name, table) in fields {
                     if let Data::Table(fields) = &table.data {
-                        section(&mut out, &format!("[defaults.{}]", bare(&name.name)), fields);
+                        section(&mut out, &format!("[defaults.{}]", bare(&name.name)), fields, remark);
                     }
                 }
             }
-            Data::Table(fields) => section(&mut out, &format!("[{}]", bare(&key.name)), fields),
+            Data::Table(fields) => section(&mut out, &format!("[{}]", bare(&key.name)), fields, remark),
             Data::List(items) => {
                 for item in items {
                     if let Data::Table(fields) = &item.data {
-                        section(&mut out, &format!("[[{}]]", bare(&key.name)), fields);
+                        section(&mut out, &format!("[[{}]]", bare(&key.name)), fields, remark);
                     }
                 }
             }
@@ -46,7 +64,7 @@ fn is_section(_: &Key, value: &Tree) -> bool {
     }
 }
 
-fn section(out: &mut String, title: &str, fields: &[(Key, Tree)]) {
+fn section(out: &mut String, title: &str, fields: &[(Key, Tree)], remark: Remark<'_>) {
     if fields.is_empty() {
         return;
     }
@@ -56,18 +74,23 @@ fn section(out: &mut String, title: &str, fields: &[(Key, Tree)]) {
     out.push_str(title);
     out.push('\n');
     for (key, value) in fields {
-        assignment(out, key, value);
+        assignment(out, key, value, remark);
     }
 }
 
-fn assignment(out: &mut String, key: &Key, value: &Tree) {
+fn assignment(out: &mut String, key: &Key, value: &Tree, remark: Remark<'_>) {
     out.push_str(&bare(&key.name));
     out.push_str(" = ");
     inline(out, &value.data);
+    if let Some(remark) = remark(value) {
+        out.push_str("  # ");
+        out.push_str(&remark);
+    }
     out.push('\n');
 }
 
-fn inline(out: &mut String, data: &Data) {
+/// A value in one line, as TOML has it.
+pub fn inline(out: &mut String, data: &Data) {
     match data {
         Data::Null => {}
         Data::Bool(value) => write!(out, "{value}").expect("writing to a string cannot fail"),

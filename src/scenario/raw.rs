@@ -353,6 +353,9 @@ tables! {
     }
 }
 
+/// A time that may vary, and its place.
+pub type DelayAt = At<Delay>;
+
 /// The kinds of workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkloadKind {

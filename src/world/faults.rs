@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::id::{EventId, MachineId, NodeId};
 use crate::node::Signal;
 use crate::rng::Seed;
-use crate::scenario::{LinkRule, Scenario};
+use crate::scenario::{LinkRule, NodeKind, NodeSpec, Scenario};
 use crate::time::{Instant, Span};
 use crate::trace::event::{DiskEvent, WorldEvent};
 use crate::trace::{Kind, Via};
@@ -45,17 +45,13 @@ impl Faults {
     /// Draws the times.
     pub(super) fn new(scenario: &Scenario, seed: Seed) -> Faults {
         let entry = |(index, timed): (usize, &crate::fault::Timed)| {
-            let draw = |dist: &crate::rng::Dist, purpose: &str| {
-                dist.draw(&mut seed.stream(&format!("fault {index}"), purpose))
-            };
-            let restart = timed.restart_after.as_ref().map(|dist| draw(dist, "restart-after"));
-            let lasts = timed.lasts.as_ref().map(|dist| draw(dist, "for"));
+            let times = timed.times(index, seed);
             Entry {
                 fault: Arc::new(timed.fault.clone()),
                 text: timed.text.clone(),
-                at: draw(&timed.at, "at"),
+                at: times.at,
                 after: timed.after,
-                lasts: restart.or(lasts),
+                lasts: times.restart_after.or(times.lasts),
                 began: EventId::NONE,
                 on: false,
                 cut: false,
@@ -100,14 +96,26 @@ impl World {
 
     /// Replaces what the timeline still has to bring by another scenario's, whose deployment must be the same: it may
     /// differ in faults that have not struck yet, in its duration, its settle period and what it expects. The world then
-    /// goes on to the last event as one built from that scenario would. False, and nothing is changed, when the other
-    /// timeline differs in the past: another fault has struck, or should have.
+    /// goes on to the last event as one built from that scenario would. False, and nothing is changed, when the past would
+    /// have been another: other faults struck or should have, or clients were told another end of the run.
     #[must_use]
     pub fn reschedule(&mut self, scenario: Arc<Scenario>) -> bool {
         let now = self.now.since(Instant::ZERO);
         let (old, new) = (&self.scenario.faults, &scenario.faults);
         let same_nodes = self.scenario.nodes.len() == scenario.nodes.len();
-        if self.faults.closed || !same_nodes || now >= scenario.duration || self.faults.entries.len() != old.len() {
+        // Clients were told when to stop: at the end of the run at the latest.
+        let shorter = self.scenario.duration.min(scenario.duration);
+        let told_end = |spec: &NodeSpec| match &spec.kind {
+            NodeKind::Client(config) => config.workload.stop.is_none_or(|stop| stop > shorter),
+            NodeKind::Server(_) | NodeKind::Sentinel(_) => false,
+        };
+        let told = self.scenario.duration != scenario.duration && scenario.nodes.iter().any(told_end);
+        if self.faults.closed
+            || !same_nodes
+            || told
+            || now >= scenario.duration
+            || self.faults.entries.len() != old.len()
+        {
             return false;
         }
         let mut next = Faults::new(&scenario, self.seed);

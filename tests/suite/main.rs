@@ -14,6 +14,7 @@ mod scenario_files;
 mod scenario_fuzz;
 mod schema;
 mod sentinel;
+mod shrink;
 mod snapshots_of_runs;
 mod summary;
 mod tidy;

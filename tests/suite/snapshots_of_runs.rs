@@ -112,4 +112,7 @@ fn another_past_is_refused() {
     let short = with(&faults).as_ref().clone();
     let short = Arc::new(Scenario { duration: Span::from_secs(2), ..short });
     assert!(snapshot.branch(&short).is_none(), "the run would be over");
+    let long = with(&faults).as_ref().clone();
+    let long = Arc::new(Scenario { duration: Span::from_secs(20), ..long });
+    assert!(snapshot.branch(&long).is_none(), "the clients have planned for 12 s");
 }

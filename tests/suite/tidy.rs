@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("world", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp"]),
     ("report", &["check", "stats", "trace", "time", "id", "rng", "fault"]),
-    ("run", &["scenario", "world", "check", "stats", "trace", "report", "time", "rng", "id", "node"]),
+    ("run", &["scenario", "world", "check", "stats", "trace", "report", "conf", "fault", "time", "rng", "id", "node"]),
 ];
 
 /// Texts that may not stand in `src/`, and what to use instead. The third column lists rooms where they may.

@@ -3,6 +3,7 @@
 mod list;
 mod new;
 mod run;
+mod shrink;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};
@@ -13,6 +14,7 @@ use crate::time::Span;
 pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
+pub(super) use shrink::ShrinkArgs;
 pub(super) use validate::ValidateArgs;
 
 /// What `--help` says at its end.
@@ -38,6 +40,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run a scenario once: a summary on the terminal and a report folder
     Run(RunArgs),
+    /// Find the smallest scenario that fails as a given one does, and write it as a file
+    Shrink(ShrinkArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
     /// Print the JSON schema of scenario files
