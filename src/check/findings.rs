@@ -34,6 +34,17 @@ pub struct Findings {
     pub unavailable: Vec<UnavailableWindow>,
     /// The first stale reads.
     pub stale: Vec<StaleRead>,
+    /// How calm came back after the last fault.
+    pub recovery: Recovery,
+}
+
+/// How calm came back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Recovery {
+    /// The last fault: its end, if it had one.
+    pub fault: Option<Mark>,
+    /// The last change that shows unrest, and what it was.
+    pub last: Option<(Mark, String)>,
 }
 
 /// The most moments that are kept.

@@ -107,6 +107,11 @@ pub const METRICS: &[Metric] = &[
     ),
     row("reads.unknown", Unit::Count, "Reads that were never answered."),
     row(
+        "recovery.duration",
+        Unit::Time,
+        "From the last fault (its end, if it had one) to the last change of a role, a replication link, a process or a sentinel's opinion; absent when the deployment has not converged at the end.",
+    ),
+    row(
         "replication.full-syncs",
         Unit::Count,
         "Full resynchronisations that masters granted, the first ones of a deployment included.",

@@ -15,6 +15,7 @@ pub mod lost_writes;
 pub mod metrics;
 pub mod one_leader;
 pub mod operations;
+pub mod recovery;
 pub mod replication;
 pub mod split_brain;
 pub mod stale_reads;
@@ -141,6 +142,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(one_leader::OneLeader::default()),
         Box::new(stale_reads::StaleReads::default()),
         Box::new(convergence::Convergence::default()),
+        // After convergence, whose metric it reads.
+        Box::new(recovery::Recovery::default()),
     ]
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Run;
 use super::summary::lost;
 use crate::check::findings::{Failover, LostGroup, Mark};
+use crate::check::recovery::LIVENESS;
 use crate::check::{Findings, Verdict};
 use crate::time::{Instant, Span};
 
@@ -37,6 +38,7 @@ pub fn object(run: &Run, report: Option<&str>) -> Json {
         "wall_ms": span(run.wall),
         "events": run.events,
         "ended": run.ended.word(),
+        "liveness": run.verdicts.iter().find(|(name, _)| *name == LIVENESS).map(|(_, verdict)| verdict.word()),
         "expectations": expectations,
         "metrics": run.metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
         "verdicts": run.verdicts.iter().map(|(checker, answer)| verdict(checker, answer)).collect::<Vec<_>>(),

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use limits::Course;
 
-use crate::check::{Suite, evaluate};
+use crate::check::{Suite, evaluate, recovery};
 use crate::report::Run;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
@@ -60,8 +60,9 @@ pub fn run_on(world: &mut World, limits: &Limits, see: &mut dyn FnMut(&Event)) -
 
 /// What the checkers say of a world that has come to its end.
 fn judge(world: &World, suite: Suite, ended: Ended) -> Run {
-    let judgement = suite.finish();
+    let mut judgement = suite.finish();
     let scenario = world.scenario();
+    recovery::liveness(&scenario.expect, &mut judgement);
     Run {
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),

@@ -3,6 +3,7 @@
 //! [`load`] makes one from the text of a file. Nothing here reads files: configuration files that a scenario names come through
 //! a function of the caller.
 
+pub mod chaos;
 mod field;
 mod json;
 pub mod print;
@@ -50,6 +51,8 @@ pub struct Scenario {
     pub nodes: Vec<NodeSpec>,
     /// The timeline, in the file's order.
     pub faults: Vec<Timed>,
+    /// Faults that each seed draws for itself, after those of the timeline.
+    pub chaos: Option<chaos::Plan>,
     /// What must hold at the end.
     pub expect: Vec<Expectation>,
     /// What commands cost on the CPU, relative to the table: in thousandths; 0 switches costs off.
@@ -131,7 +134,6 @@ fn refuse_later(tree: &mut tree::Tree, problems: &mut source::Problems) {
     let tree::Data::Table(entries) = &mut tree.data else { return };
     entries.retain(|(key, _)| {
         let what = match key.name.as_str() {
-            "chaos" => "faults drawn from the seed are",
             "matrix" => "combinations of settings are",
             "cluster" => "cluster nodes are",
             _ => return true,
@@ -147,8 +149,14 @@ impl Loaded {
     /// The effective scenario as TOML that loads to the same scenario.
     #[must_use]
     pub fn print(&self) -> String {
-        print::toml(&self.effective)
+        print(&self.effective)
     }
+}
+
+/// Any file as TOML that reads back as the same file.
+#[must_use]
+pub fn print(file: &raw::File) -> String {
+    print::toml(file)
 }
 
 impl std::fmt::Debug for Input<'_> {

@@ -2,6 +2,8 @@
 //!
 //! The doc comment of a field is its description in the JSON schema.
 
+pub mod chaos;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::TieBreak;
@@ -46,6 +48,8 @@ tables! {
         "client" client: Vec<Client>,
         /// What goes wrong and when.
         "fault" fault: Vec<Fault>,
+        /// Faults drawn from the seed, besides those of the timeline.
+        "chaos" chaos: Option<chaos::Chaos>,
         /// What must hold at the end: a metric's name and a comparison.
         "expect" expect: Expects,
         /// How the scenario is tested over many seeds.
@@ -393,6 +397,8 @@ macro_rules! choices {
         }
     )+};
 }
+
+use choices;
 
 choices! {
     TieBreak, "TieBreak", "\"sequence\" or \"random\"",

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::id::{EventId, MachineId, NodeId};
 use crate::node::Signal;
 use crate::rng::Seed;
-use crate::scenario::{LinkRule, NodeKind, NodeSpec, Scenario};
+use crate::scenario::{LinkRule, NodeKind, NodeSpec, Scenario, chaos};
 use crate::time::{Instant, Span};
 use crate::trace::event::{DiskEvent, WorldEvent};
 use crate::trace::{Kind, Via};
@@ -42,7 +42,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Draws the times.
+    /// Draws the times, and the faults of the chaos after those of the timeline.
     pub(super) fn new(scenario: &Scenario, seed: Seed) -> Faults {
         let entry = |(index, timed): (usize, &crate::fault::Timed)| {
             let times = timed.times(index, seed);
@@ -57,7 +57,9 @@ impl Faults {
                 cut: false,
             }
         };
-        Faults { entries: scenario.faults.iter().enumerate().map(entry).collect(), closed: false }
+        let drawn = chaos::draw(scenario, seed);
+        let all = scenario.faults.iter().chain(&drawn).enumerate();
+        Faults { entries: all.map(entry).collect(), closed: false }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One test binary; each module is a subject.
 
 mod calibration;
+mod chaos;
 mod checkers;
 mod cli;
 mod clients;

@@ -1,10 +1,12 @@
 //! What a file that doesn't say gets. All defaults of the format are here.
 
 use super::super::TieBreak;
+use super::super::chaos::{Shape, Trouble};
 use super::super::field::{At, Origin};
-use super::super::raw::{File, MachineDefaults, Policy, Workload};
+use super::super::raw::chaos::{Chaos, Kinds, Weighted};
+use super::super::raw::{File, Loose, LooseItem, MachineDefaults, Policy, Workload};
 use super::super::source::Place;
-use super::super::units::{Delay, Factor, Share, Size, Time};
+use super::super::units::{Bandwidth, Delay, Factor, Share, Size, Time};
 use crate::client::config::Policy as ClientPolicy;
 use crate::rng::Dist;
 use crate::time::Span;
@@ -43,6 +45,98 @@ pub(super) fn fill(file: &mut File, stem: &str) {
         }
         policy(client.policy.get_or_insert_default());
     }
+    if file.chaos.is_some() {
+        liveness(file);
+    }
+    if let Some(raw) = &mut file.chaos {
+        chaos(raw, file.duration.as_ref());
+    }
+}
+
+/// The metric that says how long it took to converge.
+pub(super) const RECOVERY: &str = "recovery.duration";
+
+/// After chaos a deployment must converge: an expectation like any other, unless the file has one.
+fn liveness(file: &mut File) {
+    let within = file.chaos.as_mut().and_then(|chaos| chaos.converge_within.take());
+    if within.is_none() && file.expect.0.iter().any(|(name, _)| name.value == RECOVERY) {
+        return;
+    }
+    let Some(within) = within.or_else(|| file.settle.clone()) else { return };
+    let item = At { place: within.place, value: LooseItem::Text(format!("<= {}", within.value.0)) };
+    match file.expect.0.iter_mut().find(|(name, _)| name.value == RECOVERY) {
+        Some((_, wanted)) => wanted.0.push(item),
+        None => {
+            let name = At { place: within.place, value: RECOVERY.to_owned() };
+            file.expect.0.push((name, Loose(vec![item])));
+        }
+    }
+}
+
+fn chaos(raw: &mut Chaos, duration: Option<&At<Time>>) {
+    default(&mut raw.from, Time(Span::ZERO));
+    if raw.to.is_none() {
+        raw.to = duration.cloned();
+    }
+    default(&mut raw.lasts, Delay(Dist::Uniform(Span::from_secs(1), Span::from_secs(10))));
+    default(&mut raw.swarm, true);
+    let kinds = raw.kinds.get_or_insert_default();
+    if kinds.none_named() {
+        *kinds = Kinds {
+            origin: kinds.origin,
+            crash: Some(Weighted::default()),
+            shutdown: Some(Weighted::default()),
+            power_off: Some(Weighted::default()),
+            restart: Some(Weighted::default()),
+            pause: Some(Weighted::default()),
+            partition: Some(Weighted::default()),
+            link: Some(Weighted::default()),
+            clock: Some(Weighted::default()),
+            cpu: Some(Weighted::default()),
+            disk: Some(Weighted::default()),
+        };
+    }
+    weights(kinds);
+    let uniform = |low: u64, high: u64| Delay(Dist::Uniform(Span::from_ms(low), Span::from_ms(high)));
+    if let Some(Weighted(cut)) = &mut kinds.partition {
+        all(&mut cut.shapes, &[Shape::Isolate, Shape::Halves, Shape::OneWay]);
+        default(&mut cut.flapping, Share(0.2));
+        default(&mut cut.flap, uniform(200, 3_000));
+    }
+    if let Some(Weighted(path)) = &mut kinds.link {
+        all(&mut path.troubles, &[Trouble::Latency, Trouble::Loss, Trouble::Bandwidth, Trouble::Down]);
+        default(&mut path.latency, uniform(10, 500));
+        default(&mut path.loss, Share(0.3));
+        default(&mut path.bandwidth, Bandwidth { text: "64kb/s".to_owned(), bytes_per_second: 64 << 10 });
+    }
+    if let Some(Weighted(clock)) = &mut kinds.clock {
+        default(&mut clock.jump, uniform(100, 10_000));
+        default(&mut clock.drift, 500);
+    }
+    if let Some(Weighted(cpu)) = &mut kinds.cpu {
+        default(&mut cpu.slow_down, Factor(100_000));
+    }
+    if let Some(Weighted(disk)) = &mut kinds.disk {
+        default(&mut disk.slow, uniform(10, 1_000));
+    }
+}
+
+/// Without a choice all of them are meant.
+fn all<T: Copy>(field: &mut Vec<At<T>>, values: &[T]) {
+    if field.is_empty() {
+        field.extend(values.iter().map(|&value| At { place: Place::default(), value }));
+    }
+}
+
+fn weights(kinds: &mut Kinds) {
+    macro_rules! each {
+        ($($kind:ident),+) => {
+            $(if let Some(Weighted(kind)) = &mut kinds.$kind {
+                default(&mut kind.weight, Factor(1_000));
+            })+
+        };
+    }
+    each!(crash, shutdown, power_off, restart, pause, partition, link, clock, cpu, disk);
 }
 
 fn machine(raw: &mut MachineDefaults) {

@@ -2,6 +2,7 @@
 //!
 //! Every step reports what it finds and goes on, so that one load shows all mistakes.
 
+mod chaos;
 mod clients;
 mod defaults;
 mod directives;
@@ -100,6 +101,7 @@ impl Resolver<'_> {
         let faults = self.build_faults();
         let expect = self.build_expectations();
         self.check_timeline(&faults);
+        let chaos = self.chaos();
         let network = self.network();
         let test = self.test_plan();
         let file = &*self.file;
@@ -124,6 +126,7 @@ impl Resolver<'_> {
             machines: std::mem::take(&mut self.machines),
             nodes: nodes.map(spec).collect::<Option<Vec<_>>>()?,
             faults: faults.into_iter().map(|fault| fault.timed).collect(),
+            chaos,
             expect,
             cpu_scale_milli: file.cpu_costs.as_ref()?.0,
             test,

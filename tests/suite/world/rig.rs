@@ -132,6 +132,7 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         machines: (0..count).map(machine).collect(),
         nodes: (0..count).map(node).collect(),
         faults,
+        chaos: None,
         expect: Vec::new(),
         cpu_scale_milli: 1000,
         test: TestPlan::default(),
