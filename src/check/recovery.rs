@@ -15,7 +15,7 @@ pub const METRIC: &str = "recovery.duration";
 pub const LIVENESS: &str = "liveness";
 
 /// Watches for unrest.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recovery {
     fault: Option<Mark>,
     last: Option<(Mark, Option<NodeId>, Kind)>,
@@ -70,6 +70,10 @@ fn shows(kind: &Kind) -> bool {
 }
 
 impl Checker for Recovery {
+    fn box_clone(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "recovery"
     }
