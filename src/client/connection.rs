@@ -77,8 +77,9 @@ pub(crate) struct Connection {
     blocked: bool,
 }
 
-/// Requests are cut from blocks of this size; a block is used again once all its requests are gone.
-const BLOCK: usize = 4_096;
+/// Requests of a turn together up to this size are copied out, so that the buffer's memory is used again at once and
+/// nothing is counted by whom it is shared; longer ones take the memory with them.
+const COPIED: usize = 1_024;
 
 impl Connection {
     pub(crate) fn new() -> Connection {
@@ -91,7 +92,7 @@ impl Connection {
             greeting: SmallVec::new(),
             reader: ReplyReader::default(),
             partial: BytesMut::new(),
-            wire: BytesMut::with_capacity(BLOCK),
+            wire: BytesMut::new(),
             room: 0,
             blocked: false,
         }
@@ -192,12 +193,17 @@ impl Connection {
     }
 
     /// Sends what was written in this turn, as far as the socket takes it; the rest waits here.
+    #[inline]
     pub(crate) fn flush(&mut self, out: &mut Outbox) {
         if self.wire.is_empty() || self.blocked {
             return;
         }
         let Some(fd) = self.fd else { return };
-        if self.wire.len() <= self.room {
+        if self.wire.len() <= self.room.min(COPIED) {
+            self.room -= self.wire.len();
+            out.send(fd, Bytes::copy_from_slice(&self.wire));
+            self.wire.clear();
+        } else if self.wire.len() <= self.room {
             self.room -= self.wire.len();
             out.send(fd, self.wire.split().freeze());
         } else {

@@ -10,6 +10,7 @@ use super::{Client, note};
 use crate::id::Addr;
 use crate::node::Outbox;
 use crate::time::Now;
+use crate::trace::Kind;
 use crate::trace::event::{ClientEvent, OpKind, Refusal, Unanswered};
 use crate::trace::history::value_number;
 
@@ -58,12 +59,14 @@ impl Client {
     }
 
     /// Draws an operation and sends it, or lets it wait. True when a write was sent.
+    #[inline]
     fn invoke(&mut self, now: Now, out: &mut Outbox) -> bool {
         let op = self.kv.draw();
         let value = self.kv.value(op);
         let request = self.kv.request(op);
         let hash = request.hash();
-        note(ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash }, out);
+        let invoked = ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash };
+        out.note_often(Kind::Client(invoked));
         if self.operations.queue.is_empty() && self.connection.takes_requests() {
             self.connection.write(request.bytes());
             let deadline = now.mono + self.config.policy.timeout;
@@ -101,6 +104,7 @@ impl Client {
         }
     }
 
+    #[inline]
     fn send_wait(&mut self, now: Now) {
         if let Some(wait) = &self.wait {
             self.connection.write(wait);
@@ -110,6 +114,7 @@ impl Client {
     }
 
     /// Replies arrived. True when the connection was given up because of them.
+    #[inline]
     pub(super) fn on_replies(&mut self, data: Bytes, now: Now, out: &mut Outbox) -> bool {
         // By far the commonest: one write was acknowledged.
         if &*data == b"+OK\r\n"
@@ -196,9 +201,11 @@ impl Client {
         None
     }
 
+    #[inline]
     fn succeed(&mut self, op: Op, value: Option<u64>, replicas: Option<u16>, now: Now, out: &mut Outbox) {
         self.operations.settle(op);
-        note(ClientEvent::Ok { op: op.number, value, server: self.connection.peer, replicas }, out);
+        let ok = ClientEvent::Ok { op: op.number, value, server: self.connection.peer, replicas };
+        out.note_often(Kind::Client(ok));
         self.batch_may_be_done(now);
     }
 

@@ -371,6 +371,17 @@ impl Node for Client {
         self.finish(control, now, out);
     }
 
+    fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {
+        if self.connection.fd == Some(fd) && self.connection.stage == Stage::Ready {
+            let control = self.on_replies(data, now, out);
+            self.finish(control, now, out);
+        } else {
+            self.handle(now, Input::Bytes { fd, data }, out);
+        }
+        // The end of a turn is nothing to a client.
+        true
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         (self.alarm != Instant::NEVER).then_some(self.alarm)
     }

@@ -55,6 +55,7 @@ impl Operations {
     }
 
     /// The earliest time at which one of them needs attention.
+    #[inline]
     pub(crate) fn wake_at(&self) -> Instant {
         let sent = self.sent.front().map_or(Instant::NEVER, |sent| sent.deadline);
         let queued = self.queue.front().map_or(Instant::NEVER, |queued| queued.until);
@@ -68,6 +69,7 @@ impl Operations {
     }
 
     /// Forgets the doubt about an operation that gets its outcome, and returns it.
+    #[inline]
     pub(crate) fn settle(&mut self, op: Op) -> Option<(Unanswered, Addr)> {
         if self.doubts.is_empty() { None } else { self.doubts.remove(&op.number) }
     }

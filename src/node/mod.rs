@@ -33,6 +33,19 @@ pub trait Node: Send + fmt::Debug {
     /// Takes one input.
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox);
 
+    /// A turn of the event loop in which nothing but these bytes has arrived and no timer is due: the same as
+    /// [`Node::handle`] for the bytes and then for [`Input::LoopEnd`]. True if the turn came to its end; false if the
+    /// bytes had effects that come before it, so that the end of the turn is still to be called.
+    fn turn(&mut self, now: Now, fd: crate::id::Fd, data: Bytes, out: &mut Outbox) -> bool {
+        self.handle(now, Input::Bytes { fd, data }, out);
+        if !out.outputs.is_empty() {
+            return false;
+        }
+        out.next_call();
+        self.handle(now, Input::LoopEnd, out);
+        true
+    }
+
     /// The process does not run from this instant to the next call: it is stopped, or its main thread is blocked for
     /// long. Its timers in between come late. It doesn't learn anything by this that a real one could not tell
     /// afterwards; a node that plans ahead must know which of its plans came to nothing, others ignore it.

@@ -62,7 +62,7 @@ pub struct Outbox {
     /// The trace's end: notes are numbered and stamped as they are made.
     pub tracer: Tracer,
     /// The calling node's descriptors.
-    pub fds: FdTable,
+    pub fds: Box<FdTable>,
     /// The calling node.
     pub node: Option<NodeId>,
     /// What the next note or message is caused by. Starts as the cause of the input; each note becomes the new cause.
@@ -70,6 +70,8 @@ pub struct Outbox {
     via: Option<Via>,
     /// The node's newest note so far.
     newest: EventId,
+    /// The same of the call before, if this one belongs to it.
+    before: EventId,
     /// The cause at [`Outbox::begin`].
     first: EventId,
     /// From which output on the cause was another one; in order. Notes are rarer than outputs.
@@ -83,11 +85,33 @@ impl Outbox {
         self.cause = cause;
         self.via = Some(via);
         self.newest = EventId::NONE;
+        self.before = EventId::NONE;
         self.first = cause;
         self.marks.clear();
     }
 
+    /// The call goes over into another one of the same node, caused by what this one ended with. It has made no
+    /// outputs.
+    #[inline]
+    pub fn next_call(&mut self) {
+        assert!(self.outputs.is_empty(), "outputs take effect before another call");
+        if self.newest != EventId::NONE {
+            self.before = self.newest;
+        }
+        self.newest = EventId::NONE;
+        self.first = self.cause;
+        self.marks.clear();
+    }
+
+    /// The newest note since [`Outbox::begin`], that of earlier calls of the turn included.
+    #[inline]
+    #[must_use]
+    pub fn newest_of_turn(&self) -> EventId {
+        if self.newest == EventId::NONE { self.before } else { self.newest }
+    }
+
     /// What the output at `index` is caused by: the cause as it was when the output was made.
+    #[inline]
     #[must_use]
     pub fn cause_of(&self, index: usize) -> EventId {
         match self.marks.iter().rposition(|&(from, _)| from <= index) {
@@ -127,6 +151,15 @@ impl Outbox {
     #[inline]
     pub fn note(&mut self, kind: Kind) -> EventId {
         let id = self.tracer.record(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
+        self.set_cause(id);
+        self.newest = id;
+        id
+    }
+
+    /// [`Outbox::note`] for the few places where notes come by the million.
+    #[inline(always)]
+    pub fn note_often(&mut self, kind: Kind) -> EventId {
+        let id = self.tracer.record_often(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
         self.set_cause(id);
         self.newest = id;
         id

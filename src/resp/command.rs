@@ -152,6 +152,11 @@ impl CommandReader {
         self.consumed
     }
 
+    /// A request of that length was read without this reader.
+    pub(crate) fn passed(&mut self, len: usize) {
+        self.consumed += len as u64;
+    }
+
     /// Takes everything unread out (an RDB that follows a reply on the same connection, MONITOR's end).
     pub fn take_unread(&mut self) -> Bytes {
         self.at = 0;
@@ -248,6 +253,31 @@ fn plain(data: &[u8], limits: Limits, ranges: &mut SmallVec<[(u32, u32); 8]>) ->
         ranges.push((u32::try_from(from).ok()?, u32::try_from(to).ok()?));
     }
     Some(at)
+}
+
+/// The arguments of a request of one to three short ones, if that is exactly what `data` holds, written as clients
+/// write it; and how many they are. `None` says nothing.
+#[inline]
+#[must_use]
+pub fn short_request(data: &[u8]) -> Option<([&[u8]; 3], usize)> {
+    let [b'*', count @ b'1'..=b'3', b'\r', _, ..] = data else { return None };
+    let count = usize::from(count - b'0');
+    let (mut args, mut at) = ([&data[..0]; 3], 4);
+    for arg in args.iter_mut().take(count) {
+        let (len, from) = match data.get(at..)? {
+            [b'$', a @ b'0'..=b'9', b'\r', _, ..] => (usize::from(a - b'0'), at + 4),
+            [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+                (usize::from(a - b'0') * 10 + usize::from(b - b'0'), at + 5)
+            }
+            [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+                (usize::from(a - b'0') * 100 + usize::from(b - b'0') * 10 + usize::from(c - b'0'), at + 6)
+            }
+            _ => return None,
+        };
+        *arg = data.get(from..from + len)?;
+        at = from + len + 2;
+    }
+    (at == data.len()).then_some((args, count))
 }
 
 /// Numbers below this are read by [`plain`].
@@ -421,6 +451,10 @@ mod tests {
             let careful = matches!(scan.multibulk(limits), Ok(Done::Multibulk));
             if let Some(end) = quick {
                 assert!(careful && end == scan.at && ranges == scan.ranges, "{}", String::from_utf8_lossy(text));
+            }
+            if let Some((args, count)) = short_request(text) {
+                let found: Vec<&[u8]> = scan.ranges.iter().map(|&(a, b)| &text[a as usize..b as usize]).collect();
+                assert!(careful && scan.at == text.len() && args[..count] == found[..]);
             }
             (quick.is_some(), careful)
         };

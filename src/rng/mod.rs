@@ -65,6 +65,7 @@ fn mix(word: u64) -> u64 {
 
 impl Rng {
     /// 64 uniform bits.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
     }
@@ -75,15 +76,18 @@ impl Rng {
     }
 
     /// Uniform in `0..bound` by multiply-high (bias below 2⁻³² for bounds below 2³²); 0 when `bound` is 0.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product fits 64 bits")]
     pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next_u64()) * u128::from(bound);
-        (wide >> 64).try_into().expect("the high half of a 128-bit product fits 64 bits")
+        (wide >> 64) as u64
     }
 
     /// Uniform in `low..=high`.
     ///
     /// # Panics
     /// When `low > high`.
+    #[inline]
     pub fn range(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "empty range {low}..={high}");
         match (high - low).checked_add(1) {
@@ -182,16 +186,24 @@ pub enum Dist {
 
 impl Dist {
     /// One draw. A constant draws nothing from the stream.
+    #[inline]
+    pub fn draw(&self, rng: &mut Rng) -> Span {
+        match *self {
+            Dist::Constant(span) => span,
+            Dist::Uniform(low, high) => Span(rng.range(low.0, high.0)),
+            Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => self.draw_curved(rng),
+        }
+    }
+
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "float to int saturates, negatives become zero: both are meant"
     )]
-    pub fn draw(&self, rng: &mut Rng) -> Span {
+    fn draw_curved(&self, rng: &mut Rng) -> Span {
         match *self {
-            Dist::Constant(span) => span,
-            Dist::Uniform(low, high) => Span(rng.range(low.0, high.0)),
+            Dist::Constant(_) | Dist::Uniform(..) => unreachable!("these are straight"),
             Dist::Normal(mean, deviation) => Span((mean.0 as f64 + deviation.0 as f64 * rng.normal()) as u64),
             Dist::LogNormal(median, sigma) => Span((median.0 as f64 * libm::exp(sigma * rng.normal())) as u64),
             Dist::Exponential(mean) => Span((mean.0 as f64 * -libm::log(rng.unit())) as u64),

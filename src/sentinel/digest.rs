@@ -40,10 +40,12 @@ impl Sentinel {
         instance.info = info.clone();
         instance.replica.master_link_down_time = 0;
         let mut role = Role::None;
-        for line in info.split(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', &info).chain([info.len()]) {
+            let line = &info[begin..end];
+            begin = end + 1;
             if let Some(b'r' | b'm' | b's') = line.first() {
-                self.info_line(cx, id, line, &mut role);
+                self.info_line(cx, id, line.strip_suffix(b"\r").unwrap_or(line), &mut role);
             }
         }
         let now = cx.ms;

@@ -5,6 +5,9 @@ use bytes::{Bytes, BytesMut};
 use crate::id::Fd;
 use crate::node::{Outbox, SOCKET_ROOM};
 
+/// So much is copied out, so that the buffer's memory is used again; more takes it with it.
+const COPIED: usize = 1_024;
+
 /// An output buffer and what the socket is known to take.
 #[derive(Clone, Debug)]
 pub(super) struct OutBuf {
@@ -58,7 +61,15 @@ impl OutBuf {
         if self.is_empty() || self.waiting {
             return;
         }
-        let mut data = if self.rest.is_empty() { std::mem::take(&mut self.first) } else { self.rest.split().freeze() };
+        let mut data = if self.rest.is_empty() {
+            std::mem::take(&mut self.first)
+        } else if self.rest.len() <= COPIED {
+            let copy = Bytes::copy_from_slice(&self.rest);
+            self.rest.clear();
+            copy
+        } else {
+            self.rest.split().freeze()
+        };
         if data.len() > self.room {
             let later = data.split_off(self.room);
             self.rest.extend_from_slice(&later);

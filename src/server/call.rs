@@ -123,7 +123,8 @@ impl Server {
             self.exec.also.push((db, bytes));
         }
         if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
-            self.exec.writes.push(operation(args));
+            let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
+            self.exec.writes.push(operation(&args));
         }
         if let Some(outer) = outer {
             (self.exec.rewrite, self.exec.force) = outer;
@@ -182,7 +183,7 @@ impl Server {
         }
     }
 
-    fn propagate_now(&mut self, db: u32, bytes: &[u8]) {
+    pub(crate) fn propagate_now(&mut self, db: u32, bytes: &[u8]) {
         #[cfg(test)]
         if let Some(tap) = &mut self.tap {
             tap.push((db, Bytes::copy_from_slice(bytes)));
@@ -240,11 +241,11 @@ impl Server {
     }
 }
 
-/// What stands for a command's arguments in the trace: the same as `hash_bytes` of them without the name.
-fn operation(args: &Args) -> u64 {
+/// What stands for a command's arguments, without its name, in the trace: the same as `hash_bytes` of them.
+#[inline]
+pub(super) fn operation(args: &[&[u8]]) -> u64 {
     let mut digest = Digest::new();
-    for i in 1..args.len() {
-        let arg = args.get(i);
+    for arg in args {
         digest.write_u64(arg.len() as u64);
         digest.write(arg);
     }

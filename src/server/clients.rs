@@ -10,7 +10,7 @@ use crate::resp::{Args, Limits};
 use crate::time::{Instant, NS_PER_MS, Span};
 
 /// Input of one turn is left for the next once the turn has cost this much: later commands must see a later clock.
-const TURN_MAX_NS: u64 = NS_PER_MS;
+pub(super) const TURN_MAX_NS: u64 = NS_PER_MS;
 
 impl Server {
     pub(crate) fn accept(&mut self, fd: Fd, from: Addr, local: Addr, out: &mut Outbox) {
@@ -27,19 +27,24 @@ impl Server {
         self.sessions.insert(fd, from, local, now).authenticated = authenticated;
     }
 
+    #[inline]
     pub(crate) fn receive(&mut self, fd: Fd, data: Bytes, out: &mut Outbox) {
         let now = self.now.unix;
         let Some(session) = self.sessions.get_mut(fd) else {
             return replication::on_bytes(self, fd, data, out);
         };
         session.last_interaction = now;
-        session.net_in += data.len() as u64;
         let len = data.len() as u64;
+        session.net_in += len;
         let from_master = session.flags.has(Flags::MASTER);
-        session.reader.feed(data);
         *(if from_master { &mut self.stats.net_repl_in } else { &mut self.stats.net_in }) += len;
         self.stats.reads += 1;
         self.meter.add(cost::READ + len / 16 * cost::COPY_16);
+        if self.plain && self.take_short_way(fd, &data, out) {
+            return;
+        }
+        self.plain = false;
+        self.sessions.at_mut(fd).reader.feed(data);
         self.process_input(fd, out);
     }
 
@@ -136,6 +141,7 @@ impl Server {
     /// Runs what unblocked sessions had waiting (`processUnblockedClients`).
     pub(crate) fn process_unblocked(&mut self, out: &mut Outbox) {
         while !self.unblocked.is_empty() {
+            self.plain = false;
             for fd in std::mem::take(&mut self.unblocked) {
                 let Some(session) = self.sessions.get_mut(fd) else { continue };
                 let from_master = session.flags.has(Flags::MASTER);
@@ -202,7 +208,7 @@ impl Server {
     pub(crate) fn flush_sessions(&mut self, out: &mut Outbox) {
         let mut pending = std::mem::take(&mut self.sessions.pending_writes);
         let mut kept = Vec::new();
-        for fd in pending.drain(..) {
+        for &fd in &pending {
             let Some(session) = self.sessions.get_mut(fd) else { continue };
             if session.flags.has(Flags::PENDING_INPUT) {
                 // Its pipeline goes on in the next turn; a real server answers it as one.
@@ -213,7 +219,9 @@ impl Server {
             let is_replica = session.flags.has(Flags::REPLICA);
             let sent = session.flush(out) as u64;
             self.meter.add(cost::WRITE + sent / 16 * cost::COPY_16);
-            let done = session.reply.is_empty() && session.flags.has(Flags::CLOSE_AFTER_REPLY);
+            let all_gone = session.reply.is_empty();
+            let done = all_gone && session.flags.has(Flags::CLOSE_AFTER_REPLY);
+            let unlimited = all_gone && session.soft_limit_since.is_none();
             *(if is_replica { &mut self.stats.net_repl_out } else { &mut self.stats.net_out }) += sent;
             self.stats.writes += 1;
             if is_replica {
@@ -221,11 +229,13 @@ impl Server {
             }
             if done {
                 self.close_session(fd, out);
-            } else {
+            } else if !unlimited {
                 self.check_output_limit(fd);
             }
         }
-        if kept.is_empty() {
+        if kept.is_empty() && self.sessions.pending_writes.is_empty() {
+            // The list's memory is used again.
+            pending.clear();
             self.sessions.pending_writes = pending;
         } else {
             self.sessions.pending_writes.append(&mut kept);

@@ -10,6 +10,17 @@ const PLAN_EVERY: Span = Span::from_ms(2);
 /// When the first tick comes after the start.
 const FIRST: Span = Span::from_ms(1);
 
+/// When ticks have work.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    /// Work that any tick does.
+    any: Option<Instant>,
+    /// Work that only some ticks do: replication.
+    rare: Option<Instant>,
+    /// With so many changes to the dataset there may be more to do.
+    dirty: u64,
+}
+
 /// Where the ticks stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Cron {
@@ -21,6 +32,8 @@ pub(crate) struct Cron {
     due: Option<Instant>,
     /// When that was last worked out.
     planned: Instant,
+    /// What was found then, if it holds as long as nothing but short requests changes it.
+    lasting: Option<Needs>,
     /// The process stopped running here and has not had a tick since.
     stalled: Option<Instant>,
 }
@@ -29,14 +42,14 @@ impl Cron {
     /// Ticks of a process that starts now.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Cron {
-        Cron { next: now + FIRST, loops: 0, due: None, planned: Instant::ZERO, stalled: None }
+        Cron { next: now + FIRST, loops: 0, due: None, planned: Instant::ZERO, lasting: None, stalled: None }
     }
 
     /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
     #[must_use]
     pub(crate) fn tick_after(&self, at: Instant, period: Span, every: u64) -> Instant {
-        let ahead = at.since(self.next).ns().div_ceil(period.ns());
-        let number = (self.loops + ahead).next_multiple_of(every);
+        let ahead = if at <= self.next { 0 } else { at.since(self.next).ns().div_ceil(period.ns()) };
+        let number = if every == 1 { self.loops + ahead } else { (self.loops + ahead).next_multiple_of(every) };
         self.next + period.times(number - self.loops)
     }
 
@@ -91,11 +104,15 @@ impl Server {
     }
 
     /// Counts ticks that have passed and runs the work of the newest one when it is due.
+    #[inline]
     pub(crate) fn run_cron(&mut self, out: &mut Outbox) {
-        let now = self.now.mono;
-        if now < self.cron.next {
-            return;
+        if self.now.mono >= self.cron.next {
+            self.pass_ticks(out);
         }
+    }
+
+    fn pass_ticks(&mut self, out: &mut Outbox) {
+        let now = self.now.mono;
         let period = self.cron_period();
         self.cron.catch_up(now, period);
         let due = self.cron.due.is_some_and(|due| due <= now);
@@ -124,6 +141,7 @@ impl Server {
 
     /// One tick that has work.
     fn tick(&mut self, out: &mut Outbox) {
+        self.plain = false;
         self.shutdown_cron(out);
         self.clients_cron(out);
         expire::slow_cycle(self, out);
@@ -139,29 +157,48 @@ impl Server {
     ///
     /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
     pub(crate) fn plan_cron(&mut self) {
+        if !self.plain {
+            self.cron.lasting = None;
+        }
         if self.now.mono < self.cron.planned + PLAN_EVERY {
             let next = self.cron.next;
             self.cron.due = Some(self.cron.due.map_or(next, |due| due.min(next)));
             return;
         }
-        self.cron.planned = self.now.mono;
-        let period = self.cron_period();
         let now = self.now.mono;
-        let mut due: Option<Instant> = None;
-        let mut consider = |at: Option<Instant>, every: u64| {
-            if let Some(at) = at {
-                let tick = self.cron.tick_after(at.max(now), period, every);
-                due = Some(due.map_or(tick, |other| other.min(tick)));
-            }
+        self.cron.planned = now;
+        let needs = match self.cron.lasting {
+            Some(needs) if self.exec.dirty < needs.dirty => needs,
+            Some(_) | None => self.needs(),
         };
-        let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
-        consider(replication::cron_need(self), every);
-        consider(persistence::cron_need(self), 1);
-        consider(expire::slow_need(self), 1);
-        consider(self.clients_cron_need(), 1);
-        consider(self.shutdown_need(), 1);
-        consider(self.pause_need(), 1);
+        let Needs { any, rare, .. } = needs;
+        if any.is_none() && rare.is_none() {
+            self.cron.due = None;
+            return;
+        }
+        let period = self.cron_period();
+        let mut due = any.map(|at| self.cron.tick_after(at.max(now), period, 1));
+        if let Some(at) = rare {
+            let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
+            let tick = self.cron.tick_after(at.max(now), period, every);
+            due = Some(due.map_or(tick, |other| other.min(tick)));
+        }
         self.cron.due = due;
+    }
+
+    /// What ticks will have to do, as far as is known now.
+    fn needs(&mut self) -> Needs {
+        let (expiry, clients) = (expire::slow_need(self), self.clients_cron_need());
+        let others = [persistence::cron_need(self), expiry, clients, self.shutdown_need(), self.pause_need()];
+        let any = others.into_iter().flatten().min();
+        let rare = replication::cron_need(self);
+        let dirty = self.exec.dirty;
+        let dirty = self.config.save.iter().map(|point| point.changes).filter(|&changes| changes > dirty).min();
+        let needs = Needs { any, rare, dirty: dirty.unwrap_or(u64::MAX) };
+        // Needs that are counted from now in whole units are not the same a little later.
+        let lasts = self.plain && expiry.is_none() && clients.is_none();
+        self.cron.lasting = lasts.then_some(needs);
+        needs
     }
 
     fn sample_rates(&mut self, ticks: u64) {

@@ -61,10 +61,10 @@ pub(crate) fn slow_cycle(s: &mut Server, out: &mut Outbox) {
 
 /// The fast cycle at the end of a turn.
 pub(crate) fn fast_cycle(s: &mut Server, out: &mut Outbox) {
-    let effort = s.config.active_expire_effort - 1;
-    if !s.active_expire || !s.repl.is_master() {
+    if s.expire_cycle.stale_ppb == 0 && !s.expire_cycle.time_limit_exit || !s.active_expire || !s.repl.is_master() {
         return;
     }
+    let effort = s.config.active_expire_effort - 1;
     if !s.expire_cycle.time_limit_exit && s.expire_cycle.stale_ppb / 10_000_000 < ACCEPTABLE_STALE - effort {
         return;
     }

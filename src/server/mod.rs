@@ -11,6 +11,7 @@ mod cost;
 mod cron;
 mod db;
 mod expire;
+mod express;
 mod gate;
 mod glob;
 #[cfg(test)]
@@ -80,6 +81,10 @@ pub struct Server {
     pub(crate) closing: Vec<Fd>,
     /// Sessions whose output buffer is above its soft limit.
     pub(crate) soft_limited: Vec<Fd>,
+    /// Requests may take the short way.
+    pub(crate) express: bool,
+    /// They can, until something else happens.
+    pub(crate) plain: bool,
     /// Keys expired since the trace was last told.
     pub(crate) expired_noted: u32,
     /// What is propagated, for tests that compare it.
@@ -123,6 +128,8 @@ impl Server {
             unblocked: Vec::new(),
             closing: Vec::new(),
             soft_limited: Vec::new(),
+            express: true,
+            plain: false,
             expired_noted: 0,
             #[cfg(test)]
             tap: None,
@@ -155,11 +162,17 @@ impl Server {
         out.busy(self.meter.take());
         self.meter.begin_turn();
         self.plan_cron();
-        self.wake =
-            [self.cron.due(), replication::next_timer(self), (!self.pending_input.is_empty()).then_some(self.now.mono)]
-                .into_iter()
-                .flatten()
-                .min();
+        self.wake = if self.pending_input.is_empty() {
+            match (self.cron.due(), replication::next_timer(self)) {
+                (Some(tick), Some(timer)) => Some(tick.min(timer)),
+                (tick, timer) => tick.or(timer),
+            }
+        } else {
+            Some(self.now.mono)
+        };
+        if !self.plain {
+            self.plain = self.is_plain();
+        }
     }
 
     /// What CONFIG REWRITE left on the disk replaces the settings given. False when it can't be read: the process exits.
@@ -181,6 +194,22 @@ impl Server {
                 out.exit(1);
                 false
             }
+        }
+    }
+
+    fn handle_rarer(&mut self, input: Input, out: &mut Outbox) {
+        self.plain = false;
+        match input {
+            Input::Bytes { .. } | Input::LoopEnd => unreachable!("these are common"),
+            Input::Accepted { fd, from, local } => self.accept(fd, from, local, out),
+            Input::Connected { fd, local } => replication::on_connected(self, fd, local, out),
+            Input::Refused { fd, why } => replication::on_refused(self, fd, why, out),
+            Input::Closed { fd, why } => self.closed(fd, why, out),
+            Input::Writable { fd, room } => self.writable(fd, room, out),
+            Input::Wake => self.on_wake(out),
+            Input::DiskDone { op, ok } => persistence::disk_done(self, op, ok, out),
+            Input::JobDone { job } => persistence::job_done(self, job, out),
+            Input::Signal(signal) => self.on_signal(signal, out),
         }
     }
 
@@ -221,18 +250,36 @@ impl Node for Server {
             return;
         }
         match input {
-            Input::Accepted { fd, from, local } => self.accept(fd, from, local, out),
-            Input::Connected { fd, local } => replication::on_connected(self, fd, local, out),
-            Input::Refused { fd, why } => replication::on_refused(self, fd, why, out),
             Input::Bytes { fd, data } => self.receive(fd, data, out),
-            Input::Closed { fd, why } => self.closed(fd, why, out),
-            Input::Writable { fd, room } => self.writable(fd, room, out),
-            Input::Wake => self.on_wake(out),
-            Input::DiskDone { op, ok } => persistence::disk_done(self, op, ok, out),
-            Input::JobDone { job } => persistence::job_done(self, job, out),
-            Input::Signal(signal) => self.on_signal(signal, out),
             Input::LoopEnd => self.before_sleep(out),
+            rarer @ (Input::Accepted { .. }
+            | Input::Connected { .. }
+            | Input::Refused { .. }
+            | Input::Closed { .. }
+            | Input::Writable { .. }
+            | Input::Wake
+            | Input::DiskDone { .. }
+            | Input::JobDone { .. }
+            | Input::Signal(_)) => self.handle_rarer(rarer, out),
         }
+    }
+
+    fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {
+        self.now = now;
+        if !self.shutdown.exited {
+            self.run_cron(out);
+        }
+        if !self.shutdown.exited {
+            self.receive(fd, data, out);
+        }
+        if !out.outputs.is_empty() {
+            return false;
+        }
+        out.next_call();
+        if !self.shutdown.exited {
+            self.before_sleep(out);
+        }
+        true
     }
 
     fn stalled(&mut self, since: Instant) {

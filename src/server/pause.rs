@@ -26,6 +26,12 @@ impl Pause {
         by_command || (self.failover || self.shutdown) && may_replicate
     }
 
+    /// True while nothing is paused, nor was without anybody having noticed its end yet.
+    #[must_use]
+    pub(crate) fn is_off(&self) -> bool {
+        self.command.is_none() && !self.failover && !self.shutdown
+    }
+
     /// True while anything is paused: nothing may change the dataset by itself (`areClientsPaused`).
     #[must_use]
     pub(crate) fn active(&self, now: Unix) -> bool {

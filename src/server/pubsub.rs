@@ -61,7 +61,7 @@ impl PubSub {
 
 /// A message as a session gets it: `>` for those that speak RESP3.
 fn message(parts: &[&[u8]], resp3: bool) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut out = BytesMut::with_capacity(parts.iter().map(|part| part.len() + 16).sum::<usize>() + 16);
     encode::header(&mut out, if resp3 { b'>' } else { b'*' }, parts.len());
     for part in parts {
         encode::bulk(&mut out, part);

@@ -64,6 +64,12 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
+    /// True for a client like any other, whether or not it has replies to flush.
+    #[must_use]
+    pub(crate) const fn is_ordinary(self) -> bool {
+        self.0 & !Flags::PENDING_WRITE.0 == 0
+    }
+
     /// Both sets together.
     #[must_use]
     pub(crate) const fn with(self, other: Flags) -> Flags {
@@ -80,6 +86,9 @@ impl Flags {
         self.0 &= !other.0;
     }
 }
+
+/// Replies up to this size are copied out, so that the buffer's memory is used again; longer ones take it with them.
+const COPIED: usize = 1_024;
 
 /// Replies that have not left yet. A single constant reply (`+OK`) costs no memory.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +120,7 @@ impl ReplyBuf {
     }
 
     /// Appends a constant.
+    #[inline]
     pub(crate) fn constant(&mut self, text: &'static [u8]) {
         if self.is_empty() {
             self.first = text;
@@ -129,14 +139,23 @@ impl ReplyBuf {
         }
     }
 
+    /// Takes the single constant that waits, if one does and fits.
+    fn take_constant(&mut self, room: usize) -> Option<&'static [u8]> {
+        let alone = !self.first.is_empty() && self.buf.is_empty() && self.first.len() <= room;
+        alone.then(|| std::mem::take(&mut self.first))
+    }
+
     /// Takes up to `room` bytes off the front.
     pub(crate) fn take(&mut self, room: usize) -> Bytes {
-        if !self.first.is_empty() {
-            if self.buf.is_empty() && self.first.len() <= room {
-                return Bytes::from_static(std::mem::take(&mut self.first));
-            }
-            // Unreachable buffers keep their order: a constant only ever stands alone.
-            self.tail();
+        if let Some(constant) = self.take_constant(room) {
+            return Bytes::from_static(constant);
+        }
+        // A constant only ever stands alone.
+        self.tail();
+        if self.buf.len() <= room.min(COPIED) {
+            let copy = Bytes::copy_from_slice(&self.buf);
+            self.buf.clear();
+            return copy;
         }
         if self.buf.len() <= room { self.buf.split().freeze() } else { self.buf.split_to(room).freeze() }
     }
@@ -228,7 +247,18 @@ impl Session {
     }
 
     /// Sends what waits and fits. Asks for room when something stays. Returns bytes sent.
+    #[inline]
     pub(crate) fn flush(&mut self, out: &mut Outbox) -> usize {
+        if let Some(only) = self.reply.take_constant(self.room) {
+            self.room -= only.len();
+            self.net_out += only.len() as u64;
+            out.send(self.fd, Bytes::from_static(only));
+            return only.len();
+        }
+        self.flush_more(out)
+    }
+
+    fn flush_more(&mut self, out: &mut Outbox) -> usize {
         let mut sent = 0;
         while !self.reply.is_empty() && self.room > 0 {
             let data = self.reply.take(self.room);

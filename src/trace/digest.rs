@@ -44,6 +44,7 @@ impl Digest {
         Fingerprint(z ^ (z >> 31))
     }
 
+    #[inline(always)]
     fn word(&mut self, word: u64) {
         let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
         #[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]

@@ -40,7 +40,7 @@ pub struct Event {
 /// The digest of a trace is taken in order, so an event's number is in it without being hashed; the small fields share
 /// a word. Every message costs a hash or two.
 impl Hash for Event {
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let node = self.node.map_or(1 << 16, |node| u64::from(node.0));
         state.write_u64(node << 8 | u64::from(self.via as u8));
@@ -93,13 +93,18 @@ impl Default for Tracer {
 
 impl Tracer {
     /// Records one event and returns its number.
-    #[inline]
     pub fn record(&mut self, node: Option<NodeId>, cause: EventId, via: Via, kind: Kind) -> EventId {
+        self.record_often(node, cause, via, kind)
+    }
+
+    /// [`Tracer::record`] for the few places where events come by the million: what is known there of the kind of the
+    /// event needn't be found out for its hash.
+    #[inline(always)]
+    pub fn record_often(&mut self, node: Option<NodeId>, cause: EventId, via: Via, kind: Kind) -> EventId {
         self.last = EventId(self.last.0 + 1);
-        self.pending.push(Event { id: self.last, at: self.at, node, cause, via, kind });
-        if let Some(event) = self.pending.last() {
-            self.digest.add(event);
-        }
+        let event = Event { id: self.last, at: self.at, node, cause, via, kind };
+        event.hash(&mut self.digest);
+        self.pending.push(event);
         self.last
     }
 

@@ -33,12 +33,14 @@ impl Clock {
         Clock { since: Instant::ZERO, mono: 0, unix, drift_ppm: i64::from(machine.clock_drift_ppm) }
     }
 
+    #[inline]
     pub(super) fn now(&self, world: Instant) -> Now {
         let passed = self.passed(world);
         Now { mono: Instant(self.mono + passed), unix: Unix(self.unix.saturating_add(passed)) }
     }
 
     /// The first world time at which the monotonic clock shows at least this.
+    #[inline]
     pub(super) fn when(&self, mono: Instant) -> Instant {
         let wanted = mono.0.saturating_sub(self.mono);
         if self.drift_ppm == 0 {
@@ -67,11 +69,13 @@ impl Clock {
         (self.since, self.mono, self.unix) = (world, now.mono.0, now.unix.0);
     }
 
+    #[inline]
     fn passed(&self, world: Instant) -> u64 {
         let true_ns = world.since(self.since).0;
-        if self.drift_ppm == 0 {
-            return true_ns;
-        }
+        if self.drift_ppm == 0 { true_ns } else { self.drifted(true_ns) }
+    }
+
+    fn drifted(&self, true_ns: u64) -> u64 {
         let drifted = i128::from(true_ns) * (MILLION + i128::from(self.drift_ppm)) / MILLION;
         u64::try_from(drifted).expect("a clock runs at most twice as fast as time, within 292 years")
     }

@@ -287,12 +287,8 @@ impl World {
         }
         let Some(Due::Net(due)) = queue.only_at(at) else { return false };
         let idle = |owner: u16| processes.get(usize::from(owner)).is_some_and(Process::idle);
-        let Some(alone) = net.deliver_alone(due, at, idle) else { return false };
-        queue.drop_first();
-        if let Some((at, next)) = alone.next {
-            queue.push(at, Due::Net(next));
-        }
-        self.turn_for(NodeId(alone.owner), alone);
+        let Some(alone) = net.deliver_alone(due, at, queue, idle) else { return false };
+        self.turn_for(alone);
         true
     }
 

@@ -6,7 +6,7 @@ use super::World;
 use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
-use crate::node::{DiskOp, FdTable, Input, Node, Output};
+use crate::node::{DiskOp, FdTable, Input, Node, Outbox, Output};
 use crate::time::{Instant, Span};
 use crate::trace::event::WorldEvent;
 use crate::trace::{Kind, Via};
@@ -63,7 +63,8 @@ pub(super) struct Process {
     pub(super) cpu_milli: u64,
     /// Its newest event, which its timers are caused by.
     pub(super) newest: EventId,
-    fds: FdTable,
+    /// In a box because the outbox borrows it for each call.
+    fds: Box<FdTable>,
     sockets: Vec<Option<Sock>>,
     stage: Stage,
     /// Effects that come after what occupies the main thread, with their causes.
@@ -94,7 +95,7 @@ impl Process {
             pauses: 0,
             cpu_milli: u64::from(cpu_milli),
             newest: EventId::NONE,
-            fds: FdTable::default(),
+            fds: Box::default(),
             sockets: Vec::new(),
             stage: Stage::Idle,
             pending: VecDeque::new(),
@@ -124,6 +125,20 @@ impl Process {
     /// Whether it would begin a turn at once if something arrived.
     pub(super) fn idle(&self) -> bool {
         self.state == State::Up && self.stage == Stage::Idle
+    }
+
+    fn node(&mut self) -> &mut dyn Node {
+        &mut **self.node.as_mut().expect("a running process has a node")
+    }
+
+    /// Remembers what its node's call has ended with.
+    #[inline]
+    fn called(&mut self, out: &Outbox, via: Via) {
+        self.turn_cause = (out.cause(), via);
+        let newest = out.newest_of_turn();
+        if newest != EventId::NONE {
+            self.newest = newest;
+        }
     }
 
     fn slowed(&self, span: Span) -> Span {
@@ -167,8 +182,9 @@ impl World {
             process.newest = self.out.newest();
         }
         self.inboxes.boxes[id.index()].clear();
-        self.after_call(id);
-        self.run(id);
+        if self.after_call(id) {
+            self.run(id);
+        }
     }
 
     /// Something has arrived for the process, or a timer is due: begins a turn unless it can't.
@@ -209,7 +225,7 @@ impl World {
             for rest in (0..left).rev() {
                 self.processes[index].stage = Stage::Inputs(rest);
                 let arrived = self.inboxes.boxes[index].pop_front().expect("counted when the turn began");
-                if !self.take(id, arrived) && !self.settle_effects(id) {
+                if !self.take(id, arrived) {
                     return;
                 }
             }
@@ -220,19 +236,49 @@ impl World {
 
     /// A turn for bytes that are all there is to do in the world at this instant: the same as a turn for an inbox
     /// that holds nothing else, without the way through it.
-    pub(super) fn turn_for(&mut self, id: NodeId, alone: Alone) {
-        let Alone { fd, data, cause, .. } = alone;
+    pub(super) fn turn_for(&mut self, alone: Alone) {
+        let Alone { owner, fd, data, cause } = alone;
+        let id = NodeId(owner);
+        let now = self.now;
         let process = &mut self.processes[id.index()];
-        process.stage = Stage::Timers;
         std::mem::swap(&mut self.out.fds, &mut process.fds);
-        if self.call(id, Input::Bytes { fd, data }, cause, Via::Message) || self.settle_effects(id) {
-            self.run_rest(id, Stage::Timers);
+        let mut stage = Stage::Timers;
+        if process.wake > now && !process.wake_anyway {
+            self.out.begin(id, cause, Via::Message);
+            let clock = self.clocks[process.machine.index()].now(now);
+            if process.node().turn(clock, fd, data, &mut self.out) {
+                stage = Stage::Over;
+            }
+            process.stage = stage;
+            process.called(&self.out, Via::Message);
+            if self.after_call(id) {
+                self.run_rest(id, stage);
+            }
+        } else {
+            process.stage = stage;
+            if self.call(id, Input::Bytes { fd, data }, cause, Via::Message) {
+                self.run_rest(id, stage);
+            }
         }
         std::mem::swap(&mut self.out.fds, &mut self.processes[id.index()].fds);
     }
 
     /// What follows the inputs of a turn.
-    fn run_rest(&mut self, id: NodeId, mut stage: Stage) {
+    #[inline]
+    fn run_rest(&mut self, id: NodeId, stage: Stage) {
+        if stage != Stage::Over && !self.run_end(id, stage) {
+            return;
+        }
+        let index = id.index();
+        self.processes[index].stage = Stage::Idle;
+        self.refresh_wake(id);
+        if self.processes[index].wake_anyway || !self.inboxes.boxes[index].is_empty() {
+            self.inboxes.mark(id.0);
+        }
+    }
+
+    /// Timers and the end of the turn. False if it is interrupted.
+    fn run_end(&mut self, id: NodeId, mut stage: Stage) -> bool {
         let index = id.index();
         if stage == Stage::Timers {
             let process = &mut self.processes[index];
@@ -241,8 +287,8 @@ impl World {
             if process.wake <= self.now || process.wake_anyway {
                 process.wake_anyway = false;
                 let cause = process.newest;
-                if !self.call(id, Input::Wake, cause, Via::Timer) && !self.settle_effects(id) {
-                    return;
+                if !self.call(id, Input::Wake, cause, Via::Timer) {
+                    return false;
                 }
             }
         }
@@ -250,15 +296,9 @@ impl World {
             let process = &mut self.processes[index];
             process.stage = Stage::Over;
             let (cause, via) = process.turn_cause;
-            if !self.call(id, Input::LoopEnd, cause, via) && !self.settle_effects(id) {
-                return;
-            }
+            return self.call(id, Input::LoopEnd, cause, via);
         }
-        self.processes[index].stage = Stage::Idle;
-        self.refresh_wake(id);
-        if self.processes[index].wake_anyway || !self.inboxes.boxes[index].is_empty() {
-            self.inboxes.mark(id.0);
-        }
+        true
     }
 
     /// Gives an arrival to the node, unless its connection was closed meanwhile. False if the turn is interrupted.
@@ -331,71 +371,79 @@ impl World {
         net.close(sock, cause, &mut wire);
     }
 
-    /// One call of the node, whose descriptors the outbox has. False if its effects interrupt the turn.
-    #[inline]
+    /// One call of the node, whose descriptors the outbox has. False if its effects interrupt the turn: the main
+    /// thread is occupied for longer than nothing else happens, or the process is gone.
     fn call(&mut self, id: NodeId, input: Input, cause: EventId, via: Via) -> bool {
         let process = &mut self.processes[id.index()];
         let now = self.clocks[process.machine.index()].now(self.now);
         self.out.begin(id, cause, via);
-        process.node.as_mut().expect("a running process has a node").handle(now, input, &mut self.out);
-        process.turn_cause = (self.out.cause(), via);
-        if self.out.newest() != EventId::NONE {
-            process.newest = self.out.newest();
-        }
-        self.out.outputs.is_empty() || self.after_call(id)
+        process.node().handle(now, input, &mut self.out);
+        process.called(&self.out, via);
+        self.after_call(id)
     }
 
-    /// Puts the outputs of a call into effect, as far as nothing occupies the main thread before them. False if
-    /// something does, or the process is gone.
+    /// Puts the outputs of a call into effect. What follows one that occupies the main thread for longer than nothing
+    /// else happens has to wait. False if so, or if the process is gone.
     #[inline]
     fn after_call(&mut self, id: NodeId) -> bool {
-        if self.out.outputs.len() == 1 {
-            let cause = self.out.cause_of(0);
-            let only = self.out.outputs.pop().expect("there is one");
-            return !self.effect(id, only, cause);
-        }
-        self.after_many(id)
+        self.out.outputs.is_empty() || self.put_into_effect(id)
     }
 
-    fn after_many(&mut self, id: NodeId) -> bool {
+    fn put_into_effect(&mut self, id: NodeId) -> bool {
         let mut outputs = std::mem::take(&mut self.out.outputs);
-        let mut interrupted = false;
-        for (index, output) in outputs.iter_mut().enumerate() {
-            let output = std::mem::replace(output, Output::Busy(Span::ZERO));
+        for index in 0..outputs.len() {
             let cause = self.out.cause_of(index);
-            if !interrupted {
-                interrupted = self.effect(id, output, cause);
-            } else if self.processes[id.index()].state != State::Down {
-                self.processes[id.index()].pending.push_back((Effect::Output(output), cause));
+            if self.effect(id, &mut outputs[index], cause) && !self.settle_effects(id) {
+                self.put_off(id, &mut outputs, index + 1);
+                self.out.outputs = outputs;
+                return false;
             }
         }
         outputs.clear();
         self.out.outputs = outputs;
-        !interrupted
+        true
+    }
+
+    /// The outputs from this one on wait for the main thread to be free, if the process still is.
+    #[cold]
+    fn put_off(&mut self, id: NodeId, outputs: &mut Vec<Output>, from: usize) {
+        let process = &mut self.processes[id.index()];
+        for (index, output) in outputs.drain(..).enumerate().skip(from) {
+            if process.state != State::Down {
+                process.pending.push_back((Effect::Output(output), self.out.cause_of(index)));
+            }
+        }
     }
 
     /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone.
+    #[inline]
     fn settle_effects(&mut self, id: NodeId) -> bool {
         loop {
-            let process = &mut self.processes[id.index()];
+            let process = &self.processes[id.index()];
             if process.state == State::Down {
                 return false;
             }
             if process.busy_until > self.now && !self.pass_time(id) {
                 return false;
             }
+            if self.processes[id.index()].pending.is_empty() {
+                return true;
+            }
             match self.processes[id.index()].pending.pop_front() {
                 None => return true,
-                Some((Effect::Output(output), cause)) => {
-                    self.effect(id, output, cause);
-                }
+                Some((Effect::Output(output), cause)) => self.late_effect(id, output, cause),
                 Some((Effect::Synced(file, len), _)) => self.disks[id.index()].synced(&file, len),
             }
         }
     }
 
+    fn late_effect(&mut self, id: NodeId, mut output: Output, cause: EventId) {
+        self.effect(id, &mut output, cause);
+    }
+
     /// The main thread is occupied. If nothing else in the world happens before it is free, time passes at once;
     /// otherwise the rest of the turn is queued. Both come to the same.
+    #[inline]
     fn pass_time(&mut self, id: NodeId) -> bool {
         let until = self.processes[id.index()].busy_until;
         let alone = until <= self.horizon
@@ -404,12 +452,16 @@ impl World {
             && self.queue.next_at().is_none_or(|next| next > until);
         if alone {
             self.set_now(until);
-            return true;
+        } else {
+            self.occupied(id, until);
         }
+        alone
+    }
+
+    fn occupied(&mut self, id: NodeId, until: Instant) {
         let process = &mut self.processes[id.index()];
         process.epoch += 1;
         self.queue.push(until, Due::Continue { node: id.0, epoch: process.epoch });
-        false
     }
 
     /// The main thread is free again.
@@ -420,18 +472,20 @@ impl World {
         }
     }
 
-    /// One output takes effect. True if the main thread is occupied from now on, or the process is gone.
-    #[inline]
-    fn effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
+    /// One output takes effect; what is left of it is nothing. True if the main thread is occupied from now on, or the
+    /// process is gone.
+    #[inline(always)]
+    fn effect(&mut self, id: NodeId, output: &mut Output, cause: EventId) -> bool {
         let process = &mut self.processes[id.index()];
         match output {
             Output::Send { fd, data } => {
-                let sock = process.sock(fd);
+                let sock = process.sock(*fd);
+                let data = std::mem::take(data);
                 let (net, mut wire) = self.wire();
                 net.send(sock, data, cause, &mut wire);
                 false
             }
-            Output::Busy(span) => {
+            &mut Output::Busy(span) => {
                 let span = process.slowed(span);
                 process.busy_until = self.now + span;
                 if span >= STALL {
@@ -446,7 +500,10 @@ impl World {
             | Output::Disk(_)
             | Output::Job { .. }
             | Output::KillJob { .. }
-            | Output::Exit { .. }) => self.rarer_effect(id, rarer, cause),
+            | Output::Exit { .. }) => {
+                let rarer = std::mem::replace(rarer, Output::Busy(Span::ZERO));
+                self.rarer_effect(id, rarer, cause)
+            }
         }
     }
 
@@ -555,6 +612,7 @@ impl World {
     }
 
     /// Sees to it that the queue has a wake for the node's next timer: one entry, whose deadline moves in place.
+    #[inline]
     pub(super) fn refresh_wake(&mut self, id: NodeId) {
         let process = &mut self.processes[id.index()];
         let Some(node) = &process.node else { return };

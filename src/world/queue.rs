@@ -66,6 +66,7 @@ impl Queue {
         self.ties.is_some()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, at: Instant, due: Due) {
         let tie = match &mut self.ties {
             None => {
@@ -126,6 +127,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.first().map(Self::time)
     }
@@ -140,6 +142,7 @@ impl Queue {
     }
 
     /// Takes the next event out.
+    #[inline]
     pub(super) fn drop_first(&mut self) {
         self.settle();
         let Reverse(key) = self.heap.peek().expect("it was looked at");

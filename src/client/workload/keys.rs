@@ -37,6 +37,7 @@ impl Keys {
     }
 
     /// The next operation's key.
+    #[inline]
     pub(crate) fn draw(&mut self) -> u32 {
         match &mut self.choice {
             Choice::Uniform => narrow(self.rng.below(u64::from(self.keys))),

@@ -72,6 +72,7 @@ impl Kv {
     }
 
     /// The operation's request.
+    #[inline]
     pub(crate) fn request(&mut self, op: Op) -> Request<'_> {
         match op.f {
             OpKind::Write => {
@@ -186,6 +187,7 @@ impl Encoder {
         key_digits(&mut self.get[end - KEY_DIGITS..end], key);
     }
 
+    #[inline]
     fn fill_set(&mut self, key: u32, value: u64) {
         let end = self.set_key + self.key_len;
         key_digits(&mut self.set[end - KEY_DIGITS..end], key);

@@ -224,6 +224,13 @@ pub(super) fn lookup(name: &[u8]) -> Option<&'static Command> {
     }
 }
 
+/// A name of three letters in lower case. Only a letter's bytes become that letter.
+#[inline]
+#[must_use]
+pub(super) fn lower3(name: &[u8]) -> Option<[u8; 3]> {
+    <[u8; 3]>::try_from(name).ok().map(|name| name.map(|byte| byte | 0x20))
+}
+
 /// The subcommand of that name.
 #[must_use]
 pub(super) fn lookup_sub(container: &'static Command, name: &[u8]) -> Option<&'static Command> {

@@ -9,32 +9,45 @@ const INITIAL: usize = 4;
 /// Empty buckets that one step of rehashing passes at most.
 const EMPTY_VISITS: usize = 10;
 
-#[derive(Clone, Debug)]
-struct Slot<T> {
-    hash: u64,
+/// What chains are made of. Apart from the items and small, so that walking a chain touches few cache lines.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The low half of the item's hash: all that chooses a bucket.
+    hash: u32,
     next: u32,
-    item: Option<T>,
 }
+
+/// Where a chain begins, and the hash of what is there: most finds need no other slot.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    hash: u32,
+    at: u32,
+}
+
+const EMPTY: Head = Head { hash: 0, at: NIL };
 
 /// The table. Items keep their index from insertion to removal.
 #[derive(Clone, Debug)]
 pub struct Dict<T> {
-    slots: Vec<Slot<T>>,
+    slots: Vec<Slot>,
+    /// By the same index.
+    items: Vec<Option<T>>,
     free: u32,
     len: usize,
     /// Heads of chains; the second is the target while rehashing and empty otherwise.
-    tables: [Vec<u32>; 2],
+    tables: [Vec<Head>; 2],
     /// Next bucket of the first table to be moved.
     rehash: Option<usize>,
 }
 
 impl<T> Default for Dict<T> {
     fn default() -> Self {
-        Dict { slots: Vec::new(), free: NIL, len: 0, tables: [Vec::new(), Vec::new()], rehash: None }
+        Dict { slots: Vec::new(), items: Vec::new(), free: NIL, len: 0, tables: [Vec::new(), Vec::new()], rehash: None }
     }
 }
 
 /// Hash of a key: the same for every run and platform.
+#[inline]
 #[must_use]
 pub fn hash_key(key: &[u8]) -> u64 {
     const MUL: u64 = 0x9fb2_1c65_1e98_df25;
@@ -58,12 +71,14 @@ pub fn hash_key(key: &[u8]) -> u64 {
     state ^ state >> 29
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "only the low bits choose a bucket; tables have at most 2^32 of them"
-)]
-fn bucket(hash: u64, size: usize) -> usize {
-    (hash as u32) as usize & (size - 1)
+/// Only the low bits choose a bucket; tables have at most 2^32 of them.
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low(hash: u64) -> u32 {
+    hash as u32
+}
+
+fn bucket(hash: u32, size: usize) -> usize {
+    hash as usize & (size - 1)
 }
 
 fn index(at: usize) -> u32 {
@@ -100,7 +115,7 @@ impl<T> Dict<T> {
     /// When it was removed.
     #[must_use]
     pub fn get(&self, at: u32) -> &T {
-        self.slots[at as usize].item.as_ref().expect("indices are used only while their item lives")
+        self.items[at as usize].as_ref().expect("indices are used only while their item lives")
     }
 
     /// The item at an index, for changing it; what its hash is made of must stay.
@@ -108,28 +123,30 @@ impl<T> Dict<T> {
     /// # Panics
     /// When it was removed.
     pub fn get_mut(&mut self, at: u32) -> &mut T {
-        self.slots[at as usize].item.as_mut().expect("indices are used only while their item lives")
+        self.items[at as usize].as_mut().expect("indices are used only while their item lives")
     }
 
-    /// The hash of the item at an index.
+    /// The hash of the item at an index, as far as it counts.
     #[must_use]
     pub fn hash_at(&self, at: u32) -> u64 {
-        self.slots[at as usize].hash
+        u64::from(self.slots[at as usize].hash)
     }
 
     /// The index of the item with this hash for which `same` holds.
+    #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
+        let hash = low(hash);
         for table in &self.tables {
             if table.is_empty() {
                 break;
             }
-            let mut at = table[bucket(hash, table.len())];
+            let Head { hash: mut found, mut at } = table[bucket(hash, table.len())];
             while at != NIL {
-                let slot = &self.slots[at as usize];
-                if slot.hash == hash && slot.item.as_ref().is_some_and(&same) {
+                if found == hash && self.items[at as usize].as_ref().is_some_and(&same) {
                     return Some(at);
                 }
-                at = slot.next;
+                at = self.slots[at as usize].next;
+                found = self.slots.get(at as usize).map_or(0, |slot| slot.hash);
             }
         }
         None
@@ -139,18 +156,21 @@ impl<T> Dict<T> {
     pub fn insert(&mut self, hash: u64, item: T) -> u32 {
         self.step();
         self.grow_if_needed();
+        let hash = low(hash);
         let table = usize::from(self.rehash.is_some());
         let head = bucket(hash, self.tables[table].len());
-        let slot = Slot { hash, next: self.tables[table][head], item: Some(item) };
+        let slot = Slot { hash, next: self.tables[table][head].at };
         let at = if self.free == NIL {
             self.slots.push(slot);
+            self.items.push(Some(item));
             index(self.slots.len() - 1)
         } else {
             let at = self.free;
             self.free = std::mem::replace(&mut self.slots[at as usize], slot).next;
+            self.items[at as usize] = Some(item);
             at
         };
-        self.tables[table][head] = at;
+        self.tables[table][head] = Head { hash, at };
         self.len += 1;
         at
     }
@@ -167,26 +187,27 @@ impl<T> Dict<T> {
         slot.next = self.free;
         self.free = at;
         self.len -= 1;
-        let item = slot.item.take().expect("indices are used only while their item lives");
+        let item = self.items[at as usize].take().expect("indices are used only while their item lives");
         if self.rehash.is_none() && self.tables[0].len() > INITIAL && self.len * 10 < self.tables[0].len() {
             self.begin_rehash(self.len.next_power_of_two().max(INITIAL));
         }
         item
     }
 
-    fn unlink(&mut self, hash: u64, at: u32) {
+    fn unlink(&mut self, hash: u32, at: u32) {
         let next = self.slots[at as usize].next;
+        let following = self.slots.get(next as usize).map_or(EMPTY, |slot| Head { hash: slot.hash, at: next });
         for table in &mut self.tables {
             if table.is_empty() {
                 break;
             }
             let size = table.len();
             let head = &mut table[bucket(hash, size)];
-            if *head == at {
-                *head = next;
+            if head.at == at {
+                *head = following;
                 return;
             }
-            let mut before = *head;
+            let mut before = head.at;
             while before != NIL {
                 let slot = &mut self.slots[before as usize];
                 if slot.next == at {
@@ -204,7 +225,7 @@ impl<T> Dict<T> {
             return;
         }
         if self.tables[0].is_empty() {
-            self.tables[0] = vec![NIL; INITIAL];
+            self.tables[0] = vec![EMPTY; INITIAL];
         } else if self.len >= self.tables[0].len() {
             self.begin_rehash((self.len + 1).next_power_of_two());
         }
@@ -212,7 +233,7 @@ impl<T> Dict<T> {
 
     fn begin_rehash(&mut self, size: usize) {
         if size != self.tables[0].len() {
-            self.tables[1] = vec![NIL; size];
+            self.tables[1] = vec![EMPTY; size];
             self.rehash = Some(0);
         }
     }
@@ -221,7 +242,7 @@ impl<T> Dict<T> {
     fn step(&mut self) {
         let Some(mut from) = self.rehash else { return };
         let mut empty = EMPTY_VISITS;
-        while from < self.tables[0].len() && self.tables[0][from] == NIL {
+        while from < self.tables[0].len() && self.tables[0][from].at == NIL {
             from += 1;
             empty -= 1;
             if empty == 0 {
@@ -229,13 +250,13 @@ impl<T> Dict<T> {
             }
         }
         if from < self.tables[0].len() {
-            let mut at = std::mem::replace(&mut self.tables[0][from], NIL);
+            let mut at = std::mem::replace(&mut self.tables[0][from], EMPTY).at;
             let size = self.tables[1].len();
             while at != NIL {
                 let slot = &mut self.slots[at as usize];
                 let head = &mut self.tables[1][bucket(slot.hash, size)];
-                let next = std::mem::replace(&mut slot.next, *head);
-                *head = at;
+                let next = std::mem::replace(&mut slot.next, head.at);
+                *head = Head { hash: slot.hash, at };
                 at = next;
             }
             if empty > 0 {
@@ -251,7 +272,7 @@ impl<T> Dict<T> {
     }
 
     fn chain(&self, table: usize, head: usize, visit: &mut impl FnMut(u32)) {
-        let mut at = self.tables[table][head];
+        let mut at = self.tables[table][head].at;
         while at != NIL {
             visit(at);
             at = self.slots[at as usize].next;
@@ -262,7 +283,7 @@ impl<T> Dict<T> {
     pub fn bucket_at(&self, counter: u64, mut visit: impl FnMut(&T)) -> u64 {
         let mut visited = 0;
         for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.is_empty()) {
-            self.chain(number, bucket(counter, table.len()), &mut |at| visit(self.get(at)));
+            self.chain(number, bucket(low(counter), table.len()), &mut |at| visit(self.get(at)));
             visited += 1;
         }
         visited
@@ -277,7 +298,7 @@ impl<T> Dict<T> {
         let (small, large) = match self.rehash {
             None => {
                 let mask = self.tables[0].len() as u64 - 1;
-                self.chain(0, bucket(cursor, self.tables[0].len()), &mut visit);
+                self.chain(0, bucket(low(cursor), self.tables[0].len()), &mut visit);
                 return advance(cursor, mask);
             }
             Some(_) if self.tables[0].len() <= self.tables[1].len() => (0, 1),
@@ -285,10 +306,10 @@ impl<T> Dict<T> {
         };
         let small_mask = self.tables[small].len() as u64 - 1;
         let large_mask = self.tables[large].len() as u64 - 1;
-        self.chain(small, bucket(cursor, self.tables[small].len()), &mut visit);
+        self.chain(small, bucket(low(cursor), self.tables[small].len()), &mut visit);
         let mut cursor = cursor;
         loop {
-            self.chain(large, bucket(cursor, self.tables[large].len()), &mut visit);
+            self.chain(large, bucket(low(cursor), self.tables[large].len()), &mut visit);
             cursor = advance(cursor, large_mask);
             if cursor & (small_mask ^ large_mask) == 0 {
                 return cursor;
@@ -306,7 +327,7 @@ impl<T> Dict<T> {
         let (table, head) = loop {
             let draw = begin + usize::try_from(rng.below((self.buckets() - begin) as u64)).expect("below a length");
             let (table, head) = if draw < first { (0, draw) } else { (1, draw - first) };
-            if self.tables[table][head] != NIL {
+            if self.tables[table][head].at != NIL {
                 break (table, head);
             }
         };
@@ -318,12 +339,12 @@ impl<T> Dict<T> {
 
     /// All items, in the order of their indices.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.item.as_ref())
+        self.items.iter().filter_map(Option::as_ref)
     }
 
     /// All indices and items, in the order of their indices.
     pub fn indexed(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slots.iter().enumerate().filter_map(|(at, slot)| slot.item.as_ref().map(|item| (index(at), item)))
+        self.items.iter().enumerate().filter_map(|(at, item)| item.as_ref().map(|item| (index(at), item)))
     }
 }
 

@@ -199,6 +199,12 @@ impl Replication {
         self.failover.is_under_way()
     }
 
+    /// FAILOVER is under way.
+    #[must_use]
+    pub(crate) fn failover_under_way(&self) -> bool {
+        self.failover.is_under_way()
+    }
+
     /// True when the link to the master is up.
     #[must_use]
     pub fn link_up(&self) -> bool {

@@ -142,7 +142,7 @@ pub enum ClientEvent {
 
 /// Small fields share a word: every operation is hashed twice.
 impl Hash for ClientEvent {
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         match *self {
             ClientEvent::Invoke { op, f, key, value, hash } => {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::connection::{Pipe, Segment, Sock, State};
 use super::link::{self, Path};
-use super::{Alone, Arrived, Net, NetDue, NetWhat, What, Wire};
+use super::{Alone, Arrived, Due, Net, NetDue, NetWhat, Queue, What, Wire};
 use crate::id::{EventId, Fd};
 use crate::node::CloseWhy;
 use crate::rng::Ratio;
@@ -21,23 +21,25 @@ const LOSSES_MAX: u32 = 15;
 
 impl Net {
     /// Gives bytes to the socket.
+    #[inline]
     pub(in crate::world) fn send(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
         let side = sock.side();
         let Some(conn) = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial) else { return };
         let pipe = &mut conn.pipes[side];
         assert!(!pipe.ended, "nothing is sent after a close");
         let len = data.len() as u64;
-        let path = self.paths.get(conn.paths[side]);
+        let back_open = self.paths.get(conn.paths[1 - side]).open;
+        let path = self.paths.get_mut(conn.paths[side]);
         // The usual case: nothing is wrong and nothing is in the way.
         if path.plain
+            && back_open
             && conn.ends[side].state == State::Open
-            && self.paths.get(conn.paths[1 - side]).open
             && pipe.holes == 0
             && !pipe.stalled
             && pipe.unsent.is_empty()
             && pipe.flight_bytes + pipe.unread + len <= self.receive_buffer
         {
-            let at = wire.now + self.paths.get_mut(conn.paths[side]).latency();
+            let at = wire.now + path.latency();
             pipe.flight_bytes += len;
             pipe.flight.push_back(Segment { data, cause, at, hole: false });
             if pipe.delivery.is_none() {
@@ -45,8 +47,17 @@ impl Net {
                 pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
                 wire.due_epoch(at, sock, pipe.delivery_epoch, NetWhat::Deliver);
             }
-        } else if conn.ends[side].kernel() {
-            pipe.unsent_bytes += len;
+        } else {
+            self.send_held(sock, data, cause, wire);
+        }
+    }
+
+    #[inline(never)]
+    fn send_held(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
+        let conn = &mut self.conns[sock.index()];
+        if conn.ends[sock.side()].kernel() {
+            let pipe = &mut conn.pipes[sock.side()];
+            pipe.unsent_bytes += data.len() as u64;
             pipe.unsent.push_back(Segment { data, cause, at: Instant::NEVER, hole: false });
             self.pump(sock, wire);
         }
@@ -181,12 +192,14 @@ impl Net {
         }
     }
 
-    /// The short way of a delivery: takes the head of the flight out if it is all that happens, nothing is wrong with
-    /// the connection, and its process is idle. `None` changes nothing.
+    /// The short way of a delivery, which is the first in the queue: takes the head of the flight out if it is all
+    /// that happens, nothing is wrong with the connection, and its process is idle. `None` changes nothing.
+    #[inline]
     pub(in crate::world) fn deliver_alone(
         &mut self,
         due: NetDue,
         now: Instant,
+        queue: &mut Queue,
         idle: impl Fn(u16) -> bool,
     ) -> Option<Alone> {
         let (NetWhat::Deliver, sock) = (due.what, due.sock) else { return None };
@@ -212,11 +225,12 @@ impl Net {
         pipe.unacked = false;
         pipe.delivery = next;
         end.heard = now;
-        let next = next.map(|at| {
+        queue.drop_first();
+        if let Some(at) = next {
             pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-            (at, NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver })
-        });
-        Some(Alone { owner: end.owner, fd: Fd(end.number), data, cause, next })
+            queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
+        }
+        Some(Alone { owner: end.owner, fd: Fd(end.number), data, cause })
     }
 
     /// The head of the flight is in the receiver's kernel, which acknowledges it.

@@ -38,6 +38,7 @@ pub(super) struct Path {
 
 impl Path {
     /// The latency of the next packet. Constant latency draws nothing.
+    #[inline]
     pub(super) fn latency(&mut self) -> Span {
         match (&self.latency, &mut self.latency_draws) {
             (Dist::Constant(span), _) => *span,
@@ -114,10 +115,12 @@ impl Paths {
         place
     }
 
+    #[inline]
     pub(super) fn get(&self, place: u32) -> &Path {
         &self.all[place as usize]
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, place: u32) -> &mut Path {
         &mut self.all[place as usize]
     }

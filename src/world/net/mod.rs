@@ -108,8 +108,6 @@ pub(super) struct Alone {
     pub(super) fd: Fd,
     pub(super) data: Bytes,
     pub(super) cause: EventId,
-    /// The pipe's next delivery, to be queued.
-    pub(super) next: Option<(Instant, NetDue)>,
 }
 
 /// What waits for each process, and which processes have something new.

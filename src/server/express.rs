@@ -1,0 +1,268 @@
+//! The short way of the commonest requests: one whole SET or GET, of an ordinary session, at a server with which nothing
+//! special is going on. It does what the long way through reader, gate and call would do, without looking for what
+//! isn't there; tests compare the two.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+use super::commands::{self, Command};
+use super::keyspace::Value;
+use super::keyspace::value::EMBSTR_MAX;
+use super::session::Flags;
+use super::{Server, call, cost};
+use crate::id::Fd;
+use crate::node::Outbox;
+use crate::resp::{encode, short_request};
+use crate::time::{NS_PER_MS, Span};
+use crate::trace::Kind;
+use crate::trace::event::ServerEvent;
+
+/// Longer requests take the long way.
+const LONGEST: usize = 1_024;
+
+static SET: LazyLock<&'static Command> = LazyLock::new(|| commands::lookup(b"set").expect("SET is in the table"));
+static GET: LazyLock<&'static Command> = LazyLock::new(|| commands::lookup(b"get").expect("GET is in the table"));
+
+impl Server {
+    /// Whether the short way can be taken until something else than it happens: it is for a master that no setting and
+    /// no client keeps from simply executing commands.
+    pub(crate) fn is_plain(&self) -> bool {
+        let dearest = self.meter.scaled(cost::COMMAND + LONGEST as u64 / 16 * cost::COPY_16);
+        self.express
+            && self.repl.is_master()
+            && !self.repl.failover_under_way()
+            && self.repl.enough_good_replicas(&self.config)
+            && !self.loading
+            && !self.async_loading
+            && self.monitors.is_empty()
+            && self.watchers.is_empty()
+            && self.pause.is_off()
+            && self.persistence.write_error(self).is_none()
+            && dearest <= Span::from_ns(10 * NS_PER_MS)
+    }
+
+    /// Executes what was read if it is a request for the short way. The reading itself is accounted for already.
+    /// False if it is not; then nothing has happened.
+    #[inline]
+    pub(crate) fn take_short_way(&mut self, fd: Fd, data: &Bytes, out: &mut Outbox) -> bool {
+        if data.len() > LONGEST || self.meter.turn() > super::clients::TURN_MAX_NS {
+            return false;
+        }
+        let Some((args, count)) = short_request(data) else { return false };
+        let Some(session) = self.sessions.get_mut(fd) else { return false };
+        if !session.flags.is_ordinary() || !session.authenticated || session.reader.unread() != 0 {
+            return false;
+        }
+        match (count, commands::lower3(args[0])) {
+            (3, Some([b's', b'e', b't'])) => self.short_set(fd, data, args[1], args[2], out),
+            (2, Some([b'g', b'e', b't'])) => self.short_get(fd, data, args[1]),
+            _ => false,
+        }
+    }
+
+    /// The place of a key that exists, if it has no expiry to be looked at; `Err`: it has.
+    #[inline]
+    fn short_find(&self, db: u32, key: &[u8]) -> Result<Option<u32>, ()> {
+        let db = self.keyspace.db(db);
+        match db.find(key) {
+            Some(at) if db.entry(at).expire >= 0 => Err(()),
+            found => Ok(found),
+        }
+    }
+
+    #[inline]
+    fn short_set(&mut self, fd: Fd, data: &Bytes, key: &[u8], text: &[u8], out: &mut Outbox) -> bool {
+        let db = self.sessions.at(fd).db;
+        let Ok(found) = self.short_find(db, key) else { return false };
+        self.account(*SET, data.len());
+        let value =
+            if text.len() <= EMBSTR_MAX { Value::string_copy(text) } else { Value::string(data.slice_ref(text)) };
+        let seconds = self.seconds();
+        self.keyspace.db_mut(db).set_found(found, key, value, false, seconds);
+        self.exec.dirty += 1;
+        if self.should_propagate() {
+            self.propagate_now(db, data);
+        }
+        let (op, offset) = (call::operation(&[key, text]), self.repl.offset());
+        out.note_often(Kind::Server(ServerEvent::Write { op, offset }));
+        let session = self.sessions.at_mut(fd);
+        session.reply.constant(b"+OK\r\n");
+        self.answered(fd, *SET, data.len());
+        true
+    }
+
+    fn short_get(&mut self, fd: Fd, data: &Bytes, key: &[u8]) -> bool {
+        let db = self.sessions.at(fd).db;
+        let Ok(found) = self.short_find(db, key) else { return false };
+        self.account(*GET, data.len());
+        let seconds = self.seconds();
+        let session = self.sessions.at_mut(fd);
+        if let Some(at) = found {
+            self.stats.hits += 1;
+            let db = self.keyspace.db_mut(db);
+            db.touch(at, seconds);
+            db.entry(at).value.with_text(|text| encode::bulk(session.reply.tail(), text));
+        } else {
+            self.stats.misses += 1;
+            session.reply.constant(if session.resp > 2 { b"_\r\n" } else { b"$-1\r\n" });
+        }
+        self.answered(fd, *GET, data.len());
+        true
+    }
+
+    /// What executing a command costs and counts.
+    #[inline(always)]
+    fn account(&mut self, command: &'static Command, len: usize) {
+        let before = self.meter.turn();
+        self.meter.add(cost::COMMAND + len as u64 / 16 * cost::COPY_16);
+        let stat = &mut self.stats.commands[command.id];
+        stat.calls += 1;
+        stat.ns += self.meter.turn() - before;
+        self.stats.num_commands += 1;
+        self.exec.failed = false;
+    }
+
+    #[inline(always)]
+    fn answered(&mut self, fd: Fd, command: &'static Command, len: usize) {
+        let offset = self.repl.offset();
+        let session = self.sessions.at_mut(fd);
+        session.last_cmd = Some(command.spec.name);
+        session.woff = offset;
+        session.reader.passed(len);
+        if !session.flags.has(Flags::PENDING_WRITE) {
+            session.flags.set(Flags::PENDING_WRITE);
+            self.sessions.pending_writes.push(fd);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::server::rig::Rig;
+    use crate::trace::Event;
+
+    /// What sessions say: mostly what takes the short way, and everything that keeps from it.
+    const WORDS: &[&str] = &[
+        "SET a 1",
+        "SET b some-text",
+        "set a 22222222222222222222222",
+        "SeT a vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
+        "GET a",
+        "get b",
+        "GET absent",
+        "SET a",
+        "GET a b",
+        "SET a 1 EX 100",
+        "PEXPIRE a 50",
+        "DEL a",
+        "APPEND a x",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "WATCH a",
+        "UNWATCH",
+        "MONITOR",
+        "SUBSCRIBE ch",
+        "UNSUBSCRIBE ch",
+        "CLIENT REPLY OFF",
+        "CLIENT REPLY SKIP",
+        "CLIENT REPLY ON",
+        "CLIENT LIST",
+        "CLIENT PAUSE 100 WRITE",
+        "CLIENT UNPAUSE",
+        "CONFIG SET requirepass secret",
+        "CONFIG SET requirepass \"\"",
+        "AUTH secret",
+        "CONFIG SET min-replicas-to-write 1",
+        "CONFIG SET min-replicas-to-write 0",
+        "REPLICAOF 127.0.0.9 7000",
+        "REPLICAOF NO ONE",
+        "SELECT 1",
+        "SELECT 0",
+        "HELLO 3",
+        "INFO stats",
+        "INFO commandstats",
+        "INFO replication",
+        "OBJECT ENCODING a",
+        "DEBUG SLEEP 0.01",
+        "WAIT 0 10",
+        "PSYNC ? -1",
+        "QUIT",
+        "FLUSHALL",
+    ];
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Say(u8, Vec<usize>, Option<usize>),
+        Pass(u64),
+    }
+
+    fn request(word: usize) -> Vec<u8> {
+        let parts: Vec<&[u8]> = WORDS[word].split(' ').map(|part| part.trim_matches('"').as_bytes()).collect();
+        let mut data = bytes::BytesMut::new();
+        crate::resp::encode::command(&mut data, &parts);
+        data.to_vec()
+    }
+
+    /// Everything that can be seen of a server that goes through these steps.
+    fn watch(express: bool, steps: &[Step]) -> (Rig, Vec<Event>) {
+        let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
+        rig.server.express = express;
+        rig.server.plain &= express;
+        for step in steps {
+            match step {
+                Step::Pass(ms) => rig.pass(*ms),
+                Step::Say(who, words, cut) => {
+                    let all: Vec<u8> = words.iter().flat_map(|&word| request(word)).collect();
+                    let cut = cut.map_or(all.len(), |cut| cut % all.len()).max(1);
+                    for part in [&all[..cut], &all[cut..]] {
+                        let fd = rig.fd(&format!("c{who}"));
+                        if !part.is_empty() {
+                            rig.turn(crate::node::Input::Bytes { fd, data: bytes::Bytes::copy_from_slice(part) });
+                        }
+                    }
+                }
+            }
+        }
+        let events = std::mem::take(&mut rig.out.tracer.pending);
+        (rig, events)
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let usual = prop::collection::vec(0usize..7, 1..3).prop_map(|words| (words, None));
+        let any = (prop::collection::vec(0usize..WORDS.len(), 1..3), prop::option::weighted(0.2, any::<usize>()));
+        let say =
+            (0u8..3, prop_oneof![3 => usual, 2 => any]).prop_map(|(who, (words, cut))| Step::Say(who, words, cut));
+        let pass = prop_oneof![0u64..3, 50u64..1_200].prop_map(Step::Pass);
+        prop::collection::vec(prop_oneof![5 => say, 1 => pass], 1..60)
+    }
+
+    proptest! {
+        /// With and without the short way a server sends, notes, costs and counts the same.
+        #[test]
+        fn the_short_way_is_the_long_way(steps in steps()) {
+            let ((short, seen), (long, expected)) = (watch(true, &steps), watch(false, &steps));
+            prop_assert_eq!(seen, expected);
+            prop_assert_eq!(&short.received, &long.received);
+            prop_assert_eq!(&short.closed, &long.closed);
+            prop_assert_eq!(&short.others, &long.others);
+            prop_assert_eq!(short.server.keyspace.digest(), long.server.keyspace.digest());
+            let state = |rig: &Rig| {
+                let s = &rig.server;
+                let ticks = (s.cron.next, s.cron.loops, s.cron.due());
+                format!("{:?} {:?} {:?} {:?} {ticks:?}", s.stats, s.sessions, s.exec, s.meter)
+            };
+            prop_assert_eq!(state(&short), state(&long));
+        }
+    }
+
+    #[test]
+    fn the_usual_takes_the_short_way() {
+        let usual = [Step::Say(0, vec![0], None), Step::Say(0, vec![4], None), Step::Say(0, vec![6], None)];
+        assert!(watch(true, &usual).0.server.plain);
+        assert!(!watch(true, &[Step::Say(0, vec![18], None)]).0.server.plain, "MONITOR is no ordinary time");
+    }
+}
