@@ -44,6 +44,8 @@ pub(crate) struct Exec {
     rewrite: Option<Bytes>,
     /// Propagate although nothing changed (PUBLISH).
     force: bool,
+    /// Propagate nothing although something changed (SPOP with a count).
+    prevent: bool,
     /// The command answered an error.
     pub failed: bool,
     /// Calls inside calls.
@@ -63,6 +65,11 @@ impl Cx<'_> {
     /// Propagates these words instead of the command as it came (`rewriteClientCommandVector`).
     pub(crate) fn rewrite(&mut self, parts: &[&[u8]]) {
         self.s.exec.rewrite = Some(encode_command(parts));
+    }
+
+    /// Doesn't propagate the command itself although it changes something (`preventCommandPropagation`).
+    pub(crate) fn prevent_propagation(&mut self) {
+        self.s.exec.prevent = true;
     }
 
     /// Propagates the command whether or not it changed something (`forceCommandPropagation`).
@@ -95,7 +102,7 @@ impl Server {
         let dirty = self.exec.dirty;
         // Only a command inside EXEC finds the state of another one.
         let outer = (self.exec.depth > 0).then(|| (self.exec.rewrite.take(), self.exec.force));
-        (self.exec.force, self.exec.failed) = (false, false);
+        (self.exec.force, self.exec.prevent, self.exec.failed) = (false, false, false);
         let before = self.meter.turn();
         self.meter.add(cost::COMMAND + (args.raw().map_or(0, Bytes::len) as u64) / 16 * cost::COPY_16);
         self.exec.depth += 1;
@@ -115,7 +122,8 @@ impl Server {
         }
         let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
         let changed = self.exec.dirty > dirty;
-        if (changed || self.exec.force) && !command.is_exec() && self.should_propagate() {
+        let propagated = (changed || self.exec.force) && !self.exec.prevent;
+        if propagated && !command.is_exec() && self.should_propagate() {
             let bytes = match self.exec.rewrite.take() {
                 Some(bytes) => bytes,
                 None => own_bytes(args),

@@ -2,6 +2,7 @@
 //!
 //! The figures are those of a current server core: some 100,000 unpipelined and a million pipelined commands a second.
 
+use super::keyspace::{Type, Value};
 use crate::time::Span;
 
 /// Reading a socket that has data (epoll, read).
@@ -34,6 +35,14 @@ pub(crate) const LOAD_KEY: u64 = 700;
 pub(crate) const LOAD_16: u64 = 20;
 /// INFO with the default sections.
 pub(crate) const INFO: u64 = 40_000;
+
+/// Freeing a value in the main thread.
+pub(crate) fn free(value: &Value) -> u64 {
+    match value.kind() {
+        Type::String => FREE + value.len() as u64 / 64,
+        Type::List | Type::Set | Type::ZSet | Type::Hash => FREE + value.elements() as u64 * ELEMENT / 2,
+    }
+}
 
 /// Accumulates what a turn of the event loop costs.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::call::Cx;
-use super::keyspace::{Entry, Value};
+use super::keyspace::{Entry, Key, Type, Value};
 use super::reply::encode_command;
 
 impl Server {
@@ -98,7 +98,58 @@ impl Server {
     }
 }
 
+/// An error was answered: there is nothing more to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered;
+
 impl Cx<'_> {
+    /// What was found, if it is of the type; else `WRONGTYPE` is answered (`checkType`).
+    pub(crate) fn of_type(&mut self, found: Option<u32>, kind: Type) -> Result<Option<u32>, Answered> {
+        match found {
+            Some(at) if self.entry(at).value.kind() != kind => {
+                self.add_error("WRONGTYPE Operation against a key holding the wrong kind of value");
+                Err(Answered)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// [`Cx::find_read`] for a command on one type.
+    pub(crate) fn read_as(&mut self, i: usize, kind: Type) -> Result<Option<u32>, Answered> {
+        let found = self.find_read(i);
+        self.of_type(found, kind)
+    }
+
+    /// [`Cx::find_write`] for a command on one type.
+    pub(crate) fn write_as(&mut self, i: usize, kind: Type) -> Result<Option<u32>, Answered> {
+        let found = self.find_write(i);
+        self.of_type(found, kind)
+    }
+
+    /// Adds the key at argument `i`, which isn't there; returns its index (`dbAdd`).
+    pub(crate) fn add_key(&mut self, i: usize, value: Value) -> u32 {
+        let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
+        self.s.keyspace.db_mut(db).add(Key::copy(args.get(i)), value, seconds)
+    }
+
+    /// So many elements of the collection at argument `i` were removed: a key whose last one has gone goes too.
+    pub(crate) fn removed_elements(&mut self, i: usize, removed: u64, empty: bool) {
+        if removed > 0 {
+            if empty {
+                self.delete(i);
+            } else {
+                self.signal(i);
+            }
+            self.dirty(removed);
+        }
+    }
+
+    /// Deletes the key at argument `i` (`dbDelete` with its signal); false when it isn't there.
+    pub(crate) fn delete(&mut self, i: usize) -> bool {
+        let (db, args) = (self.db(), self.args);
+        self.s.delete(db, args.get(i)).is_some()
+    }
+
     /// The number of the session's database.
     #[must_use]
     pub(crate) fn db(&self) -> u32 {

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::call::Cx;
+use super::keyspace::double;
 use super::session::Session;
 use crate::resp::{encode, parse_i64};
 
@@ -70,6 +71,19 @@ impl Cx<'_> {
     /// A count as an integer.
     pub(crate) fn add_count(&mut self, n: usize) {
         self.add_integer(i64::try_from(n).expect("counts fit 63 bits"));
+    }
+
+    /// A double: a bulk string in RESP2 (`addReplyDouble`).
+    pub(crate) fn add_double(&mut self, value: f64) {
+        let text = double::print(value);
+        if self.resp3() {
+            let reply = self.reply();
+            reply.extend_from_slice(b",");
+            reply.extend_from_slice(text.as_bytes());
+            reply.extend_from_slice(b"\r\n");
+        } else {
+            self.add_bulk(text.as_bytes());
+        }
     }
 
     /// A bulk string.
@@ -156,6 +170,25 @@ impl Cx<'_> {
             self.add_error(error);
         }
         number
+    }
+
+    /// Argument `i` as an integer of a range; outside of it the error given, or one that names the range
+    /// (`getRangeLongFromObjectOrReply`).
+    pub(crate) fn ranged_arg(&mut self, i: usize, low: i64, high: i64, error: Option<&str>) -> Option<i64> {
+        let number = self.int_arg_or(i, error.unwrap_or("ERR value is not an integer or out of range"))?;
+        if (low..=high).contains(&number) {
+            return Some(number);
+        }
+        match error {
+            Some(error) => self.add_error(error),
+            None => self.add_error(&format!("ERR value is out of range, value must between {low} and {high}")),
+        }
+        None
+    }
+
+    /// Argument `i` as an integer that isn't negative (`getPositiveLongFromObjectOrReply`).
+    pub(crate) fn positive_arg(&mut self, i: usize) -> Option<i64> {
+        self.ranged_arg(i, 0, i64::MAX, Some("ERR value is out of range, must be positive"))
     }
 
     /// True when argument `i` is this word, whatever its case.

@@ -197,7 +197,7 @@ fn debug_object(cx: &mut Cx<'_>) {
     let text = format!(
         "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
         entry.value.encoding(),
-        entry.value.len() + 1,
+        persistence::serialized_len(cx.s, &entry.value),
         entry.touched & 0x00ff_ffff,
     );
     cx.add_simple(text.as_bytes());

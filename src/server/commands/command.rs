@@ -137,12 +137,15 @@ fn getkeys(cx: &mut Cx<'_>) {
         return cx.add_error("ERR Invalid command specified");
     };
     let (first, last, step) = command.spec.keys;
-    if first == 0 {
+    if first == 0 && !command.is(flag::MOVABLE_KEYS) {
         return cx.add_error("ERR The command has no key arguments");
     }
     let len = i32::try_from(args.len() - 2).unwrap_or(i32::MAX);
     if (command.spec.arity > 0 && command.spec.arity != len) || len < -command.spec.arity {
         return cx.add_error("ERR Invalid number of arguments specified for command");
+    }
+    if command.is(flag::MOVABLE_KEYS) {
+        return numbered_keys(cx, first == 1);
     }
     let last = if last < 0 { len + last } else { last };
     let places: Vec<usize> = (first..=last)
@@ -153,6 +156,20 @@ fn getkeys(cx: &mut Cx<'_>) {
     for at in places {
         cx.add_bulk_arg(at + 2);
     }
+}
+
+/// The keys of a command that says how many follow, with a target before that number or not.
+fn numbered_keys(cx: &mut Cx<'_>, target: bool) {
+    let number = 3 + usize::from(target);
+    let count = crate::resp::parse_i64(cx.args.get(number)).and_then(|count| usize::try_from(count).ok());
+    let Some(count) = count.filter(|&count| count > 0 && count < cx.args.len() - number) else {
+        return cx.add_error("ERR Invalid arguments specified for command");
+    };
+    cx.add_array(count + usize::from(target));
+    if target {
+        cx.add_bulk_arg(3);
+    }
+    (number + 1..=number + count).for_each(|i| cx.add_bulk_arg(i));
 }
 
 fn help(cx: &mut Cx<'_>) {

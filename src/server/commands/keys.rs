@@ -53,7 +53,7 @@ fn delete_keys(cx: &mut Cx<'_>, lazy: bool) {
         cx.s.lookup(db, key, false);
         if let Some(entry) = cx.s.delete(db, key) {
             if !lazy {
-                cx.s.meter.add(cost::FREE + entry.value.len() as u64 / 64);
+                cx.s.meter.add(cost::free(&entry.value));
             }
             deleted += 1;
         }
@@ -73,7 +73,7 @@ fn touch(cx: &mut Cx<'_>) {
 }
 
 fn type_of(cx: &mut Cx<'_>) {
-    let name = cx.find_untouched(1).map_or("none", |at| cx.entry(at).value.type_name());
+    let name = cx.find_untouched(1).map_or("none", |at| cx.entry(at).value.kind().name());
     cx.add_simple(name.as_bytes());
 }
 
@@ -195,16 +195,17 @@ fn keys(cx: &mut Cx<'_>) {
     cx.reply().extend_from_slice(&body);
 }
 
-struct ScanOptions<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
+/// The options of SCAN and its like.
+pub(super) struct ScanOptions<'a> {
+    pub(super) count: usize,
+    pub(super) pattern: Option<&'a [u8]>,
     type_name: Option<&'a [u8]>,
 }
 
 fn scan(cx: &mut Cx<'_>) {
     let (db, args) = (cx.db(), cx.args);
     let Some(mut cursor) = parse_cursor(args.get(1)) else { return cx.add_error("ERR invalid cursor") };
-    let Some(options) = scan_options(cx) else { return };
+    let Some(options) = scan_options(cx, 2) else { return };
     let mut found = Vec::new();
     let mut steps = options.count.saturating_mul(10);
     loop {
@@ -222,7 +223,7 @@ fn scan(cx: &mut Cx<'_>) {
         if !matched {
             return false;
         }
-        let type_name = entry.value.type_name();
+        let type_name = entry.value.kind().name();
         let expired = cx.s.expire_if_needed(db, at, false);
         !expired && options.type_name.is_none_or(|wanted| wanted.eq_ignore_ascii_case(type_name.as_bytes()))
     });
@@ -236,7 +237,7 @@ fn scan(cx: &mut Cx<'_>) {
 }
 
 /// A cursor as `strtoul` reads it.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
+pub(super) fn parse_cursor(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return Some(0);
     }
@@ -252,10 +253,11 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     Some(if negative { cursor.wrapping_neg() } else { cursor })
 }
 
-fn scan_options<'a>(cx: &mut Cx<'a>) -> Option<ScanOptions<'a>> {
+/// The options from an argument on; only SCAN itself, whose begin at 2, takes a type. `None`: an error was answered.
+pub(super) fn scan_options<'a>(cx: &mut Cx<'a>, first: usize) -> Option<ScanOptions<'a>> {
     let args = cx.args;
     let mut options = ScanOptions { count: 10, pattern: None, type_name: None };
-    let mut i = 2;
+    let mut i = first;
     while i < args.len() {
         let more = i + 1 < args.len();
         if cx.arg_is(i, "count") && more {
@@ -267,7 +269,7 @@ fn scan_options<'a>(cx: &mut Cx<'a>) -> Option<ScanOptions<'a>> {
             options.count = usize::try_from(count).unwrap_or(usize::MAX);
         } else if cx.arg_is(i, "match") && more {
             options.pattern = Some(args.get(i + 1)).filter(|pattern| *pattern != b"*");
-        } else if cx.arg_is(i, "type") && more {
+        } else if cx.arg_is(i, "type") && first == 2 && more {
             options.type_name = Some(args.get(i + 1));
         } else {
             cx.add_syntax_error();

@@ -2,6 +2,7 @@
 
 use crate::server::call::Cx;
 use crate::server::cost;
+use crate::server::keyspace::Type;
 
 #[derive(Default)]
 struct Options {
@@ -18,8 +19,11 @@ struct Match {
 }
 
 pub(super) fn lcs(cx: &mut Cx<'_>) {
-    let text = |cx: &mut Cx<'_>, i| cx.find_read(i).map_or_else(bytes::Bytes::new, |at| cx.entry(at).value.text());
-    let (a, b) = (text(cx, 1), text(cx, 2));
+    let found = [cx.find_read(1), cx.find_read(2)];
+    if found.iter().flatten().any(|&at| cx.entry(at).value.kind() != Type::String) {
+        return cx.add_error("ERR The specified keys must contain string values");
+    }
+    let [a, b] = found.map(|at| at.map_or_else(bytes::Bytes::new, |at| cx.entry(at).value.text()));
     let Some(options) = parse(cx) else { return };
     if options.len && options.idx {
         return cx.add_error("ERR If you want both the length and indexes, please just use IDX.");

@@ -7,13 +7,22 @@ mod client;
 mod command;
 pub(crate) mod config;
 pub(super) mod connection;
+mod dump;
 pub(super) mod expiry;
+pub(super) mod hashes;
 pub(super) mod keys;
+pub(super) mod lists;
 pub(super) mod pubsub;
+pub(super) mod sets;
 pub(super) mod strings;
 pub(super) mod transactions;
+mod zset_algebra;
+mod zset_ranges;
+mod zsets;
 
 mod lcs;
+mod random;
+mod scans;
 mod string_options;
 
 use std::fmt;
@@ -144,7 +153,14 @@ impl Command {
 const GROUPS: &[&[Spec]] = &[
     connection::SPECS,
     strings::SPECS,
+    hashes::SPECS,
+    lists::SPECS,
+    sets::SPECS,
+    zsets::SPECS,
+    zset_ranges::SPECS,
+    zset_algebra::SPECS,
     keys::SPECS,
+    dump::SPECS,
     expiry::SPECS,
     transactions::SPECS,
     pubsub::SPECS,

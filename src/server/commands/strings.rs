@@ -4,8 +4,9 @@ use super::flag::{DENYOOM, FAST, READONLY, WRITE};
 use super::{Spec, row, string_options};
 use crate::resp::parse_i64;
 use crate::server::call::Cx;
+use crate::server::db::Answered;
 use crate::server::keyspace::value::{EMBSTR_MAX, ValueText};
-use crate::server::keyspace::{NO_EXPIRY, Value};
+use crate::server::keyspace::{NO_EXPIRY, Type, Value};
 use string_options::{Options, Unit};
 
 /// The rows of this group.
@@ -37,18 +38,19 @@ pub(crate) const SPECS: &[Spec] = &[
 
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
-/// Answers the value of the key at argument 1; false when there is none.
-fn add_value(cx: &mut Cx<'_>) -> bool {
-    let Some(at) = cx.find_read(1) else {
-        cx.add_null();
-        return false;
-    };
-    cx.add_value_at(at);
-    true
+/// Answers the value of the key at argument 1; false when there is none (`getGenericCommand`).
+fn add_value(cx: &mut Cx<'_>) -> Result<bool, Answered> {
+    let found = cx.read_as(1, Type::String)?;
+    match found {
+        Some(at) => cx.add_value_at(at),
+        None => cx.add_null(),
+    }
+    Ok(found.is_some())
 }
 
 fn get(cx: &mut Cx<'_>) {
-    add_value(cx);
+    // Either way it is answered.
+    let _ = add_value(cx);
 }
 
 fn set(cx: &mut Cx<'_>) {
@@ -96,8 +98,8 @@ fn set_generic(cx: &mut Cx<'_>, value: usize, options: &Options, ok: &'static [u
             return;
         }
     }
-    if options.get {
-        add_value(cx);
+    if options.get && add_value(cx).is_err() {
+        return;
     }
     let found = cx.find_write(1);
     if options.nx && found.is_some() || options.xx && found.is_none() {
@@ -132,7 +134,9 @@ fn set_generic(cx: &mut Cx<'_>, value: usize, options: &Options, ok: &'static [u
 }
 
 fn getset(cx: &mut Cx<'_>) {
-    add_value(cx);
+    if add_value(cx).is_err() {
+        return;
+    }
     let args = cx.args;
     cx.s.lookup(cx.db(), args.get(1), true);
     cx.set_key(1, Value::string(args.bytes(2)), false);
@@ -143,11 +147,11 @@ fn getset(cx: &mut Cx<'_>) {
 }
 
 fn getdel(cx: &mut Cx<'_>) {
-    if !add_value(cx) {
+    if !matches!(add_value(cx), Ok(true)) {
         return;
     }
     let args = cx.args;
-    if cx.s.delete(cx.db(), args.get(1)).is_some() {
+    if cx.delete(1) {
         let verb: &[u8] = if cx.s.config.lazyfree_lazy_user_del { b"UNLINK" } else { b"DEL" };
         cx.rewrite(&[verb, args.get(1)]);
         cx.dirty(1);
@@ -156,7 +160,8 @@ fn getdel(cx: &mut Cx<'_>) {
 
 fn getex(cx: &mut Cx<'_>) {
     let Some(options) = string_options::parse(cx, false) else { return };
-    let Some(at) = cx.find_read(1) else { return cx.add_null() };
+    let Ok(found) = cx.read_as(1, Type::String) else { return };
+    let Some(at) = found else { return cx.add_null() };
     let mut expire = None;
     if options.expire.is_some() {
         expire = string_options::expire_ms(cx, &options);
@@ -191,8 +196,8 @@ fn mget(cx: &mut Cx<'_>) {
     cx.add_array(count);
     for i in 1..=count {
         match cx.find_read(i) {
-            Some(at) => cx.add_value_at(at),
-            None => cx.add_null(),
+            Some(at) if cx.entry(at).value.kind() == Type::String => cx.add_value_at(at),
+            _ => cx.add_null(),
         }
     }
 }
@@ -248,10 +253,10 @@ fn decrby(cx: &mut Cx<'_>) {
 }
 
 fn incr_by(cx: &mut Cx<'_>, by: i64) {
-    let found = cx.find_write(1);
-    let old = found.map_or(Some(0), |at| match &cx.entry(at).value {
-        Value::Int(n) => Some(*n),
-        Value::Str(text) | Value::Raw(text) => parse_i64(text.as_slice()),
+    let Ok(found) = cx.write_as(1, Type::String) else { return };
+    let old = found.map_or(Some(0), |at| {
+        let value = &cx.entry(at).value;
+        if let Value::Int(n) = value { Some(*n) } else { value.with_text(parse_i64) }
     });
     let Some(old) = old else { return cx.add_error("ERR value is not an integer or out of range") };
     let Some(new) = old.checked_add(by) else { return cx.add_error("ERR increment or decrement would overflow") };
@@ -262,7 +267,7 @@ fn incr_by(cx: &mut Cx<'_>, by: i64) {
 
 fn incrbyfloat(cx: &mut Cx<'_>) {
     use crate::server::keyspace::float::Extended;
-    let found = cx.find_write(1);
+    let Ok(found) = cx.write_as(1, Type::String) else { return };
     let old = found.map_or(Some(Extended::ZERO), |at| cx.entry(at).value.with_text(Extended::parse));
     let args = cx.args;
     if old.is_some() && Extended::is_infinite(args.get(2)) {
@@ -283,7 +288,8 @@ fn incrbyfloat(cx: &mut Cx<'_>) {
 fn append(cx: &mut Cx<'_>) {
     let args = cx.args;
     let more = args.get(2);
-    let total = match cx.find_write(1) {
+    let Ok(found) = cx.write_as(1, Type::String) else { return };
+    let total = match found {
         None => {
             cx.set_key(1, Value::string(args.bytes(2)), false);
             more.len()
@@ -303,7 +309,8 @@ fn append(cx: &mut Cx<'_>) {
 }
 
 fn strlen(cx: &mut Cx<'_>) {
-    let len = cx.find_read(1).map_or(0, |at| cx.entry(at).value.len());
+    let Ok(found) = cx.read_as(1, Type::String) else { return };
+    let len = found.map_or(0, |at| cx.entry(at).value.len());
     cx.add_count(len);
 }
 
@@ -312,7 +319,7 @@ fn setrange(cx: &mut Cx<'_>) {
     let Ok(offset) = u64::try_from(offset) else { return cx.add_error("ERR offset is out of range") };
     let args = cx.args;
     let patch = args.get(3);
-    let found = cx.find_write(1);
+    let Ok(found) = cx.write_as(1, Type::String) else { return };
     if patch.is_empty() {
         let len = found.map_or(0, |at| cx.entry(at).value.len());
         return cx.add_count(len);
@@ -344,7 +351,8 @@ fn setrange(cx: &mut Cx<'_>) {
 
 fn getrange(cx: &mut Cx<'_>) {
     let (Some(start), Some(end)) = (cx.int_arg(2), cx.args_ok_then_int(3)) else { return };
-    let Some(at) = cx.find_read(1) else { return cx.add_constant(b"$0\r\n\r\n") };
+    let Ok(found) = cx.read_as(1, Type::String) else { return };
+    let Some(at) = found else { return cx.add_constant(b"$0\r\n\r\n") };
     let text = cx.entry(at).value.text();
     match range(start, end, text.len()) {
         Some((from, to)) => cx.add_bulk(&text[from..=to]),
@@ -353,7 +361,7 @@ fn getrange(cx: &mut Cx<'_>) {
 }
 
 /// The slice that two possibly negative indices mean.
-fn range(start: i64, end: i64, len: usize) -> Option<(usize, usize)> {
+pub(super) fn range(start: i64, end: i64, len: usize) -> Option<(usize, usize)> {
     if start < 0 && end < 0 && start > end || len == 0 {
         return None;
     }
@@ -395,9 +403,10 @@ impl Cx<'_> {
         let db = self.db();
         let mut result = None;
         self.s.keyspace.db_mut(db).change(at, |value| {
-            let mut text = match value {
-                Value::Int(n) => bytes::BytesMut::from(n.to_string().as_bytes()),
-                Value::Str(text) | Value::Raw(text) => text.into_mut(),
+            let mut text = if let Value::Str(text) | Value::Raw(text) = value {
+                text.into_mut()
+            } else {
+                bytes::BytesMut::from(&value.text()[..])
             };
             result = Some(change(&mut text));
             Value::Raw(ValueText::share(text.freeze()))

@@ -95,6 +95,16 @@ pub struct Config {
     pub requirepass: String,
     pub enable_debug_command: Protected,
     pub active_expire_effort: u64,
+    /// `hash-max-listpack-entries`
+    pub hash_max_listpack_entries: u64,
+    /// `hash-max-listpack-value`
+    pub hash_max_listpack_value: u64,
+    /// `set-max-intset-entries`
+    pub set_max_intset_entries: u64,
+    /// `zset-max-listpack-entries`
+    pub zset_max_listpack_entries: u64,
+    /// `zset-max-listpack-value`
+    pub zset_max_listpack_value: u64,
     pub lazyfree_lazy_expire: bool,
     pub lazyfree_lazy_server_del: bool,
     pub lazyfree_lazy_user_del: bool,
@@ -151,6 +161,11 @@ impl Default for Config {
             requirepass: String::new(),
             enable_debug_command: Protected::No,
             active_expire_effort: 1,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,
             lazyfree_lazy_user_del: false,

@@ -145,6 +145,12 @@ impl Extended {
             [b'+', rest @ ..] => (false, rest),
             _ => (false, text),
         };
+        if rest.starts_with(b"0x") || rest.starts_with(b"0X") {
+            // Exact up to 53 bits, which is what the shortest decimal form of a double keeps.
+            let value = super::double::strtod(rest).filter(|value| value.is_finite())?;
+            let parsed = Extended::parse(format!("{value}").as_bytes())?;
+            return Some(Extended { negative, ..parsed });
+        }
         let (number, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
             Some(at) => (&rest[..at], decimal_exponent(&rest[at + 1..])?),
             None => (rest, 0),

@@ -1,9 +1,16 @@
 //! The data: databases of keys with values and expiry times. No protocol, no clock.
 
 pub mod dict;
+pub mod double;
 pub mod float;
+pub mod hash;
+pub mod list;
+pub mod packing;
+pub mod set;
+mod skiplist;
 pub mod text;
 pub mod value;
+pub mod zset;
 
 use std::sync::Arc;
 
@@ -11,7 +18,7 @@ use bytes::Bytes;
 
 pub use dict::{Dict, hash_key};
 pub use text::Key;
-pub use value::Value;
+pub use value::{Type, Value};
 
 use crate::trace::Digest;
 use std::hash::Hasher as _;
@@ -114,6 +121,16 @@ impl Db {
         tables.memory -= entry.memory();
         entry.value = change(std::mem::replace(&mut entry.value, Value::Int(0)));
         tables.memory += entry.memory();
+    }
+
+    /// Changes the value at an index in place.
+    pub fn update<R>(&mut self, at: u32, change: impl FnOnce(&mut Value) -> R) -> R {
+        let tables = self.tables_mut();
+        let entry = tables.keys.get_mut(at);
+        tables.memory -= entry.memory();
+        let result = change(&mut entry.value);
+        tables.memory += entry.memory();
+        result
     }
 
     /// Remembers that an entry was touched.
@@ -313,10 +330,7 @@ impl Keyspace {
                 digest.write_usize(entry.key.len());
                 digest.write(entry.key.as_slice());
                 digest.write_i64(entry.expire);
-                entry.value.with_text(|text| {
-                    digest.write_usize(text.len());
-                    digest.write(text);
-                });
+                entry.value.feed(&mut digest);
                 total = total.wrapping_add(digest.fingerprint().0);
             }
         }

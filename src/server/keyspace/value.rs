@@ -1,9 +1,17 @@
-//! What a key holds. Strings for now; other types will be further variants.
+//! What a key holds.
+
+use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::hash::{Hash, Pair};
+use super::list::List;
+use super::set::Set;
 use super::text::Text;
+use super::zset::ZSet;
 use crate::resp::parse_i64;
+use crate::trace::Digest;
 
 /// Text of a string value: in place up to what Redis embeds.
 pub type ValueText = Text<44>;
@@ -11,7 +19,36 @@ pub type ValueText = Text<44>;
 /// Longest string that is stored beside its header (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
 pub const EMBSTR_MAX: usize = 44;
 
-/// A value.
+/// The types of values, as TYPE tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `string`
+    String,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `zset`
+    ZSet,
+    /// `hash`
+    Hash,
+}
+
+impl Type {
+    /// As TYPE names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::String => "string",
+            Type::List => "list",
+            Type::Set => "set",
+            Type::ZSet => "zset",
+            Type::Hash => "hash",
+        }
+    }
+}
+
+/// A value. Clones of collections share their memory until one of them changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A string that is a 64-bit integer.
@@ -20,7 +57,18 @@ pub enum Value {
     Str(ValueText),
     /// A string that was changed in place: `raw` however short.
     Raw(ValueText),
+    /// A list.
+    List(Arc<List>),
+    /// A set.
+    Set(Arc<Set>),
+    /// A sorted set.
+    ZSet(Arc<ZSet>),
+    /// A hash.
+    Hash(Arc<Hash>),
 }
+
+/// The text of a value that isn't a string was asked for: commands check the type first.
+const NOT_A_STRING: &str = "the type was checked to be string";
 
 impl Value {
     /// A string as SET stores it: an integer when it is one (`tryObjectEncoding`).
@@ -45,12 +93,28 @@ impl Value {
         Value::Str(ValueText::copy(text))
     }
 
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> Type {
+        match self {
+            Value::Int(_) | Value::Str(_) | Value::Raw(_) => Type::String,
+            Value::List(_) => Type::List,
+            Value::Set(_) => Type::Set,
+            Value::ZSet(_) => Type::ZSet,
+            Value::Hash(_) => Type::Hash,
+        }
+    }
+
     /// The string as bytes.
+    ///
+    /// # Panics
+    /// When it isn't a string; the same for the next three.
     #[must_use]
     pub fn text(&self) -> Bytes {
         match self {
             Value::Int(n) => Bytes::from(n.to_string()),
             Value::Str(text) | Value::Raw(text) => text.to_bytes(),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
         }
     }
 
@@ -59,6 +123,7 @@ impl Value {
         match self {
             Value::Int(n) => f(format_i64(*n, &mut [0; 20])),
             Value::Str(text) | Value::Raw(text) => f(text.as_slice()),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
         }
     }
 
@@ -68,6 +133,7 @@ impl Value {
         match self {
             Value::Int(n) => format_i64(*n, &mut [0; 20]).len(),
             Value::Str(text) | Value::Raw(text) => text.len(),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
         }
     }
 
@@ -77,11 +143,15 @@ impl Value {
         self.len() == 0
     }
 
-    /// As TYPE names it.
+    /// How many elements it has; one for a string.
     #[must_use]
-    pub fn type_name(&self) -> &'static str {
+    pub fn elements(&self) -> usize {
         match self {
-            Value::Int(_) | Value::Str(_) | Value::Raw(_) => "string",
+            Value::Int(_) | Value::Str(_) | Value::Raw(_) => 1,
+            Value::List(list) => list.len(),
+            Value::Set(set) => set.len(),
+            Value::ZSet(set) => set.len(),
+            Value::Hash(hash) => hash.len(),
         }
     }
 
@@ -92,6 +162,42 @@ impl Value {
             Value::Int(_) => "int",
             Value::Str(text) if text.len() <= EMBSTR_MAX => "embstr",
             Value::Str(_) | Value::Raw(_) => "raw",
+            Value::List(_) => "quicklist",
+            Value::Set(set) if set.is_ints() => "intset",
+            Value::Set(_) => "hashtable",
+            Value::ZSet(set) if set.is_packed() => "listpack",
+            Value::ZSet(_) => "skiplist",
+            Value::Hash(hash) if hash.is_packed() => "listpack",
+            Value::Hash(_) => "hashtable",
+        }
+    }
+
+    /// Puts the contents into a digest; the order of a set or a hash doesn't matter.
+    pub(super) fn feed(&self, digest: &mut Digest) {
+        let text = |digest: &mut Digest, text: &[u8]| {
+            digest.write_usize(text.len());
+            digest.write(text);
+        };
+        let alone = |texts: [&[u8]; 2]| {
+            let mut digest = Digest::new();
+            texts.iter().for_each(|part| text(&mut digest, part));
+            digest.fingerprint().0
+        };
+        match self {
+            Value::Int(_) | Value::Str(_) | Value::Raw(_) => self.with_text(|own| text(digest, own)),
+            Value::List(list) => list.iter().for_each(|item| text(digest, item.as_slice())),
+            Value::Set(set) => {
+                let sum = set.iter().fold(0_u64, |sum, member| sum.wrapping_add(alone([b"s", member.as_slice()])));
+                digest.write_u64(sum);
+            }
+            Value::ZSet(set) => set.iter().for_each(|(score, member)| {
+                digest.write_u64(score.to_bits());
+                text(digest, member.as_slice());
+            }),
+            Value::Hash(hash) => {
+                let pair = |pair: &Pair| alone([pair.field.as_slice(), pair.value.as_slice()]);
+                digest.write_u64(hash.iter().fold(0_u64, |sum, next| sum.wrapping_add(pair(next))));
+            }
         }
     }
 
@@ -101,6 +207,10 @@ impl Value {
         match self {
             Value::Int(_) => 16,
             Value::Str(text) | Value::Raw(text) => (text.len() + 19).next_multiple_of(16),
+            Value::List(list) => list.memory(),
+            Value::Set(set) => set.memory(),
+            Value::ZSet(set) => set.memory(),
+            Value::Hash(hash) => hash.memory(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::rdb::{self, Loaded, RdbError};
-use super::snapshot::Loader;
+use super::snapshot::{Limits, Loader};
 use super::{Server, fatal};
 use crate::node::Outbox;
 use crate::server::keyspace::Keyspace;
@@ -67,6 +67,7 @@ pub(crate) fn begin(
     let databases = s.config.databases;
     let mut loader = Loader {
         keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
+        limits: Limits::of(&s.config),
         expire_before: s.repl.is_master().then(|| s.ms()),
         expired: Vec::new(),
         touched: s.seconds(),

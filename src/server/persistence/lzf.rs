@@ -47,7 +47,8 @@ impl Compressor {
                 at += 1;
                 continue;
             };
-            let longest = (input.len() - at).min(MATCH_MAX);
+            // As Redis's compressor, whose matches leave the last two bytes alone.
+            let longest = (input.len() - at - 2).clamp(3, MATCH_MAX);
             let matched = (3..longest).find(|&n| input[reference + n] != input[at + n]).unwrap_or(longest);
             literals(&input[literals_from..at], out);
             back_reference(at - reference - 1, matched - 2, out);
@@ -71,7 +72,8 @@ impl Compressor {
         let seen = self.slots[slot];
         self.slots[slot] = self.base + u32::try_from(at).expect("the input's length fits 32 bits");
         let seen = seen.checked_sub(self.base)? as usize;
-        (seen < at && at - seen <= DISTANCE_MAX).then_some(seen)
+        // As Redis's compressor, which takes no reference to the very beginning.
+        (seen > 0 && seen < at && at - seen <= DISTANCE_MAX).then_some(seen)
     }
 }
 

@@ -10,13 +10,18 @@
 mod child;
 pub(crate) mod loading;
 pub mod lzf;
+mod pack;
 pub mod rdb;
 mod report;
 mod snapshot;
+mod values;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Server;
+use super::keyspace::Value;
 use super::replication::link::Link;
 use super::replication::sync::Pipe;
 use crate::node::{DiskImage, DiskOp, Outbox};
@@ -33,6 +38,24 @@ pub(crate) use child::{
     pipe_drained, reap_child,
 };
 pub(crate) use report::info;
+
+/// A value as DUMP answers it.
+pub(crate) fn dump(s: &Server, value: &Value) -> Bytes {
+    rdb::payload(value, s.config.rdbcompression)
+}
+
+/// The value that an answer of DUMP stands for.
+///
+/// # Errors
+/// In the words of RESTORE.
+pub(crate) fn restore(s: &Server, payload: &Bytes) -> Result<Value, &'static str> {
+    rdb::from_payload(payload).map(|value| snapshot::Limits::of(&s.config).build(value))
+}
+
+/// Bytes of a value in a file (`rdbSavedObjectLen`).
+pub(crate) fn serialized_len(s: &Server, value: &Value) -> usize {
+    rdb::bare(value, s.config.rdbcompression).len()
+}
 
 /// After a failed save the next automatic one waits this many seconds (`CONFIG_BGSAVE_RETRY_DELAY`).
 const RETRY_DELAY: u64 = 5;

@@ -7,8 +7,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crc::{CRC_64_REDIS, Crc, Table};
 
 use super::lzf;
+use super::values::is_value;
 use crate::id::HexId;
 use crate::resp::parse_i64;
+use crate::server::keyspace::Value;
 
 /// The format's version that is written; older ones are read.
 const VERSION: u32 = 10;
@@ -17,9 +19,8 @@ const REDIS_VERSION: &str = "7.0.15";
 
 const CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
-/// Opcodes (`RDB_OPCODE_*`) and value types (`RDB_TYPE_*`) that are understood.
+/// Opcodes (`RDB_OPCODE_*`) that are understood.
 mod opcode {
-    pub(super) const TYPE_STRING: u8 = 0;
     pub(super) const FUNCTION2: u8 = 245;
     pub(super) const FUNCTION: u8 = 246;
     pub(super) const MODULE_AUX: u8 = 247;
@@ -76,10 +77,31 @@ pub struct KeyInfo {
 }
 
 /// A value as it is in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RdbValue {
     /// A string.
     String(Bytes),
+    /// A list's elements from its head.
+    List(Vec<Bytes>),
+    /// A set's members.
+    Set(Vec<Bytes>),
+    /// A sorted set's members with their scores.
+    ZSet(Vec<(Bytes, f64)>),
+    /// A hash's fields with their values.
+    Hash(Vec<(Bytes, Bytes)>),
+}
+
+impl RdbValue {
+    /// True for a collection without elements, which is left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            RdbValue::String(_) => false,
+            RdbValue::List(items) | RdbValue::Set(items) => items.is_empty(),
+            RdbValue::ZSet(members) => members.is_empty(),
+            RdbValue::Hash(pairs) => pairs.is_empty(),
+        }
+    }
 }
 
 /// Why a file can't be loaded, in the words that `rdb.c` logs.
@@ -135,7 +157,7 @@ impl std::error::Error for RdbError {}
 /// Writes one file.
 #[derive(Debug)]
 pub struct Writer {
-    out: BytesMut,
+    pub(super) out: BytesMut,
     options: Options,
     compressor: lzf::Compressor,
     scratch: Vec<u8>,
@@ -165,6 +187,16 @@ impl Writer {
         writer
     }
 
+    /// Nothing yet.
+    fn bare(compression: bool) -> Writer {
+        Writer {
+            out: BytesMut::new(),
+            options: Options { compression, checksum: true },
+            compressor: lzf::Compressor::default(),
+            scratch: Vec::new(),
+        }
+    }
+
     fn aux(&mut self, name: &str, value: &str) {
         self.out.put_u8(opcode::AUX);
         self.string(name.as_bytes());
@@ -180,8 +212,8 @@ impl Writer {
         self.length(expires);
     }
 
-    /// A key with a string value (`rdbSaveKeyValuePair`).
-    pub fn string_entry(&mut self, key: &[u8], value: &[u8], info: &KeyInfo) {
+    /// A key with its value (`rdbSaveKeyValuePair`).
+    pub fn entry(&mut self, key: &[u8], value: &Value, info: &KeyInfo) {
         if let Some(at) = info.expire_ms {
             self.out.put_u8(opcode::EXPIRE_MS);
             self.out.put_i64_le(at);
@@ -193,9 +225,9 @@ impl Writer {
         if let Some(frequency) = info.frequency {
             self.out.put_slice(&[opcode::FREQ, frequency]);
         }
-        self.out.put_u8(opcode::TYPE_STRING);
+        self.value_type(value);
         self.string(key);
-        self.string(value);
+        self.value(value);
     }
 
     /// Ends the file.
@@ -208,7 +240,7 @@ impl Writer {
     }
 
     /// `rdbSaveLen`.
-    fn length(&mut self, len: u64) {
+    pub(super) fn length(&mut self, len: u64) {
         if let (true, Ok(short)) = (len < 1 << 14, u16::try_from(len)) {
             if short < 1 << 6 {
                 self.out.put_slice(&short.to_be_bytes()[1..]);
@@ -225,7 +257,7 @@ impl Writer {
     }
 
     /// `rdbSaveRawString`: as a small integer, compressed, or as it is.
-    fn string(&mut self, text: &[u8]) {
+    pub(super) fn string(&mut self, text: &[u8]) {
         if text.len() <= 11
             && let Some(number) = parse_i64(text)
         {
@@ -258,6 +290,45 @@ impl Writer {
         self.length(text.len() as u64);
         self.out.put_slice(text);
     }
+}
+
+/// A value on its own, without its type (`rdbSavedObjectLen` is the length of it).
+#[must_use]
+pub fn bare(value: &Value, compression: bool) -> Bytes {
+    let mut writer = Writer::bare(compression);
+    writer.value(value);
+    writer.out.freeze()
+}
+
+/// A value as DUMP answers it: type, value, version, checksum (`createDumpPayload`).
+#[must_use]
+pub fn payload(value: &Value, compression: bool) -> Bytes {
+    let mut writer = Writer::bare(compression);
+    writer.value_type(value);
+    writer.value(value);
+    writer.out.put_u16_le(u16::try_from(VERSION).expect("versions are small"));
+    let checksum = CHECKSUM.checksum(&writer.out);
+    writer.out.put_u64_le(checksum);
+    writer.out.freeze()
+}
+
+/// The value of a DUMP's answer (`verifyDumpPayload`, `rdbLoadObject`).
+///
+/// # Errors
+/// In the words of RESTORE.
+pub fn from_payload(data: &Bytes) -> Result<RdbValue, &'static str> {
+    const WRONG: &str = "ERR DUMP payload version or checksum are wrong";
+    const BAD: &str = "ERR Bad data format";
+    let body = data.len().checked_sub(10).ok_or(WRONG)?;
+    let version = u16::from_le_bytes([data[body], data[body + 1]]);
+    let sum = CHECKSUM.checksum(&data[..body + 2]);
+    if u32::from(version) > VERSION || data[body + 2..] != sum.to_le_bytes() {
+        return Err(WRONG);
+    }
+    let body = data.slice(..body);
+    let mut reader = Reader { data: &body, at: 0 };
+    let byte = reader.byte().ok().filter(|&byte| is_value(byte)).ok_or(BAD)?;
+    reader.value(byte).ok().filter(|value| !value.is_empty()).ok_or(BAD)
 }
 
 /// What takes the entries of a file that is read.
@@ -323,11 +394,13 @@ pub fn read(data: &Bytes, checksum: bool, databases: u32, load: &mut impl Load) 
             }
             opcode::FUNCTION | opcode::FUNCTION2 => return Err(RdbError::Unsupported("a function library")),
             opcode::MODULE_AUX => return Err(RdbError::Unsupported("data of a module")),
-            opcode::TYPE_STRING => {
-                let (key, value) = (reader.string()?, reader.string()?);
-                loaded.keys += 1;
-                if !load.entry(db, key.clone(), RdbValue::String(value), info) {
-                    return Err(RdbError::DuplicateKey(key, db));
+            byte if is_value(byte) => {
+                let (key, value) = (reader.string()?, reader.value(byte)?);
+                if !value.is_empty() {
+                    loaded.keys += 1;
+                    if !load.entry(db, key.clone(), value, info) {
+                        return Err(RdbError::DuplicateKey(key, db));
+                    }
                 }
                 info = KeyInfo::default();
             }
@@ -360,10 +433,7 @@ impl Loaded {
 /// The value types that real files may hold and that are not modelled, by name.
 fn unknown_type(byte: u8) -> RdbError {
     let name = match byte {
-        1 | 10 | 14 | 18 => "a list",
-        2 | 11 => "a set",
-        3 | 5 | 12 | 17 => "a sorted set",
-        4 | 9 | 13 | 16 => "a hash",
+        9 => "a hash of Redis 2.4",
         6 | 7 => "a value of a module",
         15 | 19 => "a stream",
         other => return RdbError::Corrupt(format!("Unknown RDB encoding type {other}")),
@@ -371,7 +441,8 @@ fn unknown_type(byte: u8) -> RdbError {
     RdbError::Unsupported(name)
 }
 
-struct Reader<'a> {
+/// Reads a file piece by piece.
+pub(super) struct Reader<'a> {
     data: &'a Bytes,
     at: usize,
 }
@@ -392,21 +463,21 @@ impl Reader<'_> {
         if (1..=i64::from(VERSION)).contains(&version) { Ok(version) } else { Err(RdbError::Version(version)) }
     }
 
-    fn take(&mut self, count: usize) -> Result<Bytes, RdbError> {
+    pub(super) fn take(&mut self, count: usize) -> Result<Bytes, RdbError> {
         let end = self.at.checked_add(count).filter(|&end| end <= self.data.len()).ok_or(RdbError::ShortRead)?;
         let bytes = self.data.slice(self.at..end);
         self.at = end;
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
         let rest = self.data.get(self.at..).unwrap_or_default();
         let array = *rest.first_chunk().ok_or(RdbError::ShortRead)?;
         self.at += N;
         Ok(array)
     }
 
-    fn byte(&mut self) -> Result<u8, RdbError> {
+    pub(super) fn byte(&mut self) -> Result<u8, RdbError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
@@ -424,7 +495,7 @@ impl Reader<'_> {
     }
 
     /// A length where no encoding is looked for: Redis takes the encoding's number for it.
-    fn length(&mut self) -> Result<u64, RdbError> {
+    pub(super) fn length(&mut self) -> Result<u64, RdbError> {
         Ok(match self.length_or_encoding()? {
             Length::Plain(len) => len,
             Length::Encoded(kind) => u64::from(kind),
@@ -436,7 +507,7 @@ impl Reader<'_> {
     }
 
     /// `rdbGenericLoadStringObject`.
-    fn string(&mut self) -> Result<Bytes, RdbError> {
+    pub(super) fn string(&mut self) -> Result<Bytes, RdbError> {
         let number = match self.length_or_encoding()? {
             Length::Plain(len) => return self.take(usize::try_from(len).map_err(|_| RdbError::ShortRead)?),
             Length::Encoded(0) => i64::from(i8::from_le_bytes(self.array()?)),
@@ -466,7 +537,7 @@ mod tests {
 
     impl Load for Entries {
         fn entry(&mut self, db: u32, key: Bytes, value: RdbValue, info: KeyInfo) -> bool {
-            let RdbValue::String(value) = value;
+            let RdbValue::String(value) = value else { panic!("only strings are written here") };
             if self.0.iter().any(|(other_db, other, _, _)| *other_db == db && *other == key) {
                 return false;
             }
@@ -489,10 +560,14 @@ mod tests {
     fn sample() -> Bytes {
         let mut writer = Writer::new(OPTIONS, &about());
         writer.select_db(0, 4, 1);
-        writer.string_entry(b"a", b"-128", &KeyInfo::default());
-        writer.string_entry(b"b", b"2147483648", &KeyInfo { expire_ms: Some(5_000_000_000_000), ..KeyInfo::default() });
-        writer.string_entry(b"c", &[b'x'; 500], &KeyInfo::default());
-        writer.string_entry(b"d", b"", &KeyInfo::default());
+        writer.entry(b"a", &Value::string_copy(b"-128"), &KeyInfo::default());
+        writer.entry(
+            b"b",
+            &Value::string_copy(b"2147483648"),
+            &KeyInfo { expire_ms: Some(5_000_000_000_000), ..KeyInfo::default() },
+        );
+        writer.entry(b"c", &Value::string_copy(&[b'x'; 500]), &KeyInfo::default());
+        writer.entry(b"d", &Value::string_copy(b""), &KeyInfo::default());
         writer.finish()
     }
 
@@ -536,7 +611,7 @@ mod tests {
             (b"REDIS0011".to_vec(), "Can't handle RDB format version 11"),
             (file[..file.len() - 20].to_vec(), "Short read or OOM loading DB. Unrecoverable error, aborting now."),
             (b"REDIS0010\xfe\x10".to_vec(), "more than 16 databases"),
-            (b"REDIS0010\x12\x01a".to_vec(), "the RDB file holds a list"),
+            (b"REDIS0010\x0f\x01a".to_vec(), "the RDB file holds a stream"),
             (b"REDIS0010\x00\xc9".to_vec(), "Unknown RDB string encoding type 9"),
             (b"REDIS0010\x00\x01a\xc3\x02\x4f\xff\xff\xff".to_vec(), "Invalid LZF compressed string"),
             (b"REDIS0010\x00\x01a\x01b\x00\x01a\x01b".to_vec(), "RDB has duplicated key 'a' in DB 0"),
@@ -573,7 +648,7 @@ mod tests {
             let mut writer = Writer::new(Options { compression, checksum: true }, &about());
             writer.select_db(7, pairs.len() as u64, 0);
             for (key, value) in &pairs {
-                writer.string_entry(key, value, &KeyInfo::default());
+                writer.entry(key, &Value::string_copy(value), &KeyInfo::default());
             }
             let mut entries = Entries::default();
             read(&writer.finish(), true, 16, &mut entries).unwrap();

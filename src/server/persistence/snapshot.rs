@@ -1,9 +1,18 @@
 //! The keyspace as an RDB file and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::rdb::{About, KeyInfo, Load, Options, RdbValue, StreamPosition, Writer};
+use crate::server::config::Config;
+use crate::server::keyspace::hash::Hash;
+use crate::server::keyspace::list::{End, List};
+use crate::server::keyspace::packing::Packing;
+use crate::server::keyspace::set::Set;
 use crate::server::keyspace::text::Key;
+use crate::server::keyspace::value::ValueText;
+use crate::server::keyspace::zset::ZSet;
 use crate::server::keyspace::{Db, Keyspace, NO_EXPIRY, Value};
 use crate::server::replication::sync::Filter;
 use crate::server::{Server, cost};
@@ -33,7 +42,7 @@ pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter)
 fn write_db(writer: &mut Writer, db: &Db) {
     for entry in db.iter() {
         let info = KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), ..KeyInfo::default() };
-        entry.value.with_text(|text| writer.string_entry(entry.key.as_slice(), text, &info));
+        writer.entry(entry.key.as_slice(), &entry.value, &info);
     }
 }
 
@@ -44,10 +53,66 @@ pub(super) fn used_memory(s: &Server) -> u64 {
     EMPTY + s.keyspace.len() as u64 * PER_KEY
 }
 
+/// Up to what collections are kept packed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    hash: Packing,
+    zset: Packing,
+    ints_max: u64,
+}
+
+impl Limits {
+    /// Those of a configuration.
+    #[must_use]
+    pub(crate) fn of(config: &Config) -> Limits {
+        Limits {
+            hash: Packing { entries: config.hash_max_listpack_entries, value: config.hash_max_listpack_value },
+            zset: Packing { entries: config.zset_max_listpack_entries, value: config.zset_max_listpack_value },
+            ints_max: config.set_max_intset_entries,
+        }
+    }
+
+    /// The value as the keyspace holds it.
+    #[must_use]
+    pub(crate) fn build(self, value: RdbValue) -> Value {
+        match value {
+            RdbValue::String(text) => Value::string(text),
+            RdbValue::List(items) => {
+                let mut list = List::default();
+                items.iter().for_each(|item| list.push(End::Tail, item));
+                Value::List(Arc::new(list))
+            }
+            RdbValue::Set(members) => {
+                let mut set = Set::default();
+                members.iter().for_each(|member| {
+                    set.add(member, self.ints_max);
+                });
+                Value::Set(Arc::new(set))
+            }
+            RdbValue::ZSet(members) => {
+                let mut set = ZSet::default();
+                members.iter().for_each(|(member, score)| {
+                    set.set(member, *score, self.zset);
+                });
+                Value::ZSet(Arc::new(set))
+            }
+            RdbValue::Hash(pairs) => {
+                let mut hash = Hash::default();
+                for (field, value) in pairs {
+                    hash.set(&field, ValueText::share(value), self.hash);
+                }
+                Value::Hash(Arc::new(hash))
+            }
+        }
+    }
+}
+
 /// Takes a file's entries into a keyspace.
 #[derive(Debug)]
 pub(super) struct Loader {
     pub(super) keyspace: Keyspace,
+    /// How small collections are kept.
+    pub(super) limits: Limits,
     /// A master leaves out what has expired by this time, in wall-clock milliseconds.
     pub(super) expire_before: Option<i64>,
     /// What was left out: database and key.
@@ -66,8 +131,7 @@ impl Load for Loader {
         if db.find(&key).is_some() {
             return false;
         }
-        let RdbValue::String(text) = value;
-        let at = db.add(Key::copy(&key), Value::string(text), self.touched);
+        let at = db.add(Key::copy(&key), self.limits.build(value), self.touched);
         if let Some(when) = info.expire_ms.filter(|&when| when != -1) {
             db.set_expire(at, when);
         }

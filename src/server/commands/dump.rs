@@ -1,0 +1,105 @@
+//! DUMP and RESTORE: a value as it stands in an RDB file (`cluster.c`).
+
+use super::flag::{DENYOOM, READONLY, WRITE};
+use super::{Spec, row};
+use crate::server::call::Cx;
+use crate::server::keyspace::Key;
+use crate::server::persistence;
+
+/// The rows of this group.
+#[rustfmt::skip]
+pub(crate) const SPECS: &[Spec] = &[
+    row("dump", 2, READONLY, (1, 1, 1), "@keyspace @read @slow", dump),
+    row("restore", -4, WRITE | DENYOOM, (1, 1, 1), "@keyspace @write @slow @dangerous", restore),
+];
+
+fn dump(cx: &mut Cx<'_>) {
+    let Some(at) = cx.find_read(1) else { return cx.add_null() };
+    let payload = persistence::dump(cx.s, &cx.entry(at).value);
+    cx.add_bulk(&payload);
+}
+
+#[derive(Default)]
+struct Options {
+    replace: bool,
+    absolute: bool,
+    idle: Option<i64>,
+}
+
+fn options(cx: &mut Cx<'_>) -> Option<Options> {
+    let mut options = Options::default();
+    let mut frequency = false;
+    let mut i = 4;
+    while i < cx.args.len() {
+        let more = i + 1 < cx.args.len();
+        if cx.arg_is(i, "replace") {
+            options.replace = true;
+        } else if cx.arg_is(i, "absttl") {
+            options.absolute = true;
+        } else if cx.arg_is(i, "idletime") && more && !frequency {
+            let idle = cx.int_arg(i + 1)?;
+            if idle < 0 {
+                cx.add_error("ERR Invalid IDLETIME value, must be >= 0");
+                return None;
+            }
+            options.idle = Some(idle);
+            i += 1;
+        } else if cx.arg_is(i, "freq") && more && options.idle.is_none() {
+            let given = cx.int_arg(i + 1)?;
+            if !(0..=255).contains(&given) {
+                cx.add_error("ERR Invalid FREQ value, must be >= 0 and <= 255");
+                return None;
+            }
+            frequency = true;
+            i += 1;
+        } else {
+            cx.add_syntax_error();
+            return None;
+        }
+        i += 1;
+    }
+    Some(options)
+}
+
+fn restore(cx: &mut Cx<'_>) {
+    let Some(options) = options(cx) else { return };
+    let args = cx.args;
+    if !options.replace && cx.find_write(1).is_some() {
+        return cx.add_error("BUSYKEY Target key name already exists.");
+    }
+    let Some(ttl) = cx.int_arg(2) else { return };
+    if ttl < 0 {
+        return cx.add_error("ERR Invalid TTL value, must be >= 0");
+    }
+    let value = match persistence::restore(cx.s, &args.bytes(3)) {
+        Ok(value) => value,
+        Err(complaint) => return cx.add_error(complaint),
+    };
+    let deleted = options.replace && cx.delete(1);
+    let when = if ttl > 0 && !options.absolute { ttl.saturating_add(cx.s.ms()) } else { ttl };
+    if ttl > 0 && cx.already_expired(when) {
+        if deleted {
+            cx.rewrite(&[b"DEL", args.get(1)]);
+            cx.dirty(1);
+        }
+        return cx.add_ok();
+    }
+    let touched = options.idle.and_then(|idle| u32::try_from(idle).ok());
+    let seconds = cx.s.seconds().saturating_sub(touched.unwrap_or(0));
+    let db = cx.db();
+    let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, seconds);
+    if ttl > 0 {
+        cx.s.keyspace.db_mut(db).set_expire(at, when);
+        if !options.absolute {
+            // In the stream the time is absolute.
+            let when = when.to_string();
+            let mut parts: Vec<&[u8]> = args.iter().collect();
+            parts[2] = when.as_bytes();
+            parts.push(b"ABSTTL");
+            cx.rewrite(&parts);
+        }
+    }
+    cx.signal(1);
+    cx.add_ok();
+    cx.dirty(1);
+}
