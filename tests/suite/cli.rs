@@ -125,10 +125,15 @@ fn a_report_that_can_not_be_written_costs_no_run() {
 
 #[test]
 fn unknown_commands_are_told_which_exist() {
-    let output = in_folder(Path::new("."), &["shrinck"]);
+    let output = in_folder(Path::new("."), &["frobnicate"]);
     assert_eq!(status(&output), 2);
     let text = stderr(&output);
-    assert!(text.contains("the commands are run, validate, schema, metrics, new, completions"), "{text}");
+    assert!(
+        text.contains("the commands are run, ") && text.contains("validate, schema, metrics, new, completions"),
+        "{text}"
+    );
+    let text = stderr(&in_folder(Path::new("."), &["shrinck"]));
+    assert!(text.contains("'shrink'"), "{text}");
 }
 
 #[test]
