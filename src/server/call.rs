@@ -56,6 +56,14 @@ pub(crate) struct Exec {
     pub from_master: bool,
 }
 
+impl Exec {
+    /// A command begins: what the one before asked for is over.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        (self.force, self.prevent, self.failed) = (false, false, false);
+    }
+}
+
 impl Cx<'_> {
     /// Counts changes to the dataset: a command that made some is propagated.
     pub(crate) fn dirty(&mut self, changes: u64) {
@@ -102,7 +110,7 @@ impl Server {
         let dirty = self.exec.dirty;
         // Only a command inside EXEC finds the state of another one.
         let outer = (self.exec.depth > 0).then(|| (self.exec.rewrite.take(), self.exec.force));
-        (self.exec.force, self.exec.prevent, self.exec.failed) = (false, false, false);
+        self.exec.begin();
         let before = self.meter.turn();
         self.meter.add(cost::COMMAND + (args.raw().map_or(0, Bytes::len) as u64) / 16 * cost::COPY_16);
         self.exec.depth += 1;

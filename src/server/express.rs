@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::commands::{self, Command};
-use super::keyspace::Value;
 use super::keyspace::value::EMBSTR_MAX;
+use super::keyspace::{Type, Value};
 use super::session::Flags;
 use super::{Server, call, cost};
 use crate::id::Fd;
@@ -95,6 +95,9 @@ impl Server {
     fn short_get(&mut self, fd: Fd, data: &Bytes, key: &[u8]) -> bool {
         let db = self.sessions.at(fd).db;
         let Ok(found) = self.short_find(db, key) else { return false };
+        if found.is_some_and(|at| self.keyspace.db(db).entry(at).value.kind() != Type::String) {
+            return false;
+        }
         self.account(*GET, data.len());
         let seconds = self.seconds();
         let session = self.sessions.at_mut(fd);
@@ -120,7 +123,7 @@ impl Server {
         stat.calls += 1;
         stat.ns += self.meter.turn() - before;
         self.stats.num_commands += 1;
-        self.exec.failed = false;
+        self.exec.begin();
     }
 
     #[inline(always)]
@@ -192,6 +195,7 @@ mod tests {
         "PSYNC ? -1",
         "QUIT",
         "FLUSHALL",
+        "LPUSH a 1",
     ];
 
     #[derive(Clone, Debug)]
