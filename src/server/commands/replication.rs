@@ -71,7 +71,9 @@ fn replicaof(cx: &mut Cx<'_>) {
     if cx.s.repl.failover.is_under_way() {
         return cx.add_error("ERR REPLICAOF not allowed while failing over.");
     }
-    if cx.arg_is(1, "no") && cx.arg_is(2, "one") {
+    // A real server with a master lets a replica's own link say NO ONE, and frees that link under itself.
+    let frees_itself = cx.session().flags.has(Flags::REPLICA) && !cx.s.repl.is_master();
+    if cx.arg_is(1, "no") && cx.arg_is(2, "one") && !frees_itself {
         replication::become_master(cx.s, cx.out);
         return cx.add_ok();
     }
