@@ -14,6 +14,11 @@ use splitbrain::rng::Seed;
 use splitbrain::run;
 use splitbrain::world::World;
 
+/// As in the binary.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[inline(never)]
 fn measured_set(world: &mut World, to_ms: u64) -> u64 {
     deploy::advance(world, to_ms)

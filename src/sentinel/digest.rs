@@ -44,7 +44,8 @@ impl Sentinel {
         for end in memchr::memchr_iter(b'\n', &info).chain([info.len()]) {
             let line = &info[begin..end];
             begin = end + 1;
-            if let Some(b'r' | b'm' | b's') = line.first() {
+            // Whatever is looked for below begins with one of these.
+            if let [b'r', b'u' | b'o' | b'e', ..] | [b'm', b'a', ..] | [b's', b'l', ..] = line {
                 self.info_line(cx, id, line.strip_suffix(b"\r").unwrap_or(line), &mut role);
             }
         }

@@ -28,11 +28,11 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// A growing text with cheap appends.
-struct Text(String);
+struct Text(Vec<u8>);
 
 impl Text {
     fn lit(&mut self, text: &str) -> &mut Self {
-        self.0.push_str(text);
+        self.0.extend_from_slice(text.as_bytes());
         self
     }
 
@@ -42,8 +42,7 @@ impl Text {
 
     fn int(&mut self, n: i64) -> &mut Self {
         let mut digits = [0; 20];
-        let digits = format_i64(n, &mut digits);
-        self.0.push_str(std::str::from_utf8(digits).expect("digits are ASCII"));
+        self.0.extend_from_slice(format_i64(n, &mut digits));
         self
     }
 
@@ -79,7 +78,7 @@ pub(super) fn info(cx: &mut Cx<'_>) {
     let has = |name: &str| (1..args.len()).any(|i| args.get(i).eq_ignore_ascii_case(name.as_bytes()));
     let defaults = args.len() == 1 || has("default");
     let all = has("all") || has("everything");
-    let mut text = Text(String::with_capacity(if args.len() == 1 { 6_000 } else { 1_500 }));
+    let mut text = Text(Vec::with_capacity(if args.len() == 1 { 6_000 } else { 1_500 }));
     for &(name, by_default, write) in SECTIONS {
         let alias = name == "modules" && has("module_list");
         if all || defaults && by_default || has(name) || alias {
@@ -90,7 +89,7 @@ pub(super) fn info(cx: &mut Cx<'_>) {
         }
     }
     cx.s.meter.add(cost::INFO * text.0.len() as u64 / 6_000);
-    cx.add_verbatim(text.0.as_bytes(), *b"txt");
+    cx.add_verbatim(&text.0, *b"txt");
 }
 
 fn server(s: &Server, t: &mut Text) {
@@ -169,7 +168,9 @@ fn memory(s: &Server, t: &mut Text) {
 fn persistence_section(s: &Server, t: &mut Text) {
     t.lit("# Persistence\r\n");
     t.field("loading", u64::from(s.loading && !s.async_loading)).field("async_loading", u64::from(s.async_loading));
-    persistence::info(s, &mut t.0);
+    let mut part = String::new();
+    persistence::info(s, &mut part);
+    t.lit(&part);
 }
 
 fn stats(s: &Server, t: &mut Text) {
@@ -223,7 +224,9 @@ fn stats(s: &Server, t: &mut Text) {
 
 fn replication_section(s: &Server, t: &mut Text) {
     t.lit("# Replication\r\n");
-    replication::info(s, &mut t.0);
+    let mut part = String::with_capacity(1_024);
+    replication::info(s, &mut part);
+    t.lit(&part);
 }
 
 fn cpu(s: &Server, t: &mut Text) {
@@ -297,9 +300,9 @@ mod tests {
     #[test]
     fn sizes_for_people() {
         for (bytes, text) in [(0, "0B"), (1_023, "1023B"), (1_113_952, "1.06M"), (25_276_514_304, "23.54G")] {
-            let mut t = Text(String::new());
+            let mut t = Text(Vec::new());
             t.human(bytes);
-            assert_eq!(t.0, text);
+            assert_eq!(t.0, text.as_bytes());
         }
     }
 }

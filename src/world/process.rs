@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::World;
 use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
@@ -390,29 +392,27 @@ impl World {
     }
 
     fn put_into_effect(&mut self, id: NodeId) -> bool {
-        let mut outputs = std::mem::take(&mut self.out.outputs);
-        for index in 0..outputs.len() {
-            let cause = self.out.cause_of(index);
-            if self.effect(id, &mut outputs[index], cause) && !self.settle_effects(id) {
-                self.put_off(id, &mut outputs, index + 1);
-                self.out.outputs = outputs;
+        for index in 0..self.out.outputs.len() {
+            if self.effect_of(id, index) && !self.settle_effects(id) {
+                self.put_off(id, index + 1);
                 return false;
             }
         }
-        outputs.clear();
-        self.out.outputs = outputs;
+        self.out.outputs.clear();
         true
     }
 
     /// The outputs from this one on wait for the main thread to be free, if the process still is.
     #[cold]
-    fn put_off(&mut self, id: NodeId, outputs: &mut Vec<Output>, from: usize) {
+    fn put_off(&mut self, id: NodeId, from: usize) {
+        let mut outputs = std::mem::take(&mut self.out.outputs);
         let process = &mut self.processes[id.index()];
         for (index, output) in outputs.drain(..).enumerate().skip(from) {
             if process.state != State::Down {
                 process.pending.push_back((Effect::Output(output), self.out.cause_of(index)));
             }
         }
+        self.out.outputs = outputs;
     }
 
     /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone.
@@ -431,14 +431,12 @@ impl World {
             }
             match self.processes[id.index()].pending.pop_front() {
                 None => return true,
-                Some((Effect::Output(output), cause)) => self.late_effect(id, output, cause),
+                Some((Effect::Output(output), cause)) => {
+                    self.effect(id, output, cause);
+                }
                 Some((Effect::Synced(file, len), _)) => self.disks[id.index()].synced(&file, len),
             }
         }
-    }
-
-    fn late_effect(&mut self, id: NodeId, mut output: Output, cause: EventId) {
-        self.effect(id, &mut output, cause);
     }
 
     /// The main thread is occupied. If nothing else in the world happens before it is free, time passes at once;
@@ -472,27 +470,18 @@ impl World {
         }
     }
 
-    /// One output takes effect; what is left of it is nothing. True if the main thread is occupied from now on, or the
-    /// process is gone.
+    /// The output at `index` takes effect where it lies; what is left of it is nothing. True if the main thread is
+    /// occupied from now on, or the process is gone.
     #[inline(always)]
-    fn effect(&mut self, id: NodeId, output: &mut Output, cause: EventId) -> bool {
-        let process = &mut self.processes[id.index()];
-        match output {
+    fn effect_of(&mut self, id: NodeId, index: usize) -> bool {
+        let cause = self.out.cause_of(index);
+        match &mut self.out.outputs[index] {
             Output::Send { fd, data } => {
-                let sock = process.sock(*fd);
-                let data = std::mem::take(data);
-                let (net, mut wire) = self.wire();
-                net.send(sock, data, cause, &mut wire);
+                let (fd, data) = (*fd, std::mem::take(data));
+                self.send(id, fd, data, cause);
                 false
             }
-            &mut Output::Busy(span) => {
-                let span = process.slowed(span);
-                process.busy_until = self.now + span;
-                if span >= STALL {
-                    self.stall(id);
-                }
-                span > Span::ZERO
-            }
+            &mut Output::Busy(span) => self.occupy(id, span),
             rarer @ (Output::Listen { .. }
             | Output::Connect { .. }
             | Output::AwaitWritable { .. }
@@ -502,17 +491,38 @@ impl World {
             | Output::KillJob { .. }
             | Output::Exit { .. }) => {
                 let rarer = std::mem::replace(rarer, Output::Busy(Span::ZERO));
-                self.rarer_effect(id, rarer, cause)
+                self.effect(id, rarer, cause)
             }
         }
     }
 
+    #[inline(always)]
+    fn send(&mut self, id: NodeId, fd: Fd, data: Bytes, cause: EventId) {
+        let sock = self.processes[id.index()].sock(fd);
+        let (net, mut wire) = self.wire();
+        net.send(sock, data, cause, &mut wire);
+    }
+
+    /// The main thread has something to do for so long. True unless that is no time at all.
+    #[inline(always)]
+    fn occupy(&mut self, id: NodeId, span: Span) -> bool {
+        let process = &mut self.processes[id.index()];
+        let span = process.slowed(span);
+        process.busy_until = self.now + span;
+        if span >= STALL {
+            self.stall(id);
+        }
+        span > Span::ZERO
+    }
+
+    /// One output takes effect. True if the main thread is occupied from now on, or the process is gone.
     #[inline(never)]
-    fn rarer_effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
+    fn effect(&mut self, id: NodeId, output: Output, cause: EventId) -> bool {
         let now = self.now;
         let process = &mut self.processes[id.index()];
         match output {
-            Output::Send { .. } | Output::Busy(_) => unreachable!("these are common"),
+            Output::Send { fd, data } => self.send(id, fd, data, cause),
+            Output::Busy(span) => return self.occupy(id, span),
             Output::Connect { fd, to } => {
                 let caller =
                     Caller { owner: id.0, incarnation: process.incarnation, number: fd.0, machine: process.machine };

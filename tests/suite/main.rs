@@ -5,6 +5,7 @@ mod chaos;
 mod checkers;
 mod cli;
 mod clients;
+mod cost;
 mod limits;
 mod real_replica;
 mod replication;
