@@ -223,6 +223,8 @@ pub struct Machine {
     pub cpu_milli: u32,
     /// How long an fsync takes.
     pub fsync: Dist,
+    /// The disk it is on, which other machines may share.
+    pub disk: u16,
 }
 
 /// A node to be made.

@@ -86,6 +86,8 @@ tables! {
     pub struct MachineDefaults in "[defaults.machine]" requires [] {
         /// How long an fsync takes. Default: "lognormal(1.5ms, 0.4)".
         "fsync" fsync: Option<At<Delay>>,
+        /// The disk that all machines share, for a deployment on one host. Default: each has its own.
+        "disk" disk: Option<At<String>>,
         /// How far its clocks run fast (negative: slow), in parts per million. Default: 0.
         "clock-drift" clock_drift: Option<At<i32>>,
         /// How many times slower its CPU is. Default: 1.
@@ -164,6 +166,9 @@ tables! {
         "slow-down" slow_down: Option<At<Factor>>,
         /// How long an fsync takes. Default: that of [defaults.machine].
         "fsync" fsync: Option<At<Delay>>,
+        /// The disk it is on. Machines that name the same one wait for each other's fsyncs. Default: that of
+        /// [defaults.machine], or its own.
+        "disk" disk: Option<At<String>>,
     }
 
     /// Properties of the paths between two sets of machines.

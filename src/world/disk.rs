@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::id::EventId;
+use crate::id::{EventId, MachineId};
 use crate::node::{DiskImage, DiskOp};
 use crate::rng::{Dist, Rng, Seed};
 use crate::scenario::Machine;
@@ -13,14 +13,43 @@ use crate::time::{Instant, Span};
 
 /// A system call into the page cache.
 const CALL: Span = Span::from_us(10);
+/// Processes that wait for the same commit are woken one after the other.
+const WAKE: Span = Span::from_us(2);
 /// Copying into the page cache: bytes in a nanosecond.
 const CACHE_BYTES_PER_NS: u64 = 2;
 /// Writing dirty pages back: nanoseconds for a byte (500 MB/s).
 const WRITE_BACK_NS_PER_BYTE: u64 = 2;
 
+/// What a file system commits, one transaction after the other. An fsync that comes while a commit runs waits for the
+/// next one, and shares it with whoever else waits: processes on one disk hold each other up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Journal {
+    /// The last commit that was asked for; it may not have begun.
+    begins: Instant,
+    ends: Instant,
+    /// Who else waits for it.
+    sharers: u64,
+}
+
+impl Journal {
+    /// Asks for a commit; when it will be done. `takes` is drawn for a commit of its own, not for a shared one.
+    fn commit(&mut self, now: Instant, takes: impl FnOnce() -> Span) -> Instant {
+        if now < self.begins {
+            self.sharers += 1;
+        } else {
+            self.begins = self.ends.max(now);
+            self.ends = self.begins + takes();
+            self.sharers = 0;
+        }
+        self.ends + Span(WAKE.0 * self.sharers)
+    }
+}
+
 /// A machine's drive: what its operations take.
 #[derive(Clone, Debug)]
-pub(super) struct Drive {
+struct Drive {
+    /// Which file system it is on.
+    journal: usize,
     fsync: Dist,
     /// What faults add to each operation.
     slow: Vec<(u16, Dist)>,
@@ -30,28 +59,69 @@ pub(super) struct Drive {
 }
 
 impl Drive {
-    pub(super) fn new(machine: &Machine, cpu_milli: u32, seed: Seed) -> Drive {
-        let draws = seed.stream(&machine.name, "disk");
-        Drive { fsync: machine.fsync, slow: Vec::new(), draws, cpu_milli: u64::from(cpu_milli) }
+    fn device(&mut self) -> Span {
+        self.fsync.draw(&mut self.draws) + self.extra()
     }
 
-    pub(super) fn slow_down(&mut self, fault: u16, extra: Dist) {
-        self.slow.push((fault, extra));
+    fn extra(&mut self) -> Span {
+        self.slow.iter().fold(Span::ZERO, |sum, (_, extra)| sum + extra.draw(&mut self.draws))
+    }
+}
+
+/// When and where an operation was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) now: Instant,
+    pub(super) machine: MachineId,
+    /// By the background thread.
+    pub(super) background: bool,
+}
+
+/// The drives of all machines, and the file systems that they share.
+#[derive(Clone, Debug)]
+pub(super) struct Storage {
+    drives: Vec<Drive>,
+    journals: Vec<Journal>,
+}
+
+impl Storage {
+    pub(super) fn new(machines: &[Machine], cpu_milli: u32, seed: Seed) -> Storage {
+        let drive = |machine: &Machine| Drive {
+            journal: usize::from(machine.disk),
+            fsync: machine.fsync,
+            slow: Vec::new(),
+            draws: seed.stream(&machine.name, "disk"),
+            cpu_milli: u64::from(cpu_milli),
+        };
+        let count = machines.iter().map(|machine| usize::from(machine.disk) + 1).max().unwrap_or(0);
+        Storage { drives: machines.iter().map(drive).collect(), journals: vec![Journal::default(); count] }
     }
 
-    pub(super) fn speed_up(&mut self, fault: u16) {
-        self.slow.retain(|(number, _)| *number != fault);
+    pub(super) fn slow_down(&mut self, machine: MachineId, fault: u16, extra: Dist) {
+        self.drives[machine.index()].slow.push((fault, extra));
     }
 
-    fn takes(&mut self, cpu: Span, device: Option<Span>) -> Span {
-        let mut total = Span(cpu.0 / 1_000 * self.cpu_milli);
-        if let Some(device) = device {
-            total += device + self.fsync.draw(&mut self.draws);
+    pub(super) fn speed_up(&mut self, machine: MachineId, fault: u16) {
+        self.drives[machine.index()].slow.retain(|(number, _)| *number != fault);
+    }
+
+    /// A system call that ends in the page cache.
+    fn call(&mut self, machine: MachineId, cpu: Span) -> Span {
+        let drive = &mut self.drives[machine.index()];
+        Span(cpu.0 / 1_000 * drive.cpu_milli) + drive.extra()
+    }
+
+    /// An fsync that has so much to write. One that waits behind other work of its process begins at a time that isn't
+    /// known yet: it takes its time, but meets no other.
+    fn fsync(&mut self, machine: MachineId, now: Instant, dirty: u64, waits: bool) -> Span {
+        let drive = &mut self.drives[machine.index()];
+        let cpu = Span(CALL.0 / 1_000 * drive.cpu_milli);
+        let write_back = Span(dirty * WRITE_BACK_NS_PER_BYTE);
+        if waits {
+            return cpu + write_back + drive.device();
         }
-        for (_, extra) in &self.slow {
-            total += extra.draw(&mut self.draws);
-        }
-        total
+        let ends = self.journals[drive.journal].commit(now, || drive.device());
+        cpu + write_back + ends.since(now)
     }
 }
 
@@ -124,16 +194,18 @@ impl Disk {
     }
 
     /// How long an operation takes.
-    pub(super) fn latency(&self, op: &DiskOp, drive: &mut Drive) -> Span {
+    pub(super) fn latency(&self, at: Asked, op: &DiskOp, storage: &mut Storage) -> Span {
+        let machine = at.machine;
         match op {
             DiskOp::Write { data, .. } | DiskOp::Append { data, .. } => {
-                drive.takes(CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS), None)
+                storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS))
             }
             DiskOp::Fsync { file } => {
                 let dirty = self.files.get(file).map_or(0, |file| file.len - file.synced);
-                drive.takes(CALL, Some(Span(dirty * WRITE_BACK_NS_PER_BYTE)))
+                let waits = at.background && self.free_at > at.now;
+                storage.fsync(machine, at.now, dirty, waits)
             }
-            DiskOp::Rename { .. } | DiskOp::Remove { .. } | DiskOp::Truncate { .. } => drive.takes(CALL, None),
+            DiskOp::Rename { .. } | DiskOp::Remove { .. } | DiskOp::Truncate { .. } => storage.call(machine, CALL),
         }
     }
 
@@ -256,6 +328,17 @@ mod tests {
         append(&mut disk, "after");
         assert_eq!(disk.complete().0, 7);
         assert_eq!(disk.files["aof"].synced, 6);
+    }
+
+    #[test]
+    fn commits_come_one_after_the_other_and_are_shared() {
+        let mut journal = Journal::default();
+        let mut commit = |now: u64| journal.commit(Instant(now), || Span(10)).0;
+        assert_eq!(commit(100), 110);
+        assert_eq!(commit(100), 120, "the first has begun, it can't be joined");
+        assert_eq!(commit(105), 120 + WAKE.ns(), "shared with the one that waits, and woken after it");
+        assert_eq!(commit(110), 130, "that one has begun");
+        assert_eq!(commit(131), 141);
     }
 
     #[test]

@@ -273,7 +273,7 @@ impl World {
             }
             Fault::Cpu { nodes, .. } => self.refresh_cpu(nodes),
             Fault::Disk { machines, extra } => {
-                machines.iter().for_each(|machine| self.drives[machine.index()].slow_down(index, *extra));
+                machines.iter().for_each(|&machine| self.storage.slow_down(machine, index, *extra));
             }
             Fault::Exec { node, argv } => self.exec(*node, argv, cause),
         }
@@ -317,7 +317,7 @@ impl World {
             }
             Fault::Cpu { nodes, .. } => self.refresh_cpu(nodes),
             Fault::Disk { machines, .. } => {
-                machines.iter().for_each(|machine| self.drives[machine.index()].speed_up(index));
+                machines.iter().for_each(|&machine| self.storage.speed_up(machine, index));
             }
             Fault::Restart { .. } | Fault::Exec { .. } => unreachable!("these have no duration"),
         }

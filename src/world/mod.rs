@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use clock::Clock;
-use disk::{Disk, Drive};
+use disk::{Disk, Storage};
 use faults::Faults;
 use net::{Inboxes, Net, Sock, Wire};
 use process::Process;
@@ -60,7 +60,7 @@ pub struct World {
     /// Indexed by machine.
     clocks: Vec<Clock>,
     /// Indexed by machine.
-    drives: Vec<Drive>,
+    storage: Storage,
     faults: Faults,
     hosts: Arc<BTreeMap<Arc<str>, Ip>>,
     sessions: Vec<operator::Session>,
@@ -128,7 +128,7 @@ impl World {
             processes: scenario.nodes.iter().map(process).collect(),
             disks: vec![Disk::default(); scenario.nodes.len()],
             clocks: scenario.machines.iter().map(|machine| Clock::new(machine, beginning(seed))).collect(),
-            drives: scenario.machines.iter().map(|m| Drive::new(m, scenario.cpu_scale_milli, seed)).collect(),
+            storage: Storage::new(&scenario.machines, scenario.cpu_scale_milli, seed),
             faults: Faults::new(&scenario, seed),
             hosts: deploy::hosts(&scenario),
             sessions: Vec::new(),

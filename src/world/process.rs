@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::World;
+use super::disk::Asked;
 use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
@@ -575,7 +576,8 @@ impl World {
     fn disk_request(&mut self, id: NodeId, op: DiskOp, done: Option<u64>) {
         let process = &mut self.processes[id.index()];
         let machine = process.machine;
-        let takes = self.disks[id.index()].latency(&op, &mut self.drives[machine.index()]);
+        let asked = Asked { now: self.now, machine, background: done.is_some() };
+        let takes = self.disks[id.index()].latency(asked, &op, &mut self.storage);
         let disk = &mut self.disks[id.index()];
         match done {
             None => {

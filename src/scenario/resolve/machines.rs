@@ -149,7 +149,8 @@ impl Resolver<'_> {
             if self.drafts[index].machine == UNPLACED {
                 let Ok(id) = u16::try_from(self.machines.len()).map(MachineId) else { break };
                 let ip = addresses.take();
-                let machine = self.machine(&self.drafts[index].name, ip, None);
+                let name = self.drafts[index].name.clone();
+                let machine = self.machine(&name, ip, None);
                 self.machines.push(machine);
                 self.drafts[index].machine = id;
             }
@@ -182,9 +183,20 @@ impl Resolver<'_> {
         placed
     }
 
-    fn machine(&self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
+    /// The number of the disk of this name; without one, a new disk.
+    fn disk(&mut self, name: Option<&At<String>>) -> u16 {
+        if let Some(known) = name.and_then(|name| self.disks.iter().find(|(known, _)| *known == name.value)) {
+            return known.1;
+        }
+        let number = u16::try_from(self.disks.len()).unwrap_or(u16::MAX);
+        self.disks.push((name.map(|name| name.value.clone()).unwrap_or_default(), number));
+        number
+    }
+
+    fn machine(&mut self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
         let defaults = self.file.defaults.clone().unwrap_or_default().machine.unwrap_or_default();
         let fsync = raw.and_then(|raw| raw.fsync.clone()).or(defaults.fsync);
+        let disk = raw.and_then(|raw| raw.disk.clone()).or(defaults.disk);
         let drift = raw.and_then(|raw| raw.clock_drift.clone()).or(defaults.clock_drift);
         let slow = raw.and_then(|raw| raw.slow_down.clone()).or(defaults.slow_down);
         Machine {
@@ -195,6 +207,7 @@ impl Resolver<'_> {
             clock_drift_ppm: drift.map_or(0, |drift| drift.value),
             cpu_milli: slow.map_or(1000, |slow| slow.0),
             fsync: fsync.map_or(Dist::Constant(Span::ZERO), |fsync| fsync.0),
+            disk: self.disk(disk.as_ref()),
         }
     }
 

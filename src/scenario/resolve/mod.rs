@@ -62,6 +62,8 @@ struct Resolver<'a> {
     read_file: ReadFile<'a>,
     directory: Directory,
     machines: Vec<Machine>,
+    /// The disks that have a name, with their numbers.
+    disks: Vec<(String, u16)>,
     drafts: Vec<Draft>,
     /// The masters that sentinels watch: name → the sentinels, in the file's order.
     watched: BTreeMap<String, Vec<NodeId>>,
@@ -84,6 +86,7 @@ pub(super) fn resolve(
         read_file,
         directory: Directory::default(),
         machines: Vec::new(),
+        disks: Vec::new(),
         drafts: Vec::new(),
         watched: BTreeMap::new(),
     };

@@ -105,6 +105,7 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         clock_drift_ppm: 0,
         cpu_milli: 1000,
         fsync: Dist::Constant(Span::from_ms(1)),
+        disk: n,
     };
     let node = |n: u16| NodeSpec {
         name: format!("n{n}").into(),
