@@ -250,7 +250,7 @@ pub enum DiskOp {
     },
     /// Make durable what was written so far.
     Fsync {
-        /// The file.
+        /// The file; `.` is the directory.
         file: Arc<str>,
     },
     /// Rename atomically over whatever has the new name.
@@ -272,6 +272,14 @@ pub enum DiskOp {
         /// Its new length.
         len: u64,
     },
+}
+
+impl DiskOp {
+    /// Makes it durable which files there are (`fsyncFileDir`).
+    #[must_use]
+    pub fn fsync_directory() -> DiskOp {
+        DiskOp::Fsync { file: ".".into() }
+    }
 }
 
 /// The files a process finds when it starts.

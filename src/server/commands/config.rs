@@ -132,6 +132,7 @@ fn rewrite(cx: &mut Cx<'_>) {
     cx.out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.into_bytes().into() });
     cx.out.disk_wait(DiskOp::Fsync { file: temporary.clone() });
     cx.out.disk_wait(DiskOp::Rename { from: temporary, to: file });
+    cx.out.disk_wait(DiskOp::fsync_directory());
     cx.add_ok();
 }
 

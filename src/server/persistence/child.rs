@@ -152,19 +152,20 @@ pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
 fn write(s: &mut Server, out: &mut Outbox) {
     let temp: Arc<str> = format!("temp-{}.rdb", pid(s) + 10_000).into();
     let name = file_name(s);
-    let (first, second, last) = (s.persistence.number(), s.persistence.number(), s.persistence.number());
+    let [first, second, third, last] = std::array::from_fn(|_| s.persistence.number());
     let Some(child) = &mut s.persistence.child else { return };
     child.phase = Phase::Writing(last);
     out.disk(DiskOp::Write { file: temp.clone(), data: child.data.clone() }, first);
     out.disk(DiskOp::Fsync { file: temp.clone() }, second);
-    out.disk(DiskOp::Rename { from: temp, to: name }, last);
+    out.disk(DiskOp::Rename { from: temp, to: name }, third);
+    out.disk(DiskOp::fsync_directory(), last);
 }
 
 /// A disk operation ended.
 pub(crate) fn disk_done(s: &mut Server, op: u64, ok: bool, out: &mut Outbox) {
     let Some(child) = &mut s.persistence.child else { return };
     let Phase::Writing(last) = child.phase else { return };
-    if op > last || op + 2 < last {
+    if op > last || op + 3 < last {
         return;
     }
     child.failed |= !ok;

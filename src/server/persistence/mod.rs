@@ -186,6 +186,7 @@ fn write_now(s: &mut Server, out: &mut Outbox) {
     out.disk_wait(DiskOp::Write { file: temp.clone(), data });
     out.disk_wait(DiskOp::Fsync { file: temp.clone() });
     out.disk_wait(DiskOp::Rename { from: temp, to: file_name(s) });
+    out.disk_wait(DiskOp::fsync_directory());
     s.exec.dirty = 0;
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;

@@ -186,6 +186,7 @@ fn keep_file(s: &Server, data: &Bytes, out: &mut Outbox) {
     out.disk_wait(DiskOp::Write { file: temp.clone(), data: data.clone() });
     out.disk_wait(DiskOp::Fsync { file: temp.clone() });
     out.disk_wait(DiskOp::Rename { from: temp, to: name });
+    out.disk_wait(DiskOp::fsync_directory());
 }
 
 /// `replicationAttachToNewMaster`: from here on nobody can continue from what this server had.
