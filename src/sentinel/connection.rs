@@ -209,8 +209,11 @@ impl Sentinel {
     }
 
     pub(super) fn command_list(&mut self, _cx: &mut Cx<'_>, _key: Key, args: &Args, reply: &mut Reply) {
-        if args.len() > 2 {
+        if args.len() == 5 && args.get(2).eq_ignore_ascii_case(b"filterby") {
             return reply.error("COMMAND LIST FILTERBY is not modelled in a sentinel");
+        }
+        if args.len() > 2 {
+            return reply.error(SYNTAX);
         }
         let containers = ["acl", "client", "command", "sentinel"];
         reply.array(TABLE.len() + containers.len());
@@ -246,11 +249,47 @@ impl Sentinel {
     }
 
     pub(super) fn client_list(&mut self, cx: &mut Cx<'_>, _key: Key, args: &Args, reply: &mut Reply) {
-        if args.len() > 2 {
-            return reply.error("CLIENT LIST with a filter is not modelled in a sentinel");
+        let all = self.clients.in_order();
+        let listed = match args.len() {
+            2 => Ok(all),
+            4 if args.get(2).eq_ignore_ascii_case(b"type") => self.of_type(all, args.get(3)),
+            4.. if args.get(2).eq_ignore_ascii_case(b"id") => self.of_ids(&all, args),
+            _ => Err(SYNTAX.to_owned()),
+        };
+        match listed {
+            Ok(keys) => {
+                let lines: Vec<String> = keys.iter().map(|&key| self.client_line(cx, key)).collect();
+                reply.bulk(lines.concat());
+            }
+            Err(message) => reply.error(&message),
         }
-        let lines: Vec<String> = self.clients.in_order().iter().map(|&key| self.client_line(cx, key)).collect();
-        reply.bulk(lines.concat());
+    }
+
+    /// Clients of a type; a sentinel has no masters and replicas among them.
+    fn of_type(&self, mut keys: Vec<Key>, wanted: &[u8]) -> Result<Vec<Key>, String> {
+        let subscribed = |key: &Key| {
+            let client = &self.clients.table[*key];
+            !client.channels.is_empty() || !client.patterns.is_empty()
+        };
+        match wanted.to_ascii_lowercase().as_slice() {
+            b"normal" => keys.retain(|key| !subscribed(key)),
+            b"pubsub" => keys.retain(subscribed),
+            b"master" | b"slave" | b"replica" => keys.clear(),
+            _ => return Err(format!("Unknown client type '{}'", lossy(wanted))),
+        }
+        Ok(keys)
+    }
+
+    /// The clients with these ids, in the order of the request.
+    fn of_ids(&self, keys: &[Key], args: &Args) -> Result<Vec<Key>, String> {
+        let mut found = Vec::new();
+        for index in 3..args.len() {
+            let Some(id) = parse_i64(args.get(index)) else {
+                return Err("Invalid client ID".to_owned());
+            };
+            found.extend(keys.iter().filter(|&&key| i64::try_from(self.clients.table[key].id) == Ok(id)));
+        }
+        Ok(found)
     }
 
     /// One line of CLIENT LIST (`catClientInfoString`); what memory it takes is not modelled.

@@ -57,13 +57,16 @@ fn yes_no(value: bool) -> &'static str {
 }
 
 impl Sentinel {
-    /// Writes the configuration and waits until it is on disk.
+    /// Writes the configuration and waits until it is on disk: the new file, that it has the old one's name, and the
+    /// file by that name once more (`rewriteConfigOverwriteFile`, then `sentinelFlushConfig`).
     pub(super) fn flush_config(&mut self, cx: &mut Cx<'_>) {
         self.config.lines = self.rewritten();
         let data = Bytes::from(self.config.lines.text());
         cx.out.disk_wait(DiskOp::Write { file: TEMPORARY.into(), data });
         cx.out.disk_wait(DiskOp::Fsync { file: TEMPORARY.into() });
         cx.out.disk_wait(DiskOp::Rename { from: TEMPORARY.into(), to: FILE.into() });
+        cx.out.disk_wait(DiskOp::fsync_directory());
+        cx.out.disk_wait(DiskOp::Fsync { file: FILE.into() });
     }
 
     fn rewritten(&self) -> Lines {

@@ -115,7 +115,9 @@ impl Sentinel {
             "failover-timeout" => self.group_mut(master).failover_timeout = at_least(1)?,
             "parallel-syncs" => self.group_mut(master).parallel_syncs = at_least(1)?,
             "quorum" => {
-                self.group_mut(master).quorum = u32::try_from(at_least(1)?).map_err(|_| Refused::Value(at + 1))?;
+                // A `long long` is put into an `unsigned int`, whatever is left of it.
+                let low = at_least(1)? & i64::from(u32::MAX);
+                self.group_mut(master).quorum = u32::try_from(low).expect("32 bits");
             }
             "master-reboot-down-after-period" => self.group_mut(master).reboot_down_after = at_least(0)?,
             "notification-script" | "client-reconfig-script" => {

@@ -1,7 +1,9 @@
 //! Sentinels against servers that know just enough for them, on the real network: what they say, when, and why.
 
+mod bare;
 mod commands;
 mod lazy;
+mod real;
 mod stories;
 mod toy;
 
