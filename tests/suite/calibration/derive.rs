@@ -95,7 +95,12 @@ pub(crate) fn derive(events: &[Event], zero_fault: u16, until: f64) -> Facts {
             _ => {}
         }
     }
-    intervals(&mut facts, &said);
+    let votes: Vec<(NodeId, f64)> = events
+        .iter()
+        .filter(|event| event.at.0 >= zero && matches!(&event.kind, Kind::Sentinel(SentinelEvent::VoteReceived { .. })))
+        .map(|event| (event.node.expect("a sentinel's event has a node"), ms(event, zero)))
+        .collect();
+    intervals(&mut facts, &said, &votes);
     old_master(&mut facts, events, &said, zero, healed);
     let dead = |node: NodeId| {
         events.iter().any(|e| e.node == Some(node) && matches!(e.kind, Kind::World(WorldEvent::Died { .. })))
@@ -124,7 +129,7 @@ fn each(said: &[Said], name: Name) -> Vec<(NodeId, f64)> {
     seen
 }
 
-fn intervals(facts: &mut Facts, said: &[Said]) {
+fn intervals(facts: &mut Facts, said: &[Said], votes: &[(NodeId, f64)]) {
     let map = &mut facts.intervals;
     let mut add = |name: &'static str, value: Option<f64>| {
         if let Some(value) = value {
@@ -162,6 +167,9 @@ fn intervals(facts: &mut Facts, said: &[Said]) {
                 add("request_to_vote_each", Some(s.t - try_at));
             }
         }
+    }
+    for t in votes.iter().filter(|(node, t)| *node == elected.node && *t <= elected.t).map(|(_, t)| *t) {
+        add("try_to_vote_received_each", try_at.filter(|at| *at <= t).map(|at| t - at));
     }
     let selected = after(Name::SelectedSlave);
     let sent = after(Name::StateWaitPromotion);

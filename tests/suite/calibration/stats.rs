@@ -70,6 +70,32 @@ pub(crate) fn median_band(sample: &[f64], n: usize) -> (f64, f64) {
     (quantile(&medians, 0.0005).unwrap_or(0.0), quantile(&medians, 0.9995).unwrap_or(0.0))
 }
 
+/// The chance that of `runs` further runs at least so many, and at most so many, show what `seen` of `seeds` showed:
+/// the tails of the beta-binomial distribution, nothing being known of the share beforehand.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
+pub(crate) fn tails(count: usize, runs: usize, seen: usize, seeds: usize) -> (f64, f64) {
+    let (a, b) = (seen as f64 + 1.0, (seeds - seen) as f64 + 1.0);
+    let ln_beta = |a: f64, b: f64| libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
+    let chance = |k: usize| {
+        let (k, n) = (k as f64, runs as f64);
+        let choose = libm::lgamma(n + 1.0) - libm::lgamma(k + 1.0) - libm::lgamma(n - k + 1.0);
+        (choose + ln_beta(k + a, n - k + b) - ln_beta(a, b)).exp()
+    };
+    ((count..=runs).map(chance).sum(), (0..=count).map(chance).sum())
+}
+
+#[test]
+fn tails_follow_the_share_that_was_seen() {
+    let (least, most) = tails(0, 5, 3, 100);
+    assert!((least - 1.0).abs() < 1e-9 && most > 0.8);
+    // Nothing seen in a hundred: once in six runs is possible, four times is not.
+    assert!(tails(1, 6, 0, 100).0 > 0.05);
+    assert!(tails(4, 6, 0, 100).0 < 1e-5);
+    // Seen in nearly all: never in six runs is not possible.
+    assert!(tails(0, 6, 95, 100).1 < 1e-5);
+}
+
 #[test]
 fn samples_of_one_kind_are_told_from_others() {
     let a: Vec<f64> = (0..20).map(f64::from).collect();
