@@ -48,8 +48,9 @@ pub trait Node: Send + fmt::Debug {
 
     /// The process does not run from this instant to the next call: it is stopped, or its main thread is blocked for
     /// long. Its timers in between come late. It doesn't learn anything by this that a real one could not tell
-    /// afterwards; a node that plans ahead must know which of its plans came to nothing, others ignore it.
-    fn stalled(&mut self, _since: Instant) {}
+    /// afterwards; a node that plans ahead must know which of its plans came to nothing, others ignore it. `until`: when
+    /// it goes on, if that is known because it waits for its own work.
+    fn stalled(&mut self, _since: Instant, _until: Option<Instant>) {}
 
     /// When, by its own monotonic clock, the node has work though nothing arrives. `None`: never.
     fn wake_at(&self) -> Option<Instant>;

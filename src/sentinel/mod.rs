@@ -355,8 +355,8 @@ impl Node for Sentinel {
         if self.dead { None } else { self.ticks.wake() }
     }
 
-    fn stalled(&mut self, since: Instant) {
-        self.ticks.stalled(since);
+    fn stalled(&mut self, since: Instant, until: Option<Instant>) {
+        self.ticks.stalled(since, until);
     }
 
     fn probe(&self, _now: Now, out: &mut Outbox) {

@@ -35,6 +35,8 @@ pub(super) struct Ticks {
     wake: Option<Instant>,
     /// The next tick is run whatever is due: time was not what it seemed.
     forced: bool,
+    /// The present call of the process ran a tick.
+    in_tick: bool,
 }
 
 fn offset_of(now: crate::time::Now) -> i64 {
@@ -55,6 +57,7 @@ impl Ticks {
             previous: super::ms(now),
             wake: None,
             forced: false,
+            in_tick: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Ticks {
 
     /// Brings the sequence up to now. True when the wall clock was stepped since the last call.
     pub(super) fn sync(&mut self, now: crate::time::Now) -> bool {
+        self.in_tick = false;
         self.skip_before(now.mono);
         self.offset = offset_of(now);
         let stepped = self.offset.abs_diff(self.settled_offset) >= NS_PER_MS;
@@ -109,8 +113,12 @@ impl Ticks {
     }
 
     /// The process did not run since then: ticks after it were not run, and the next one comes late.
-    pub(super) fn stalled(&mut self, since: Instant) {
-        self.skip_before(since);
+    /// What a tick itself waits for belongs to it: the next one is counted from its end (`processTimeEvents`).
+    pub(super) fn stalled(&mut self, since: Instant, until: Option<Instant>) {
+        match until {
+            Some(until) if self.in_tick => self.last = self.last.max(until),
+            Some(_) | None => self.skip_before(since),
+        }
         self.wake = Some(self.next());
         self.forced = true;
     }
@@ -128,6 +136,7 @@ impl Ticks {
         self.last = if now.since(due) < READING { due } else { now };
         self.previous = unix;
         self.forced = false;
+        self.in_tick = true;
     }
 
     /// Plans the first tick at or after `due` wall-clock milliseconds; `None`: none.
@@ -219,13 +228,28 @@ mod tests {
     fn a_stall_keeps_the_time_of_the_last_tick() {
         let mut ticks = ticks();
         ticks.plan(due(1500));
-        ticks.stalled(at(1000).mono);
+        ticks.stalled(at(1000).mono, None);
         assert!(!ticks.sync(at(6000)));
         assert!(ticks.is_due(at(6000).mono));
         let gap = super::super::ms(at(6000)) - ticks.previous();
         assert!((5000..=5100).contains(&gap), "{gap}");
         ticks.ran(at(6000).mono, super::super::ms(at(6000)));
         assert!(ticks.next() > at(6000).mono);
+    }
+
+    #[test]
+    fn what_a_tick_waits_for_delays_the_next_one() {
+        let mut ticks = ticks();
+        ticks.plan(due(0));
+        let tick = ticks.wake().expect("planned");
+        ticks.ran(tick, 0);
+        let (next, wait) = (ticks.next(), Span::from_ms(30));
+        ticks.stalled(tick, Some(tick + wait));
+        assert_eq!(ticks.next(), next + wait);
+        // A message's wait delays no tick that comes after it.
+        ticks.sync(at(31));
+        ticks.stalled(at(31).mono, Some(at(35).mono));
+        assert_eq!(ticks.next(), next + wait);
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Node for Server {
         true
     }
 
-    fn stalled(&mut self, since: Instant) {
+    fn stalled(&mut self, since: Instant, _until: Option<Instant>) {
         self.cron.stall(since);
     }
 

@@ -511,7 +511,7 @@ impl World {
         let span = process.slowed(span);
         process.busy_until = self.now + span;
         if span >= STALL {
-            self.stall(id);
+            self.stall(id, true);
         }
         span > Span::ZERO
     }
@@ -564,12 +564,13 @@ impl World {
         false
     }
 
-    /// Tells a process that it won't run from here to its next input.
-    fn stall(&mut self, id: NodeId) {
+    /// Tells a process that it won't run from here to its next input; `waits`: but then it will at once.
+    fn stall(&mut self, id: NodeId, waits: bool) {
         let process = &mut self.processes[id.index()];
-        let now = self.clocks[process.machine.index()].now(self.now);
+        let clock = &self.clocks[process.machine.index()];
+        let until = waits.then(|| clock.now(process.busy_until).mono);
         if let Some(node) = &mut process.node {
-            node.stalled(now.mono);
+            node.stalled(clock.now(self.now).mono, until);
         }
     }
 
@@ -593,7 +594,7 @@ impl World {
                     disk.apply(op);
                 }
                 if takes > Span::ZERO {
-                    self.stall(id);
+                    self.stall(id, true);
                 }
             }
             Some(number) => {
@@ -683,7 +684,7 @@ impl World {
             // From here until it goes on this holds what is left of the busy span.
             process.busy_until = Instant(process.busy_until.since(self.now).0);
             process.newest = self.out.tracer.record(Some(id), cause, Via::Fault, Kind::World(WorldEvent::Paused));
-            self.stall(id);
+            self.stall(id, false);
         }
     }
 

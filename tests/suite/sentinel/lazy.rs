@@ -44,8 +44,8 @@ impl Node for Recorded {
         self.record(now, from, out);
     }
 
-    fn stalled(&mut self, since: Instant) {
-        self.node.stalled(since);
+    fn stalled(&mut self, since: Instant, until: Option<Instant>) {
+        self.node.stalled(since, until);
     }
 
     fn wake_at(&self) -> Option<Instant> {
