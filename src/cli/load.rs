@@ -1,7 +1,7 @@
 //! Scenario files from disk, and what is said about them.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::terminal::{complain, stderr};
 use super::{Failure, terminal};
@@ -32,29 +32,52 @@ pub(super) fn text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Reads and checks a scenario; configuration files are found beside it.
+/// A scenario file that has been read: it can be made a scenario several times, with different changes.
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Reads it.
+    pub(super) fn read(path: &Path) -> Result<Source, Failure> {
+        Ok(Source { path: path.to_owned(), text: text(path)? })
+    }
+
+    /// Checks it; configuration files are found beside it.
+    pub(super) fn check(&self, sets: &[String]) -> Result<Loaded, Box<Report>> {
+        let stdin = self.path == Path::new("-");
+        let name = if stdin { "stdin".to_owned() } else { self.path.display().to_string() };
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let read_file = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+        scenario::load(Input { name: &name, text: &self.text, sets, read_file: &read_file })
+    }
+
+    /// The same where it must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
+    pub(super) fn load(&self, sets: &[String], quiet: bool) -> Result<Loaded, Failure> {
+        match self.check(sets) {
+            Ok(loaded) => {
+                if !quiet {
+                    show(&loaded.report);
+                }
+                Ok(loaded)
+            }
+            Err(report) => {
+                show(&report);
+                Err(Failure::Said)
+            }
+        }
+    }
+}
+
+/// Reads and checks a scenario.
 pub(super) fn check(path: &Path, sets: &[String]) -> Result<Result<Loaded, Box<Report>>, Failure> {
-    let text = text(path)?;
-    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let read_file = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
-    Ok(scenario::load(Input { name: &name, text: &text, sets, read_file: &read_file }))
+    Ok(Source::read(path)?.check(sets))
 }
 
 /// Reads a scenario that must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
 pub(super) fn scenario(path: &Path, sets: &[String], quiet: bool) -> Result<Loaded, Failure> {
-    match check(path, sets)? {
-        Ok(loaded) => {
-            if !quiet {
-                show(&loaded.report);
-            }
-            Ok(loaded)
-        }
-        Err(report) => {
-            show(&report);
-            Err(Failure::Said)
-        }
-    }
+    Source::read(path)?.load(sets, quiet)
 }
 
 /// Renders problems to stderr.

@@ -1,8 +1,12 @@
 //! The command line: the only room that reads and writes files and knows a terminal.
 
+mod amount;
 mod args;
+mod bisect;
+mod compare;
 mod list;
 mod load;
+mod many;
 mod new;
 mod run;
 mod shell;
@@ -88,6 +92,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Bisect(args) => bisect::bisect(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),

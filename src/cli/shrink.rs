@@ -1,13 +1,12 @@
 //! `splitbrain shrink`: the smallest scenario that still fails as the given one does.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
 use super::args::ShrinkArgs;
-use super::{Failure, Outcome, Status, load, running, shell, terminal};
+use super::{Failure, Outcome, Status, load, many, running, shell, terminal};
 use crate::check::metrics::{self, thousands};
 use crate::rng::Seed;
 use crate::run::shrink::{self, Miss, Options, Shrunk, Tally, Unshrunk};
@@ -27,7 +26,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Outcome {
         seed,
         limits: args.limit.limits(),
         max_runs: args.max_runs,
-        threads: args.threads.unwrap_or_else(cores).max(1),
+        threads: many::threads(args.threads),
         only: args.keep.clone(),
         same_story: args.same_story,
         source: args.file.display().to_string(),
@@ -35,9 +34,9 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Outcome {
     running(Some(format!("{} with seed {}", args.file.display(), seed.0)));
     #[allow(clippy::disallowed_methods, reason = "how long it took is said beside the result, never part of it")]
     let began = Instant::now();
-    let mut progress = Progress::new(args);
-    let shrunk = shrink::shrink(&loaded, &options, &mut |tally| progress.say(tally));
-    progress.end();
+    let mut progress = many::Progress::new(args.quiet);
+    let shrunk = shrink::shrink(&loaded, &options, &mut |tally| progress.say(|| line(tally)));
+    drop(progress);
     running(None);
     let wall = Span::from_ns(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     match shrunk {
@@ -46,9 +45,9 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Outcome {
     }
 }
 
-/// How many cores there are.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// How far it is.
+fn line(tally: &Tally) -> String {
+    format!("shrinking: {} runs, {} faults left", thousands(tally.runs), tally.faults)
 }
 
 fn refuse(args: &ShrinkArgs, seed: Seed, unshrunk: &Unshrunk) -> Outcome {
@@ -177,30 +176,4 @@ fn object(args: &ShrinkArgs, shrunk: &Shrunk, wall: Span, file: Option<String>) 
         "file": file,
         "reproduce": file.as_ref().map(|file| command(Path::new(file))),
     })
-}
-
-/// One line on a terminal that says how far it is.
-struct Progress {
-    shown: bool,
-    written: bool,
-}
-
-impl Progress {
-    fn new(args: &ShrinkArgs) -> Progress {
-        Progress { shown: !args.quiet && std::io::stderr().is_terminal(), written: false }
-    }
-
-    fn say(&mut self, tally: &Tally) {
-        if self.shown && tally.runs.is_multiple_of(8) {
-            let faults = tally.faults;
-            terminal::complain(&format!("\r\x1b[Kshrinking: {} runs, {faults} faults left", thousands(tally.runs)));
-            self.written = true;
-        }
-    }
-
-    fn end(&self) {
-        if self.written {
-            terminal::complain("\r\x1b[K");
-        }
-    }
 }

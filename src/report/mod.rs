@@ -5,6 +5,7 @@ pub mod chart;
 pub mod dot;
 pub mod html;
 pub mod json;
+pub mod pages;
 #[cfg(test)]
 #[allow(
     clippy::cast_possible_truncation,

@@ -1,12 +1,15 @@
 //! One test binary; each module is a subject.
 
+mod bisect;
 mod calibration;
 mod chaos;
 mod checkers;
 mod cli;
 mod clients;
+mod compare;
 mod cost;
 mod limits;
+mod many_runs_cli;
 mod real_replica;
 mod replication;
 mod rig;

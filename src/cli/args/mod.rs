@@ -1,5 +1,7 @@
 //! The commands and their flags, a file for each command. The help texts are here and nowhere else.
 
+mod bisect;
+mod compare;
 mod list;
 mod new;
 mod run;
@@ -11,6 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::run::Limits;
 use crate::time::Span;
 
+pub(super) use bisect::BisectArgs;
+pub(super) use compare::CompareArgs;
 pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
@@ -40,6 +44,10 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run a scenario once: a summary on the terminal and a report folder
     Run(RunArgs),
+    /// Run two scenarios, or two variants of one, with the same seeds and say what differs
+    Compare(CompareArgs),
+    /// Find the value of a number at which a scenario begins to fail
+    Bisect(BisectArgs),
     /// Find the smallest scenario that fails as a given one does, and write it as a file
     Shrink(ShrinkArgs),
     /// Check scenario files without running them

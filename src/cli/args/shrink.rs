@@ -30,9 +30,9 @@ pub(in crate::cli) struct ShrinkArgs {
     /// Stop after so many runs, with the smallest scenario found so far
     #[arg(long, value_name = "N", default_value_t = 5000)]
     pub(in crate::cli) max_runs: u64,
-    /// Run so many at the same time [default: one for each core]; the result is the same
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) threads: Option<usize>,
+    /// How many threads [default: one for each core]; the result is the same
+    #[arg(long, short = 'j', value_name = "N")]
+    pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
     pub(in crate::cli) limit: LimitArgs,
     /// Print one JSON object instead of the summary
