@@ -10,7 +10,8 @@ pub(super) fn show(amount: f64, unit: Unit) -> String {
     match unit {
         Unit::Time | Unit::Ratio => format!("{sign}{}", Value::Number(size).show(unit)),
         Unit::Bool => format!("{sign}{}", Value::Number(size).show(Unit::Ratio)),
-        Unit::Count | Unit::Bytes => format!("{sign}{}", number(size)),
+        Unit::Bytes => format!("{sign}{}", Value::Count(whole(size)).show(unit)),
+        Unit::Count => format!("{sign}{}", number(size)),
     }
 }
 
@@ -20,16 +21,20 @@ pub(super) fn signed(amount: f64, unit: Unit) -> String {
 }
 
 /// Three digits at least, none of them a needless zero.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and far below 2^64")]
 fn number(size: f64) -> String {
     let digits = match size {
-        s if s >= 100.0 => return thousands(libm::round(s) as u64),
+        s if s >= 100.0 => return thousands(whole(s)),
         s if s >= 10.0 => 1,
         s if s >= 1.0 => 2,
         _ => 3,
     };
     let text = format!("{size:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and far below 2^64")]
+fn whole(size: f64) -> u64 {
+    libm::round(size) as u64
 }
 
 /// `(-1.2s … +3s)`.

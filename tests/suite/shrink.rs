@@ -199,3 +199,26 @@ fn negative_scenarios_shrink() {
         assert!(out.sizes[1].duration >= second, "{name}\n{}", out.text);
     }
 }
+
+/// A bug that was planted (one sentinel alone may begin a failover, so a sentinel that is cut off with the master's replica
+/// makes a second master) is found by chaos, and shrinks to what shows it.
+#[test]
+fn a_quorum_of_one_is_found_by_chaos_and_shrinks_to_three_faults_at_most() {
+    let text = "duration = '60s'\nsettle = '30s'\n\
+        [[redis]]\nname = 'r1'\n[[redis]]\nnames = ['r2', 'r3']\nreplicaof = 'r1'\n\
+        [[sentinel]]\nname = 's1'\nstart = '0.5s'\n\
+        monitor = [{ name = 'mymaster', master = 'r1', quorum = 1, down-after-milliseconds = 3000, failover-timeout = 10000 }]\n\
+        [[client]]\nname = 'writer'\nvia = 'redis:r1'\nworkload = { kind = 'kv', rate = '10/s', write-ratio = 1.0, start = '2s' }\n\
+        [chaos]\nfrom = '8s'\nto = '50s'\nrate = '20/m'\nfor = 'uniform(2s, 9s)'\nkinds = { partition = 1, pause = 1, cpu = 1, clock = 1, disk = 1 }\n\
+        [expect]\n'writes.lost' = 0\n";
+    let with_chaos = loaded(text);
+    let scenario = Arc::new(with_chaos.scenario.clone());
+    let fails = |seed: &u64| {
+        let run = run::run(&scenario, Seed(*seed), &mut |_| {});
+        Failure::of(&run, &[], false).is_some()
+    };
+    let seed = (0..1000).find(fails).expect("one of a thousand seeds finds it");
+    let out = shrink(&with_chaos, &options(seed), &mut |_| {}).unwrap_or_else(|unshrunk| panic!("{unshrunk:?}"));
+    assert!(out.sizes[0].faults > 3 && out.sizes[1].faults <= 3, "{}", out.text);
+    assert!(!out.text.contains("[chaos]") && failure_of(&out.text, &out.before), "{}", out.text);
+}

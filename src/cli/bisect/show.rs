@@ -122,10 +122,28 @@ impl Asked<'_> {
         table.lines()
     }
 
+    /// The metrics that are shown, by their places: those whose expectations fail anywhere first.
+    fn shown(&self) -> Vec<usize> {
+        let points = &self.answer.points;
+        let fails = |index: &usize| points.iter().any(|point| point.metrics[*index].failed > 0);
+        let counts = |index: &usize| {
+            let only = &self.question.only;
+            only.is_empty() || only.iter().any(|name| *name == points[0].metrics[*index].name)
+        };
+        let mut order: Vec<usize> = (0..points.first().map_or(0, |point| point.metrics.len())).collect();
+        order.sort_by_key(|index| (!counts(index), !fails(index)));
+        order.truncate(METRICS);
+        order
+    }
+
+    /// The shown metrics of a value.
+    fn shown_of<'a>(&self, point: &'a Point) -> Vec<&'a Tracked> {
+        self.shown().into_iter().map(|index| &point.metrics[index]).collect()
+    }
+
     /// The metrics of a stretch: `writes.lost 1 to 7`.
     fn metrics(&self, stretch: &[Point]) -> String {
-        let count = stretch.first().map_or(0, |point| point.metrics.len());
-        let ranges = (0..count).take(METRICS).map(|index| {
+        let ranges = self.shown().into_iter().map(|index| {
             let tracked = &stretch[0].metrics[index];
             let means: Vec<f64> = stretch.iter().filter_map(|point| mean(&point.metrics[index])).collect();
             let low = means.iter().copied().fold(f64::INFINITY, f64::min);
@@ -148,7 +166,7 @@ impl Asked<'_> {
         let mut table = Table::new(&[right, Align::Left, Align::Left, right, right, right]);
         table.row([&self.question.axis.field, "failed", "", name(0), name(1), name(2)]);
         for point in &self.answer.points {
-            let means: Vec<String> = point.metrics.iter().take(METRICS).map(shown_mean).collect();
+            let means: Vec<String> = self.shown_of(point).into_iter().map(shown_mean).collect();
             let cell = |index: usize| means.get(index).map_or("", String::as_str);
             let (value, share) = (self.at(point.value), amount::share(point.failures));
             table.row([&value, &share, &bar(point), cell(0), cell(1), cell(2)]);
@@ -156,8 +174,8 @@ impl Asked<'_> {
         table.lines()
     }
 
-    fn tracked(&self) -> &[Tracked] {
-        self.answer.points.first().map_or(&[], |point| &point.metrics[..point.metrics.len().min(METRICS)])
+    fn tracked(&self) -> Vec<&Tracked> {
+        self.answer.points.first().map_or(Vec::new(), |point| self.shown_of(point))
     }
 
     /// Runs on both sides of the boundaries, for looking at.
@@ -231,7 +249,7 @@ impl Asked<'_> {
         let interval = point.failures.interval();
         let metrics = point.metrics.iter().map(|tracked| {
             let interval = tracked.values.mean_interval().map(|interval| interval.scaled(scale(tracked.unit)));
-            let value = json!({ "mean": mean(tracked), "mean_interval": interval, "absent": tracked.absent });
+            let value = json!({ "mean": mean(tracked), "mean_interval": interval, "absent": tracked.absent, "failed": tracked.failed });
             (tracked.name.to_owned(), value)
         });
         json!({
@@ -279,7 +297,7 @@ impl Asked<'_> {
             .iter()
             .map(|point| {
                 let mut cells = vec![Cell::Number(self.at(point.value)), Cell::Number(self.verdict_or_share(point))];
-                cells.extend(point.metrics.iter().take(METRICS).map(|tracked| Cell::Number(shown_mean(tracked))));
+                cells.extend(self.shown_of(point).into_iter().map(|tracked| Cell::Number(shown_mean(tracked))));
                 (false, cells)
             })
             .collect();
@@ -302,8 +320,8 @@ impl Asked<'_> {
         let failures = self.answer.points.iter().map(rate).collect();
         let interval = if self.many() { "Wilson's 95% interval" } else { "" };
         let mut out = vec![self.lines("failures", title, "share of runs that fail", Unit::Ratio, interval, failures)];
-        for index in 0..self.tracked().len() {
-            let Tracked { name, unit, .. } = self.tracked()[index];
+        for index in self.shown() {
+            let Tracked { name, unit, .. } = self.answer.points[0].metrics[index];
             let points: Vec<LinePoint> = self.answer.points.iter().map(|point| self.mean_point(point, index)).collect();
             if points.iter().all(|point| point.value.is_none()) {
                 continue;
@@ -322,7 +340,8 @@ impl Asked<'_> {
         LinePoint {
             x: self.at(point.value),
             value: mean(tracked),
-            low: interval.and_then(|interval| interval.low),
+            // No metric is negative, whatever Student says.
+            low: interval.and_then(|interval| interval.low).map(|low| low.max(0.0)),
             high: interval.and_then(|interval| interval.high),
             runs: tracked.values.count(),
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::batch::{Job, Row, batch};
 use super::limits::Limits;
-use crate::check::{METRICS, Unit};
+use crate::check::{Unit, metrics};
 use crate::rng::{Seed, Seeds};
 use crate::scenario::Scenario;
 use crate::stats::{Interval, Proportion, Sums};
@@ -45,7 +45,7 @@ pub struct Point {
     pub failures: Proportion,
     /// The first seeds that failed.
     pub failed: Vec<Seed>,
-    /// The metrics that the scenario expects something of.
+    /// The metrics that the scenario expects something of, in its order.
     pub metrics: Vec<Tracked>,
 }
 
@@ -60,6 +60,8 @@ pub struct Tracked {
     pub values: Sums,
     /// Runs that have none.
     pub absent: u64,
+    /// Runs that failed what is expected of it.
+    pub failed: u64,
 }
 
 /// Where the verdict changes.
@@ -147,14 +149,14 @@ fn measure<E>(
 }
 
 fn empty(value: i128, scenario: &Scenario) -> Point {
-    let expected = |name: &str| scenario.expect.iter().any(|expectation| &*expectation.metric == name);
-    let tracked = METRICS.iter().filter(|metric| expected(metric.name)).map(|metric| Tracked {
-        name: metric.name,
-        unit: metric.unit,
-        values: Sums::default(),
-        absent: 0,
-    });
-    Point { value, failures: Proportion::default(), failed: Vec::new(), metrics: tracked.collect() }
+    let mut tracked: Vec<Tracked> = Vec::new();
+    for metric in scenario.expect.iter().filter_map(|expectation| metrics::find(&expectation.metric)) {
+        if !tracked.iter().any(|other| other.name == metric.name) {
+            let (name, unit) = (metric.name, metric.unit);
+            tracked.push(Tracked { name, unit, values: Sums::default(), absent: 0, failed: 0 });
+        }
+    }
+    Point { value, failures: Proportion::default(), failed: Vec::new(), metrics: tracked }
 }
 
 fn take(point: &mut Point, row: &Row, scenario: &Scenario, only: &[String]) {
@@ -163,7 +165,12 @@ fn take(point: &mut Point, row: &Row, scenario: &Scenario, only: &[String]) {
     if fails && point.failed.len() < FAILED_MAX {
         point.failed.push(row.seed);
     }
+    let missed = |name: &str| {
+        let metric = |index: &u16| scenario.expect.get(usize::from(*index)).map(|expectation| &*expectation.metric);
+        row.failed.iter().any(|index| metric(index) == Some(name))
+    };
     for tracked in &mut point.metrics {
+        tracked.failed += u64::from(missed(tracked.name));
         match row.metrics.get(tracked.name).and_then(|value| super::integer(*value, tracked.unit)) {
             Some(value) => tracked.values.add(value),
             None => tracked.absent += 1,

@@ -98,6 +98,14 @@ impl Failure {
             && self.story.as_ref().is_none_or(|story| *story == Signature::of(&run.findings))
     }
 
+    /// Whether it is about what has become of things when they had time to settle: with no time at all everybody fails.
+    #[must_use]
+    pub fn is_about_settling(&self) -> bool {
+        let about = |name: &str| name == "converged" || name.starts_with("recovery.") || name.starts_with("final.");
+        self.broken.iter().any(|broken| about(&broken.metric))
+            || self.verdicts.iter().any(|name| matches!(*name, "convergence" | "liveness"))
+    }
+
     /// The same failure with the values that another run has.
     #[must_use]
     pub fn as_in(&self, run: &Run) -> Failure {

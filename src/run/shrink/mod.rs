@@ -20,7 +20,7 @@ use crate::report::Run;
 use crate::rng::{Dist, Seed};
 use crate::run::{Limits, run_limited};
 use crate::scenario::tree::{Data, Tree};
-use crate::scenario::{Loaded, print, raw};
+use crate::scenario::{Loaded, chaos, print, raw};
 use crate::time::Span;
 
 /// How to shrink.
@@ -147,15 +147,13 @@ fn begin(loaded: &Loaded, options: &Options, target: &Failure) -> Option<Case> {
     target.shown_by(&run).then_some(case)
 }
 
-/// The file with the times that its faults have in this run, sorted; faults that come after the end are left out.
+/// The file with the faults that the seed draws, and with the times that all have in this run, sorted; faults that come after the end are left out.
 fn explicit(loaded: &Loaded, seed: Seed) -> raw::File {
-    let mut file = loaded.effective.clone();
+    let mut file = chaos::concrete(loaded, seed);
     file.test = None;
-    if let Some(field) = &mut file.seed {
-        field.value = seed.0;
-    }
+    let drawn = chaos::draw(&loaded.scenario, seed);
     let mut begins: Vec<Span> = Vec::new();
-    for (index, timed) in loaded.scenario.faults.iter().enumerate() {
+    for (index, timed) in loaded.scenario.faults.iter().chain(&drawn).enumerate() {
         let times = timed.times(index, seed);
         let base = timed.after.map_or(Span::ZERO, |first| begins[usize::from(first)]);
         begins.push(base + times.at);
@@ -212,7 +210,10 @@ fn round(bench: &mut Bench<'_>) {
     let targets = targets(&bench.current.tree);
     one_by_one(bench, targets);
     bench.timeline(false);
-    let fields = droppable(&bench.current.tree);
+    let mut fields = droppable(&bench.current.tree);
+    if bench.target.is_about_settling() {
+        fields.retain(|&field| bench.current.tree.get("settle").is_none_or(|settle| tree::id(settle) != field));
+    }
     one_by_one(bench, fields);
     figures(bench, &|_| true);
 }
@@ -350,10 +351,12 @@ fn moved(file: &Tree, from: usize, by: Span) -> Tree {
 
 /// Makes the numbers of some sections small and round.
 fn figures(bench: &mut Bench<'_>, which: &dyn Fn(&str) -> bool) {
+    let settling = bench.target.is_about_settling();
     let mut all: Vec<(usize, String, String)> = Vec::new();
     tree::walk(&bench.current.tree, &mut |path, value| {
         if let [section, ..] = path
             && which(section)
+            && !(*section == "settle" && settling)
         {
             let key = path.last().expect("a path with a first name has a last");
             all.push((tree::id(value), (*section).to_owned(), (*key).to_owned()));

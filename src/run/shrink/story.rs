@@ -8,7 +8,7 @@ use crate::check::metrics::thousands;
 use crate::report::Run;
 use crate::run::run_limited;
 use crate::scenario::tree::{Data, Tree};
-use crate::scenario::{Loaded, NodeKind, Scenario, print};
+use crate::scenario::{Loaded, NodeKind, Scenario, chaos, print};
 use crate::time::Span;
 
 /// Of what there is too much is not listed whole.
@@ -46,7 +46,8 @@ pub(super) fn finish(
 ) -> Result<Shrunk, Unshrunk> {
     let removed = removed(&start.tree, &end.tree);
     let changed = changed(&start.tree, &end.tree);
-    let sizes = [size(&loaded.scenario), size(&end.scenario)];
+    let faults = loaded.scenario.faults.len() + chaos::draw(&loaded.scenario, options.seed).len();
+    let sizes = [Size { faults, ..size(&loaded.scenario) }, size(&end.scenario)];
     let mut body = end.tree.clone();
     single_names(&mut body);
     let body = print::text(&body, &|value| remark(&start.tree, value));
