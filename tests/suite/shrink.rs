@@ -209,7 +209,7 @@ fn a_quorum_of_one_is_found_by_chaos_and_shrinks_to_three_faults_at_most() {
         [[sentinel]]\nname = 's1'\nstart = '0.5s'\n\
         monitor = [{ name = 'mymaster', master = 'r1', quorum = 1, down-after-milliseconds = 3000, failover-timeout = 10000 }]\n\
         [[client]]\nname = 'writer'\nvia = 'redis:r1'\nworkload = { kind = 'kv', rate = '10/s', write-ratio = 1.0, start = '2s' }\n\
-        [chaos]\nfrom = '8s'\nto = '50s'\nrate = '20/m'\nfor = 'uniform(2s, 9s)'\nkinds = { partition = 1, pause = 1, cpu = 1, clock = 1, disk = 1 }\n\
+        [chaos]\nfrom = '8s'\nto = '50s'\nrate = '20/m'\nfor = 'uniform(2s, 9s)'\nkinds = { partition = 1, pause = 1, clock = 1, disk = 1 }\n\
         [expect]\n'writes.lost' = 0\n";
     let with_chaos = loaded(text);
     let scenario = Arc::new(with_chaos.scenario.clone());

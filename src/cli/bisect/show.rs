@@ -122,16 +122,16 @@ impl Asked<'_> {
         table.lines()
     }
 
-    /// The metrics that are shown, by their places: those whose expectations fail anywhere first.
+    /// The metrics that are shown, by their places: those whose expectations fail most often first.
     fn shown(&self) -> Vec<usize> {
         let points = &self.answer.points;
-        let fails = |index: &usize| points.iter().any(|point| point.metrics[*index].failed > 0);
+        let fails = |index: &usize| points.iter().map(|point| point.metrics[*index].failed).sum::<u64>();
         let counts = |index: &usize| {
             let only = &self.question.only;
             only.is_empty() || only.iter().any(|name| *name == points[0].metrics[*index].name)
         };
         let mut order: Vec<usize> = (0..points.first().map_or(0, |point| point.metrics.len())).collect();
-        order.sort_by_key(|index| (!counts(index), !fails(index)));
+        order.sort_by_key(|index| (!counts(index), std::cmp::Reverse(fails(index))));
         order.truncate(METRICS);
         order
     }
