@@ -39,6 +39,7 @@ pub(crate) const FAINT: Color = Color::new(0xec_eef0);
 pub(crate) const GREY: Color = Color::new(0x99_9fa6);
 
 pub(crate) const ORANGE: Color = Color::new(0xe6_9f00);
+pub(crate) const PALE_ORANGE: Color = Color::new(0xf4_cd7d);
 pub(crate) const SKY: Color = Color::new(0x56_b4e9);
 pub(crate) const GREEN: Color = Color::new(0x00_9e73);
 pub(crate) const YELLOW: Color = Color::new(0xf0_e442);

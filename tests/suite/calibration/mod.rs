@@ -8,6 +8,7 @@
 mod derive;
 mod replication;
 mod stats;
+mod sweeps;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::{EXPERIMENTS, SEEDS, pool, recorded, root, stats};
+use splitbrain::report::chart::kit::{EcdfGrid, EcdfPanel, EcdfRow, Sample, Unit};
+
+use super::{EXPERIMENTS, Experiment, SEEDS, pool, recorded, root, stats};
 
 /// The rows that people ask about; the test compares all intervals.
 const ROWS: &[(&str, &str)] = &[
@@ -36,7 +38,11 @@ fn render() -> String {
          the experiments are `scenarios/calibration/*.toml`.\n"
     )
     .expect("string");
-    for experiment in EXPERIMENTS {
+    for (index, experiment) in EXPERIMENTS.iter().enumerate() {
+        let group = group(experiment);
+        if index == 0 || self::group(&EXPERIMENTS[index - 1]) != group {
+            writeln!(out, "![{}]({})\n", title(group), file(group)).expect("string");
+        }
         let real = &recorded()[experiment.key];
         let ours = pool(experiment);
         writeln!(
@@ -72,13 +78,69 @@ fn render() -> String {
     out
 }
 
+/// The experiments of one kind share a chart: `E1`.
+fn group(experiment: &Experiment) -> &'static str {
+    experiment.key.split('/').next().expect("split gives one")
+}
+
+fn title(group: &str) -> String {
+    format!("{group}: do real processes and the simulator take equally long?")
+}
+
+fn file(group: &str) -> String {
+    format!("calibration/{}.svg", group.to_lowercase())
+}
+
+/// The overlaid distributions of one group: a row for each experiment, a panel for each interval.
+fn overlay(group: &str) -> EcdfGrid {
+    let row = |experiment: &Experiment| {
+        let (real, ours) = (&recorded()[experiment.key], pool(experiment));
+        let panel = |(name, label): &(&str, &str)| {
+            let values = real.intervals_ms.get(*name).filter(|values| !values.is_empty())?;
+            let simulated = ours.intervals.get(name).cloned().unwrap_or_default();
+            Some(EcdfPanel {
+                title: (*label).to_owned(),
+                unit: Unit::Time,
+                samples: [Sample::of("recorded", values.iter().copied(), 0), Sample::of("simulated", simulated, 0)],
+            })
+        };
+        let times = if real.runs == 1 { "once".to_owned() } else { format!("{} times", real.runs) };
+        EcdfRow {
+            heading: format!("{}: recorded {times}, simulated {SEEDS} times", experiment.key),
+            panels: ROWS.iter().filter_map(panel).collect(),
+        }
+    };
+    EcdfGrid {
+        name: group.to_lowercase(),
+        title: title(group),
+        subtitle: "the share of values up to each; n counts values: one for each sentinel or one for each run"
+            .to_owned(),
+        labels: ["recorded".into(), "simulated".into()],
+        rows: EXPERIMENTS.iter().filter(|experiment| self::group(experiment) == group).map(row).collect(),
+    }
+}
+
+/// The page and its charts: paths below `docs/` and contents.
+fn files() -> Vec<(String, String)> {
+    let mut files = vec![("calibration.md".to_owned(), render())];
+    let mut groups: Vec<&str> = EXPERIMENTS.iter().map(group).collect();
+    groups.dedup();
+    files.extend(groups.into_iter().map(|group| (file(group), overlay(group).chart().svg())));
+    files
+}
+
 #[test]
 fn the_calibration_page_is_current() {
-    let path = root().join("docs/calibration.md");
-    let fresh = render();
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &fresh).expect("docs/calibration.md can be written");
+    let mut stale = Vec::new();
+    for (name, fresh) in files() {
+        let path = root().join("docs").join(&name);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().expect("it is below docs")).expect("docs can be written");
+            fs::write(&path, &fresh).expect("docs can be written");
+        }
+        if fs::read_to_string(&path).unwrap_or_default() != fresh {
+            stale.push(name);
+        }
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == fresh, "docs/calibration.md is not what the simulator says now; UPDATE=1 rewrites it");
+    assert!(stale.is_empty(), "not what the simulator says now, UPDATE=1 rewrites them: {stale:?}");
 }

@@ -7,8 +7,8 @@ use super::scale::{Scale, show};
 use super::{Figures, Limit, Sample, Sorted, Unit, runs, style};
 use crate::report::chart::Chart;
 use crate::report::chart::canvas::{Canvas, Point, Type};
-use crate::report::chart::frame::{Entry, Key, mark};
-use crate::report::chart::theme::{MUTED, RIGHT, SMALL};
+use crate::report::chart::frame::{Entry, Key, Mark, mark};
+use crate::report::chart::theme::{BLUE, BODY, Color, MUTED, ORANGE, PALE_ORANGE, RIGHT, RULE, SMALL};
 
 /// One to six samples of one quantity as distribution lines, with their medians and 99th percentiles marked. The level
 /// axis is logarithmic when all values are positive and span more than two decades.
@@ -50,7 +50,8 @@ pub struct Step {
     pub share: f64,
 }
 
-/// Several small distributions in rows, each with a level axis of its own.
+/// Many small distributions of two samples each, for showing how like they are: the first sample as a thin line on the broad
+/// pale one of the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EcdfGrid {
     /// The chart's file name without an ending.
@@ -59,10 +60,30 @@ pub struct EcdfGrid {
     pub title: String,
     /// Which runs these are.
     pub subtitle: String,
-    /// What the lines are called, in the order of each panel's samples.
-    pub labels: Vec<String>,
-    /// The panels: only title, unit, samples and limits are used.
-    pub panels: Vec<Ecdf>,
+    /// What the two samples of every panel are.
+    pub labels: [String; 2],
+    /// The rows; one with many panels takes several lines.
+    pub rows: Vec<EcdfRow>,
+}
+
+/// A row of an [`EcdfGrid`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EcdfRow {
+    /// What its panels have in common.
+    pub heading: String,
+    /// The panels.
+    pub panels: Vec<EcdfPanel>,
+}
+
+/// A panel of an [`EcdfGrid`], with an axis of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EcdfPanel {
+    /// What the values are.
+    pub title: String,
+    /// What they count in.
+    pub unit: Unit,
+    /// The two samples.
+    pub samples: [Sample; 2],
 }
 
 impl Ecdf {
@@ -181,55 +202,85 @@ fn staircase(sorted: &Sorted, x: &Scale, y: &Scale, right: f64) -> Vec<Point> {
     points
 }
 
-/// Least width of a panel, and the room above, below and beside its plot.
-const PANEL: f64 = 276.0;
-const HEAD: f64 = 38.0;
-const FOOT: f64 = 30.0;
+/// Panels side by side, and the height of a row's heading.
+const COLUMNS: usize = 4;
+const ROW: f64 = 26.0;
+/// The room above, below and beside a panel's plot, and the plot's height.
+const HEAD: f64 = 34.0;
+const FOOT: f64 = 28.0;
 const SIDE: f64 = 40.0;
-const PLOT: f64 = 120.0;
+const PLOT: f64 = 110.0;
+
+/// The colours of a panel's two samples, and their widths.
+const THIN: (Color, f64) = (BLUE, 2.0);
+const BROAD: (Color, f64) = (ORANGE, 6.0);
 
 impl EcdfGrid {
-    /// Draws it: four panels in a row, or fewer and wider ones when there are fewer.
+    /// Draws it.
     #[must_use]
     pub fn chart(&self) -> Chart {
         let heading = Heading { name: &self.name, title: &self.title, subtitle: &self.subtitle };
-        let entry = |(n, label): (usize, &String)| {
-            let look = style(n);
-            (Key::Marked(look.color, look.dash, look.mark), label.clone())
-        };
-        let legend: Vec<Entry> = self.labels.iter().enumerate().map(entry).collect();
-        let (mut canvas, top) = heading.begin(&legend);
-        let columns = self.panels.len().clamp(1, 4);
-        let width = ((RIGHT - 24.0) / columns as f64).max(PANEL);
-        let mut bottom = top;
-        for (n, panel) in self.panels.iter().enumerate() {
-            let left = 24.0 + width * (n % columns) as f64;
-            let upper = top + (HEAD + PLOT + FOOT) * (n / columns) as f64;
-            bottom = bottom.max(panel.draw_small(&mut canvas, (left, upper), width));
+        let [thin, broad] = &self.labels;
+        let (mut canvas, mut top) = heading.begin(&[
+            (Key::Line(THIN.0, THIN.1, &[]), format!("{thin} (● median)")),
+            (Key::Line(PALE_ORANGE, BROAD.1, &[]), format!("{broad} (◆ median)")),
+        ]);
+        let width = (RIGHT - 24.0) / COLUMNS as f64;
+        for row in &self.rows {
+            canvas.line(vec![(24.0, top), (RIGHT, top)], RULE, 1.0);
+            canvas.text((24.0, top + 18.0), row.heading.clone(), Type::new(BODY).bold());
+            top += ROW;
+            for line in row.panels.chunks(COLUMNS) {
+                for (n, panel) in line.iter().enumerate() {
+                    panel.draw(&mut canvas, (24.0 + width * n as f64, top), width, n == 0);
+                }
+                top += HEAD + PLOT + FOOT;
+            }
         }
-        let alt = self.panels.iter().map(|panel| {
-            let samples: Vec<String> = panel.numbers().iter().map(|n| panel.sentence(n)).collect();
-            format!("{}: {}", panel.title, samples.join(" "))
-        });
-        let alt = alt.collect::<Vec<_>>().join(" ");
-        heading.finish(canvas, bottom + 8.0, alt)
+        let sentence = |panel: &EcdfPanel| format!("{}: {}.", panel.title, panel.medians(&self.labels));
+        let row = |row: &EcdfRow| {
+            let panels: Vec<String> = row.panels.iter().map(sentence).collect();
+            format!("{}. {}", row.heading, panels.join(" "))
+        };
+        let alt = self.rows.iter().map(row).collect::<Vec<_>>().join(" ");
+        heading.finish(canvas, top + 4.0, alt)
     }
 }
 
-impl Ecdf {
-    fn draw_small(&self, canvas: &mut Canvas, (left, top): Point, width: f64) -> f64 {
-        let plot = Plot { left: left + SIDE, right: left + width - 34.0, top: top + HEAD, bottom: top + HEAD + PLOT };
+impl EcdfPanel {
+    /// Both medians and how many values each is of.
+    fn medians(&self, labels: &[String; 2]) -> String {
+        let text = |(sample, label): (&Sample, &String)| {
+            let figures = sample.figures();
+            let median = figures.p50.map_or_else(|| "–".to_owned(), |median| show(median, self.unit));
+            format!("{label} {median} (n {})", figures.n)
+        };
+        let both: Vec<String> = self.samples.iter().zip(labels).map(text).collect();
+        both.join(", ").replace(" ,", ",")
+    }
+
+    fn draw(&self, canvas: &mut Canvas, (left, top): Point, width: f64, first: bool) {
+        let plot = Plot { left: left + SIDE, right: left + width - 14.0, top: top + HEAD, bottom: top + HEAD + PLOT };
         let title = canvas.fonts.fit(&self.title, SMALL, true, width - 16.0);
-        canvas.text((left, top + 14.0), title, Type::new(SMALL).bold());
-        let medians = self.numbers().into_iter().map(|n| match n.figures.p50 {
-            Some(p50) => format!("{} (n {})", show(p50, self.unit), n.figures.n),
-            None => "no values".to_owned(),
-        });
-        let medians = format!("p50 {}", medians.collect::<Vec<_>>().join(" · "));
+        canvas.text((left, top + 12.0), title, Type::new(SMALL).bold());
+        let medians = self.medians(&["●".to_owned(), "◆".to_owned()]);
         let medians = canvas.fonts.fit(&medians, SMALL, false, width - 10.0);
-        canvas.text((left, top + 29.0), medians, Type::new(SMALL).color(MUTED));
-        let x = self.draw(canvas, plot, 62.0);
-        plot.upright_texts(canvas, &Scale::share(plot.upright()).ticks(), "");
-        plot.level_texts(canvas, &x.ticks(), "")
+        canvas.text((left, top + 27.0), medians, Type::new(SMALL).color(MUTED));
+        let [thin, broad] = self.samples.each_ref().map(Sample::sorted);
+        let values = thin.values.iter().chain(&broad.values).map(|(value, _)| *value);
+        let (low, high) = range(values).unwrap_or((0.0, 1.0));
+        let x = Scale::fitting(low, high, self.unit, plot.level(), 62.0);
+        let y = Scale::share(plot.upright());
+        plot.rules(canvas, &x.ticks(), &y.ticks(), &[], &[]);
+        canvas.line(staircase(&broad, &x, &y, plot.right), PALE_ORANGE, BROAD.1);
+        canvas.line(staircase(&thin, &x, &y, plot.right), THIN.0, THIN.1);
+        for (sample, form, color) in [(&broad, Mark::Diamond, BROAD.0), (&thin, Mark::Dot, THIN.0)] {
+            if let Some(median) = sample.quantile(0.5) {
+                mark(canvas, (x.at(median), y.at(0.5)), form, color);
+            }
+        }
+        let texts = if first { y.ticks() } else { Vec::new() };
+        plot.upright_texts(canvas, &texts, "");
+        plot.level_texts(canvas, &x.ticks(), "");
     }
 }

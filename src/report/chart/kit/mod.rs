@@ -16,7 +16,7 @@ pub(crate) use show::samples;
 use serde::Serialize;
 
 pub use crate::check::metrics::Unit;
-pub use ecdf::{Ecdf, EcdfGrid, EcdfNumbers, Step};
+pub use ecdf::{Ecdf, EcdfGrid, EcdfNumbers, EcdfPanel, EcdfRow, Step};
 pub use heatmap::{Cell, HeatMap};
 pub use histogram::{Bin, Bins, Histogram};
 pub use lines::{Boundary, Line, LinePoint, Lines, Rate};
