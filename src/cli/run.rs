@@ -65,11 +65,13 @@ fn once(args: &RunArgs, scenario: &Arc<Scenario>) -> Outcome {
 fn write_report(args: &RunArgs, folder: &Path, run: &Run, events: &[Event]) -> Result<(), Failure> {
     let (command, place) = (command(args, run.seed), folder.display().to_string());
     let receipt = summary::Receipt { command: Some(&command), report: Some(&place) };
-    for (name, bytes) in report::folder(run, events, &receipt) {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
-    }
-    Ok(())
+    let mut last = folder.to_path_buf();
+    report::write(run, events, &receipt, &mut |name| {
+        last = folder.join(name);
+        let file: Box<dyn std::io::Write> = Box::new(std::io::BufWriter::new(std::fs::File::create(&last)?));
+        Ok(file)
+    })
+    .map_err(|error| unwritable(&last, &error))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {

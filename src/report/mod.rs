@@ -18,6 +18,7 @@ pub mod stage;
 pub mod summary;
 pub mod table;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::check::{ExpectationOutcome, Findings, Verdict, metrics};
@@ -110,55 +111,63 @@ pub struct Run {
     pub findings: Findings,
 }
 
-/// The files of a report folder: names and contents. Says nothing that isn't in the run and its trace.
-#[must_use]
-pub fn files(run: &Run, events: &[Event]) -> Vec<(String, Vec<u8>)> {
-    folder(run, events, &summary::Receipt::default())
-}
+/// Where a report's files go: opens one by its name.
+pub type Open<'a> = &'a mut dyn FnMut(&str) -> io::Result<Box<dyn Write>>;
 
-/// The same for a folder of which more is known: where it is, and the command that repeats the run.
-#[must_use]
-pub fn folder(run: &Run, events: &[Event], receipt: &summary::Receipt<'_>) -> Vec<(String, Vec<u8>)> {
+/// Writes a report folder: page, summary, charts, trace, history, graphs. Says nothing that isn't in the run, its trace
+/// and the receipt. One chart is held at a time, and trace and history are written as they are made: they can be
+/// larger than everything else together.
+///
+/// # Errors
+/// The first one of opening or writing.
+pub fn write(run: &Run, events: &[Event], receipt: &summary::Receipt<'_>, open: Open<'_>) -> io::Result<()> {
     let stage = stage::Stage::of(events);
     let charts = chart::all(run, &stage, events);
-    let mut files: Vec<(String, Vec<u8>)> = vec![("summary.json".into(), summary_json(run, receipt))];
+    let mut names = vec!["summary.json".to_owned()];
+    put(open, "summary.json", &summary_json(run, receipt))?;
     for chart in &charts {
-        files.push((format!("{}.svg", chart.name), chart.svg().into_bytes()));
-        files.push((format!("{}.png", chart.name), chart.png()));
+        let (svg, png) = (format!("{}.svg", chart.name), format!("{}.png", chart.name));
+        put(open, &svg, chart.svg().as_bytes())?;
+        put(open, &png, &chart.png())?;
+        names.extend([svg, png]);
     }
-    files.push(("trace.jsonl".into(), trace(events)));
-    files.push(("history.jsonl".into(), history(events)));
-    files.push(("topology.dot".into(), dot::topology(&stage, events).into_bytes()));
-    files.extend(dot::votes(&stage, events).map(|votes| ("votes.dot".into(), votes.into_bytes())));
-    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    let mut out = open("trace.jsonl")?;
+    trace(&mut out, events)?;
+    out.flush()?;
+    let mut out = open("history.jsonl")?;
+    history(&mut out, events)?;
+    out.flush()?;
+    put(open, "topology.dot", dot::topology(&stage, events).as_bytes())?;
+    names.extend(["trace.jsonl", "history.jsonl", "topology.dot"].map(str::to_owned));
+    if let Some(votes) = dot::votes(&stage, events) {
+        put(open, "votes.dot", votes.as_bytes())?;
+        names.push("votes.dot".to_owned());
+    }
     let page = html::page(run, &charts, &names, receipt.command);
-    files.insert(0, ("index.html".into(), page.into_bytes()));
-    files
+    put(open, "index.html", page.as_bytes())
+}
+
+fn put(open: Open<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut out = open(name)?;
+    out.write_all(bytes)?;
+    out.flush()
 }
 
 fn summary_json(run: &Run, receipt: &summary::Receipt<'_>) -> Vec<u8> {
-    let object = json::object(run, receipt.report);
+    let mut object = json::object(run, receipt.report);
+    object["command"] = receipt.command.into();
     let mut out = serde_json::to_vec_pretty(&object).expect("plain data is JSON");
     out.push(b'\n');
     out
 }
 
 /// The whole trace, a line for each event.
-#[must_use]
-pub fn trace(events: &[Event]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(events.len() * 160);
-    for event in events {
-        lines::write_event(&mut out, event).expect("memory takes everything");
-    }
-    out
+fn trace(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
+    events.iter().try_for_each(|event| lines::write_event(out, event))
 }
 
 /// The clients' operations, as Jepsen's checkers read them.
-#[must_use]
-pub fn history(events: &[Event]) -> Vec<u8> {
-    let mut writer = HistoryWriter::new(Vec::new());
-    for event in events {
-        writer.see(event).expect("memory takes everything");
-    }
-    writer.into_inner()
+fn history(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
+    let mut writer = HistoryWriter::new(out);
+    events.iter().try_for_each(|event| writer.see(event))
 }

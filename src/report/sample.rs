@@ -508,3 +508,29 @@ pub(crate) fn decode_png(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
     let info = reader.next_frame(&mut pixels).expect("a whole PNG");
     (info.width, info.height, pixels)
 }
+
+/// A report's files, in memory.
+pub(crate) fn files(run: &super::Run, events: &[Event]) -> Vec<(String, Vec<u8>)> {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    struct File(Rc<RefCell<Vec<u8>>>);
+    impl std::io::Write for File {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut files: Vec<(String, Rc<RefCell<Vec<u8>>>)> = Vec::new();
+    let receipt = super::summary::Receipt::default();
+    super::write(run, events, &receipt, &mut |name| {
+        let content = Rc::new(RefCell::new(Vec::new()));
+        files.push((name.to_owned(), content.clone()));
+        Ok(Box::new(File(content)))
+    })
+    .expect("memory takes everything");
+    files.into_iter().map(|(name, content)| (name, content.take())).collect()
+}

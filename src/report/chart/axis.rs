@@ -152,9 +152,9 @@ impl ValueScale {
         ValueScale { low: 0.0, high, log: false, top, bottom }
     }
 
-    /// Powers of ten around the two values.
+    /// Powers of ten around the two values; the lower one is not on the axis itself.
     pub(crate) fn log(low: f64, high: f64, top: f64, bottom: f64) -> ValueScale {
-        let low = libm::floor(libm::log10(low.max(1e-9)) + 1e-9);
+        let low = libm::floor(libm::log10(low.max(1e-9) * 0.9) + 1e-9);
         let high = libm::ceil(libm::log10(high.max(1e-9)) - 1e-9).max(low + 1.0);
         ValueScale { low, high, log: true, top, bottom }
     }

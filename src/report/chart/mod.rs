@@ -123,7 +123,7 @@ mod tests {
     fn the_same_trace_makes_the_same_bytes_and_whole_pictures() {
         let events = sample::crash();
         let run = sample::run("sample", &events);
-        let (first, second) = (crate::report::files(&run, &events), crate::report::files(&run, &events));
+        let (first, second) = (sample::files(&run, &events), sample::files(&run, &events));
         assert_eq!(first, second);
         for chart in charts(&events) {
             let image = sample::decode_png(&chart.png());
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(names, ["replication"]);
         let run = sample::run("sample", &events);
         assert!(all(&run, &Stage::of(&[]), &[]).is_empty());
-        assert!(crate::report::files(&run, &[]).iter().any(|(name, _)| name == "index.html"));
+        assert!(sample::files(&run, &[]).iter().any(|(name, _)| name == "index.html"));
     }
 
     #[test]

@@ -57,14 +57,9 @@ fn steps(events: &[Event]) -> Vec<Step> {
                 granted += 1;
                 if granted > 1 {
                     let from = (*kind == SyncKind::Partial).then(|| offset - 1);
-                    let master_offset = from.map_or(0, |from| from + bytes);
+                    let master_offset = from.map_or(*offset, |from| from + bytes);
                     steps.push(Step { full: from.is_none(), from, master_offset, first_byte_offset: 0, histlen: 0 });
                     unread = true;
-                }
-            }
-            ServerEvent::RdbBegan { offset, .. } => {
-                if let Some(step) = steps.last_mut().filter(|step| step.full) {
-                    step.master_offset = *offset;
                 }
             }
             ServerEvent::Offset { offset, backlog_first, backlog_len } if *backlog_first > 0 => {
@@ -73,9 +68,7 @@ fn steps(events: &[Event]) -> Vec<Step> {
             _ => {}
         }
         let (offset, first, len) = window;
-        if let Some(step) =
-            steps.last_mut().filter(|step| unread && step.master_offset > 0 && offset >= step.master_offset)
-        {
+        if let Some(step) = steps.last_mut().filter(|step| unread && offset >= step.master_offset) {
             // A PING may have followed before the reading.
             (step.first_byte_offset, step.histlen) = (first, len - (offset - step.master_offset));
             unread = false;

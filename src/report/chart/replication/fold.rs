@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{Addr, NodeId};
+use crate::id::{Addr, HexId, NodeId};
 use crate::report::stage::{Phases, Stage, Stretch};
 use crate::time::{Instant, NS_PER_MS};
 use crate::trace::event::{HistoryWhy, LinkState, NodeRole, RefusePsync, ServerEvent, SyncKind, WorldEvent};
@@ -72,6 +72,8 @@ pub(crate) struct Server {
     pub(crate) parts: Vec<Stretch<Part>>,
     phases: Phases<Part>,
     offset: u64,
+    /// The history that its dataset belongs to.
+    history: Option<HexId>,
     said: Instant,
     alive: bool,
     refused: Option<RefusePsync>,
@@ -149,16 +151,16 @@ impl Fold {
         }
     }
 
+    /// How far a live replica is behind a live master of the same history, which is what `replication.lag-max` counts.
     fn lag(&mut self, n: usize, at: Instant) {
         let step = self.step;
-        let following = match self.servers[n].phases.now() {
-            Some(Part::Replica { of: Some(of), .. }) if self.servers[n].alive => self.at.get(&of).copied(),
-            Some(Part::Replica { .. } | Part::Master) | None => None,
-        };
-        let Some(master) = following else {
+        let this = &self.servers[n];
+        let leads = |other: &Server| other.alive && other.master() && other.history == this.history;
+        let masters = self.servers.iter().filter(|other| leads(other));
+        let Some(master) = masters.map(|master| master.offset).max().filter(|_| this.alive && !this.master()) else {
             return self.servers[n].end_lag();
         };
-        let lag = self.servers[master].offset.saturating_sub(self.servers[n].offset);
+        let lag = master.saturating_sub(self.servers[n].offset);
         self.highest_lag = self.highest_lag.max(lag);
         let server = &mut self.servers[n];
         if server.lag.is_empty() {
@@ -195,6 +197,7 @@ impl Server {
             parts: Vec::new(),
             phases: Phases::default(),
             offset: 0,
+            history: None,
             said: Instant::ZERO,
             alive: false,
             refused: None,
@@ -225,6 +228,7 @@ impl Server {
             self.point(at, offset, 1);
             self.alive = false;
             self.phases.stop(at);
+            self.history = None;
             self.end_lag();
             self.end_window(at);
             self.cut();
@@ -242,8 +246,9 @@ impl Server {
             }
         } else if let ServerEvent::Write { offset, .. } = event {
             self.point(at, *offset, step);
-        } else if let ServerEvent::History { offset, why, .. } = event {
-            self.history(at, *offset, *why, step);
+        } else if let ServerEvent::History { replid, offset, why, .. } = event {
+            self.history = Some(*replid);
+            self.begin_history(at, *offset, *why, step);
         } else if let ServerEvent::BecameMaster { offset } = event {
             self.phases.begin(at, Part::Master);
             self.end_lag();
@@ -265,7 +270,7 @@ impl Server {
         }
     }
 
-    fn history(&mut self, at: Instant, offset: u64, why: HistoryWhy, step: u64) {
+    fn begin_history(&mut self, at: Instant, offset: u64, why: HistoryWhy, step: u64) {
         match why {
             HistoryWhy::Promotion | HistoryWhy::PartialSync | HistoryWhy::Renewed => {}
             HistoryWhy::Start | HistoryWhy::Rdb | HistoryWhy::FullSync => {

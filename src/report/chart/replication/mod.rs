@@ -33,7 +33,11 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     let title = "Where does each server stand in the replication stream?";
     let mut canvas = Canvas::new(0.0);
     let legend = legend(&fold);
-    let top = frame::heading(&mut canvas, title, &frame::which_run(run, stage), &legend);
+    let mut subtitle = frame::which_run(run, stage);
+    if fold.highest_lag > 0 {
+        subtitle.push_str(" · lag is behind the live master of the same history");
+    }
+    let top = frame::heading(&mut canvas, title, &subtitle, &legend);
     let top = frame::fault_strip(&mut canvas, stage, &time, top + 4.0) + 6.0;
 
     let offsets = Panel { top, bottom: top + OFFSETS };
