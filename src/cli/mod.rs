@@ -12,6 +12,7 @@ mod run;
 mod shell;
 mod shrink;
 mod terminal;
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -95,6 +96,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Shrink(args) => shrink::shrink(&args),
+        Command::Test(args) => test::test(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),
         Command::Metrics(args) => list::metrics(&args),

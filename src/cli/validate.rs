@@ -38,7 +38,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
 }
 
 /// Folders become the scenarios in them.
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut out = Vec::new();
     for path in paths {
         if path.is_dir() {

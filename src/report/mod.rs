@@ -3,9 +3,11 @@
 
 pub mod chart;
 pub mod dot;
+pub mod exam;
 pub mod html;
 pub mod json;
 pub mod pages;
+pub mod pins;
 #[cfg(test)]
 #[allow(
     clippy::cast_possible_truncation,

@@ -24,7 +24,7 @@ use crate::check::Expectation;
 use crate::client::config::ClientConfig;
 use crate::fault::{LinkEffect, Timed};
 use crate::id::{Addr, Ip, MachineId, NodeId};
-use crate::rng::{Dist, Ratio, Seed};
+use crate::rng::{Dist, Ratio, Seed, Seeds};
 use crate::time::Span;
 use crate::{sentinel, server};
 
@@ -64,8 +64,12 @@ pub struct Scenario {
 /// How a scenario is tested over many seeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestPlan {
-    /// The first and the last seed; `None`: the scenario's own only.
-    pub seeds: Option<(Seed, Seed)>,
+    /// The seeds; `None`: the scenario's own only.
+    pub seeds: Option<Seeds>,
+    /// The most events of a run.
+    pub max_events: Option<u64>,
+    /// The most simulated time of a run.
+    pub max_simulated: Option<Span>,
     /// Digests that must not change, as hexadecimal digits.
     pub digests: Vec<(Seed, Arc<str>)>,
 }

@@ -355,8 +355,12 @@ tables! {
 
     /// How the scenario is tested over many seeds.
     pub struct Test in "[test]" requires [] {
-        /// The seeds: a range such as "1..100" (both included). Default: the scenario's own.
+        /// The seeds: a range such as "0..100" (without 100) or "1..=100" (with it), single ones, or several of these with commas. Default: the scenario's own.
         "seeds" seeds: Option<At<String>>,
+        /// A run that comes to so many events is given up, as failed. Default: no limit.
+        "max-events" max_events: Option<At<u64>>,
+        /// A run that comes to so much simulated time is given up, as failed. Default: no limit.
+        "max-simulated" max_simulated: Option<At<Time>>,
         /// Digests that must not change: a seed and its digest.
         "digests" digests: Map<At<String>>,
     }

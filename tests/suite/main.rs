@@ -22,5 +22,6 @@ mod sentinel;
 mod shrink;
 mod snapshots_of_runs;
 mod summary;
+mod testing;
 mod tidy;
 mod world;

@@ -6,6 +6,7 @@ mod list;
 mod new;
 mod run;
 mod shrink;
+mod test;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,7 @@ pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
 pub(super) use shrink::ShrinkArgs;
+pub(super) use test::TestArgs;
 pub(super) use validate::ValidateArgs;
 
 /// What `--help` says at its end.
@@ -50,6 +52,8 @@ pub(super) enum Command {
     Bisect(BisectArgs),
     /// Find the smallest scenario that fails as a given one does, and write it as a file
     Shrink(ShrinkArgs),
+    /// Run scenarios over their seeds and say which don't hold: for CI
+    Test(TestArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
     /// Print the JSON schema of scenario files

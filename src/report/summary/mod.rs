@@ -43,7 +43,7 @@ const TIMELINE_MIN: usize = 8;
 const GROUPS_MAX: usize = 3;
 
 impl Style {
-    fn paint(self, code: &str, text: &str) -> String {
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 

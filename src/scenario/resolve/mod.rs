@@ -21,7 +21,7 @@ use super::raw::File;
 use super::source::{Place, Problems, Sources};
 use super::{Machine, Network, NodeSpec, Scenario, TestPlan};
 use crate::id::{Addr, MachineId, NodeId};
-use crate::rng::{Dist, Ratio, Seed};
+use crate::rng::{Dist, Ratio, Seed, Seeds};
 use crate::time::Span;
 
 pub(super) use names::Directory;
@@ -189,16 +189,26 @@ impl Resolver<'_> {
         let mut plan = TestPlan::default();
         let Some(raw) = self.file.test.clone() else { return plan };
         if let Some(seeds) = &raw.seeds {
-            let range = seeds.split_once("..").map(|(a, b)| (a.trim().parse::<u64>(), b.trim().parse::<u64>()));
-            match range {
-                Some((Ok(first), Ok(last))) if first <= last => plan.seeds = Some((Seed(first), Seed(last))),
-                _ => {
-                    self.problems
-                        .error(seeds.place, format!("\"{}\" is not a range of seeds", seeds.value))
-                        .help("write the first and the last, both included: \"1..100\"");
+            match Seeds::parse(seeds) {
+                Ok(parsed) => plan.seeds = Some(parsed),
+                Err(error) => {
+                    let message = error.to_string();
+                    let (what, help) = message.split_once("; ").unwrap_or((&message, ""));
+                    self.problems.error(seeds.place, what).help(help);
                 }
             }
         }
+        if let Some(limit) = &raw.max_simulated {
+            let whole = self.file.duration.as_ref().map_or(Span::ZERO, |time| time.0)
+                + self.file.settle.as_ref().map_or(Span::ZERO, |time| time.0);
+            if limit.0 < whole {
+                self.problems
+                    .error(limit.place, format!("every run takes {whole}, the settle period included"))
+                    .label("gives up every run");
+            }
+            plan.max_simulated = Some(limit.0);
+        }
+        plan.max_events = raw.max_events.as_ref().map(|limit| limit.value);
         for (seed, digest) in &raw.digests.0 {
             let Ok(number) = seed.parse::<u64>() else {
                 self.problems
