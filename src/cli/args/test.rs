@@ -29,7 +29,7 @@ pub(in crate::cli) struct TestArgs {
     pub(in crate::cli) changed_only: Option<PathBuf>,
     /// So many runs at the same time [default: one for each core]
     #[arg(long, short = 'j', visible_alias = "jobs", value_name = "N")]
-    pub(in crate::cli) threads: Option<usize>,
+    pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) junit: Option<PathBuf>,

@@ -166,7 +166,7 @@ fn run_group(
     let variants: Vec<Arc<Scenario>> = cases.iter().map(|case| case.scenario.clone()).collect();
     let numbered = || (0_u32..).zip(cases);
     let mut jobs = numbered().flat_map(|(variant, case)| case.seeds.iter().map(move |seed| Job { variant, seed }));
-    let threads = args.threads.unwrap_or_else(super::shrink::cores).max(1);
+    let threads = super::many::threads(args.threads);
     let limits = cases.first().map_or(Limits::NONE, Case::limits);
     let mut rows: Vec<Row> = Vec::new();
     let mut began = now();
