@@ -128,7 +128,7 @@ mod tests {
         let shown = |spans: Vec<Span>| spans.iter().map(Span::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(
             shown(rounder(Span(12_345_678_901))),
-            "12s 13s 12.3s 12.4s 12.35s 12.34s 12.346s 12.345s 12.3457s 12.3456s 12.34568s 12.34567s 12.345679s 12.34568s 12.345678s 12.3456789s"
+            "12s 13s 12.3s 12.4s 12.35s 12.34s 12.346s 12.345s 12.3457s 12.3456s 12.34568s 12.34567s 12.345679s 12.345678s"
         );
         assert_eq!(shown(rounder(Span::from_secs(12))), "");
         assert_eq!(shown(rounder(Span::from_ms(1_900))), "2s");

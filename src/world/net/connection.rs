@@ -160,7 +160,8 @@ impl Pipe {
         self.unsent_bytes = 0;
         self.flight.retain(|segment| segment.at != Instant::NEVER);
         self.flight_bytes = self.flight.iter().map(Segment::len).sum();
-        self.holes = 0;
+        // What was lost on the way and is on its way again stays a hole until it arrives.
+        self.holes = self.flight.iter().map(|segment| u32::from(segment.hole)).sum();
         self.rto_armed = false;
         self.rto_epoch += 1;
         self.wants_room = false;
