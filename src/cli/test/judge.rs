@@ -5,7 +5,6 @@ use crate::check::{Expectation, Value};
 use crate::report::exam::{Judged, Unfinished};
 use crate::scenario::Loaded;
 use crate::stats::Distribution;
-use crate::time::Span;
 
 /// What the runs of a scenario come to; its pins are left out.
 pub(super) fn judge(args: &TestArgs, case: &Case, rows: &[Row]) -> Ran {
@@ -56,7 +55,6 @@ pub(super) fn judge(args: &TestArgs, case: &Case, rows: &[Row]) -> Ran {
         expectations: judged.collect(),
         unfinished: given_up.collect(),
         pins: Vec::new(),
-        wall: Span::ZERO,
     }
 }
 

@@ -17,7 +17,6 @@ pub(super) fn document(exams: &[Exam], wall: Span) -> Result<String, String> {
         let mut suite = TestSuite::new(exam.file.clone());
         match &exam.result {
             Examined::Ran(ran) => {
-                suite.set_time(std::time::Duration::from_nanos(ran.wall.ns()));
                 suite.add_property(("seeds", ran.seeds.as_str()));
                 suite.add_test_cases(cases(ran));
             }

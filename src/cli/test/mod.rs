@@ -169,7 +169,6 @@ fn run_group(
     let threads = super::many::threads(args.threads);
     let limits = cases.first().map_or(Limits::NONE, Case::limits);
     let mut rows: Vec<Row> = Vec::new();
-    let mut began = now();
     let mut outcome = Ok(());
     running(Some("the scenarios of a test".to_owned()));
     batch(&variants, &mut jobs, threads, &limits, &mut |row| {
@@ -179,8 +178,7 @@ fn run_group(
             return ControlFlow::Continue(());
         }
         let rows = std::mem::take(&mut rows);
-        outcome = finished(args, case, &rows, began).and_then(|exam| done(case, exam));
-        began = now();
+        outcome = finished(args, case, &rows).and_then(|exam| done(case, exam));
         if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     running(None);
@@ -188,10 +186,9 @@ fn run_group(
 }
 
 /// All runs of a scenario are there.
-fn finished(args: &TestArgs, case: &Case, rows: &[Row], began: Instant) -> Result<Exam, Failure> {
+fn finished(args: &TestArgs, case: &Case, rows: &[Row]) -> Result<Exam, Failure> {
     let mut ran = judge::judge(args, case, rows);
     ran.pins = pins::check(args, case, rows)?;
-    ran.wall = Span::from_ns(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     Ok(Exam { file: case.file(), result: Examined::Ran(Box::new(ran)) })
 }
 

@@ -40,7 +40,6 @@ fn ran(exam: &Exam, ran: &Ran) -> Json {
         "expectations": ran.expectations.iter().map(judged).collect::<Vec<_>>(),
         "unfinished": ran.unfinished.iter().map(unfinished).collect::<Vec<_>>(),
         "pins": ran.pins.iter().map(pinned).collect::<Vec<_>>(),
-        "wall_ms": ran.wall.as_ms_f64(),
     })
 }
 

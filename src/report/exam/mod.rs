@@ -52,8 +52,6 @@ pub struct Ran {
     pub unfinished: Vec<Unfinished>,
     /// Each pinned digest.
     pub pins: Vec<Pinned>,
-    /// Real time it took; not part of any comparison.
-    pub wall: Span,
 }
 
 /// An expectation over all runs.

@@ -38,7 +38,6 @@ fn head(ran: &Ran) -> String {
     } else if ran.failed > 0 && ran.runs > 1 {
         parts.push(format!("{} of {} runs failed", thousands(ran.failed), thousands(ran.runs)));
     }
-    parts.push(span(ran.wall));
     format!("  {}\n", parts.join(", "))
 }
 
