@@ -46,6 +46,8 @@ pub(crate) struct Exec {
     force: bool,
     /// Propagate nothing although something changed (SPOP with a count).
     prevent: bool,
+    /// Arguments that nobody else may see.
+    pub redacted: SmallVec<[usize; 2]>,
     /// The command answered an error.
     pub failed: bool,
     /// Calls inside calls.
@@ -61,6 +63,7 @@ impl Exec {
     #[inline]
     pub(crate) fn begin(&mut self) {
         (self.force, self.prevent, self.failed) = (false, false, false);
+        self.redacted.clear();
     }
 }
 
@@ -78,6 +81,11 @@ impl Cx<'_> {
     /// Doesn't propagate the command itself although it changes something (`preventCommandPropagation`).
     pub(crate) fn prevent_propagation(&mut self) {
         self.s.exec.prevent = true;
+    }
+
+    /// Keeps argument `i` from those who watch commands (`redactClientCommandArgument`).
+    pub(crate) fn redact(&mut self, i: usize) {
+        self.s.exec.redacted.push(i);
     }
 
     /// Propagates the command whether or not it changed something (`forceCommandPropagation`).
@@ -124,6 +132,9 @@ impl Server {
         self.stats.num_commands += 1;
         if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
             out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
+        }
+        if command.spec.flags & flag::SKIP_SLOWLOG == 0 {
+            self.log_if_slow(fd, args, took / 1_000);
         }
         if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR | flag::ADMIN) {
             self.feed_monitors(fd, args);
@@ -245,14 +256,18 @@ impl Server {
         let Some(session) = self.sessions.get(fd).filter(|_| !self.loading) else { return };
         let us = self.now.unix.us();
         let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, session.db, session.addr);
-        for arg in args.iter() {
+        for (i, arg) in args.iter().enumerate() {
+            let arg = if self.exec.redacted.contains(&i) { super::slowlog::REDACTED } else { arg };
             line.push(' ');
             line.push_str(&crate::resp::quote(arg));
         }
         line.push_str("\r\n");
         for monitor in self.monitors.clone() {
-            self.sessions.at_mut(monitor).reply.tail().extend_from_slice(line.as_bytes());
-            self.sessions.want_write(monitor);
+            let session = self.sessions.at_mut(monitor);
+            if !session.flags.has(Flags::GOING.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP)) {
+                session.reply.tail().extend_from_slice(line.as_bytes());
+                self.sessions.want_write(monitor);
+            }
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::time::{Instant, NS_PER_MS, Span};
 /// Input of one turn is left for the next once the turn has cost this much: later commands must see a later clock.
 pub(super) const TURN_MAX_NS: u64 = NS_PER_MS;
 
+/// Replies up to this size don't count towards a client's limit (`PROTO_REPLY_CHUNK_BYTES`): they have a buffer of their own.
+const FIRST_BUFFER: u64 = 16 * 1024;
+
 impl Server {
     pub(crate) fn accept(&mut self, fd: Fd, from: Addr, local: Addr, out: &mut Outbox) {
         self.meter.add(cost::ACCEPT);
@@ -44,7 +47,11 @@ impl Server {
             return;
         }
         self.plain = false;
-        self.sessions.at_mut(fd).reader.feed(data);
+        let reader = &mut self.sessions.at_mut(fd).reader;
+        reader.feed(data);
+        if !from_master && reader.unread() as u64 > self.config.client_query_buffer_limit {
+            return self.close_later(fd);
+        }
         self.process_input(fd, out);
     }
 
@@ -113,7 +120,11 @@ impl Server {
             session.flags.set(Flags::CLOSE_AFTER_REPLY);
         }
         if !session.reply.is_empty() || session.flags.has(Flags::CLOSE_AFTER_REPLY) {
+            let waiting = session.reply.len() as u64;
             self.sessions.want_write(fd);
+            if waiting > FIRST_BUFFER {
+                self.check_output_limit(fd);
+            }
         }
     }
 
@@ -216,6 +227,9 @@ impl Server {
                 continue;
             }
             session.flags.clear(Flags::PENDING_WRITE);
+            if session.flags.has(Flags::CLOSE_ASAP) {
+                continue;
+            }
             let is_replica = session.flags.has(Flags::REPLICA);
             let sent = session.flush(out) as u64;
             self.meter.add(cost::WRITE + sent / 16 * cost::COPY_16);
@@ -244,9 +258,9 @@ impl Server {
 
     /// Drops a client that doesn't read what it asked for (`closeClientOnOutputBufferLimitReached`). Replicas have
     /// their own buffers and their own check.
-    fn check_output_limit(&mut self, fd: Fd) {
+    pub(crate) fn check_output_limit(&mut self, fd: Fd) {
         let Some(session) = self.sessions.get_mut(fd) else { return };
-        let waiting = session.reply.len() as u64;
+        let waiting = (session.reply.len() as u64).saturating_sub(FIRST_BUFFER);
         if waiting == 0 && session.soft_limit_since.is_none() || session.flags.has(Flags::REPLICA) {
             return;
         }
@@ -264,7 +278,7 @@ impl Server {
         } else if session.soft_limit_since.take().is_some() {
             self.soft_limited.retain(|&other| other != fd);
         }
-        if over_hard || over_time {
+        if (over_hard || over_time) && !session.flags.has(Flags::CLOSE_ASAP) {
             self.stats.output_buffer_drops += 1;
             self.soft_limited.retain(|&other| other != fd);
             self.close_later(fd);
@@ -282,6 +296,7 @@ impl Server {
 
     /// The part of a tick that looks at clients: idle ones and those that don't read (`clientsCron`).
     pub(crate) fn clients_cron(&mut self, out: &mut Outbox) {
+        replication::check_soft_limits(self);
         for fd in self.soft_limited.clone() {
             self.check_output_limit(fd);
         }
@@ -306,7 +321,7 @@ impl Server {
 
     /// When a tick has something to do with clients.
     pub(crate) fn clients_cron_need(&self) -> Option<Instant> {
-        if !self.soft_limited.is_empty() {
+        if !self.soft_limited.is_empty() || replication::has_soft_limited(self) {
             return Some(self.now.mono);
         }
         if self.config.timeout == 0 {

@@ -29,7 +29,9 @@ impl Server {
     /// no client keeps from simply executing commands.
     pub(crate) fn is_plain(&self) -> bool {
         let dearest = self.meter.scaled(cost::COMMAND + LONGEST as u64 / 16 * cost::COPY_16);
+        let slow = u64::try_from(self.config.slowlog_log_slower_than).is_ok_and(|least| dearest.ns() / 1_000 >= least);
         self.express
+            && !slow
             && self.repl.is_master()
             && !self.repl.failover_under_way()
             && self.repl.enough_good_replicas(&self.config)

@@ -37,7 +37,13 @@ impl Server {
             command = commands::lookup_sub(container, args.get(1));
         }
         let Some(command) = command else {
-            let text = if container.is_some() { unknown_subcommand(args) } else { unknown_command(args) };
+            let text = if container.is_some() {
+                unknown_subcommand(args)
+            } else if commands::meta::is_absent(name) {
+                format!("ERR '{}' is not modelled", latin1(name).to_ascii_lowercase())
+            } else {
+                unknown_command(args)
+            };
             return self.reject(fd, None, args, &text, out);
         };
         self.sessions.at_mut(fd).last_cmd = Some(command.spec.name);
@@ -89,8 +95,7 @@ impl Server {
         if let Some(refusal) = self.gate_state(session.flags, session.resp, command, flags, missing) {
             return refusal;
         }
-        let is_replica = session.flags.has(Flags::REPLICA) && !session.flags.has(Flags::MONITOR);
-        if is_replica && flags & (flag::WRITE | flag::MAY_REPLICATE | flag::READONLY) != 0 {
+        if session.flags.has(Flags::REPLICA) && flags & (flag::WRITE | flag::MAY_REPLICATE | flag::READONLY) != 0 {
             return Verdict::Refuse("ERR Replica can't interact with the keyspace");
         }
         if !session.flags.has(Flags::REPLICA)
@@ -167,11 +172,14 @@ impl Server {
         match self.config.enable_debug_command {
             super::config::Protected::Yes => true,
             super::config::Protected::No => false,
-            super::config::Protected::Local => {
-                let peer = self.sessions.at(fd).addr.ip;
-                peer == crate::id::Ip::LOOPBACK || peer == self.init.addr.ip
-            }
+            super::config::Protected::Local => self.is_local(fd),
         }
+    }
+
+    /// The connection comes from the own machine.
+    pub(crate) fn is_local(&self, fd: Fd) -> bool {
+        let peer = self.sessions.at(fd).addr.ip;
+        peer == crate::id::Ip::LOOPBACK || peer == self.init.addr.ip
     }
 }
 

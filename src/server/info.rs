@@ -150,9 +150,13 @@ fn memory(s: &Server, t: &mut Text) {
          used_memory_vm_eval:31744\r\nused_memory_lua_human:31.00K\r\nused_memory_scripts_eval:0\r\n\
          number_of_cached_scripts:0\r\nnumber_of_functions:0\r\nnumber_of_libraries:0\r\n\
          used_memory_vm_functions:32768\r\nused_memory_vm_total:64512\r\nused_memory_vm_total_human:63.00K\r\n\
-         used_memory_functions:184\r\nused_memory_scripts:184\r\nused_memory_scripts_human:184B\r\nmaxmemory:0\r\n\
-         maxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\nallocator_frag_ratio:1.00\r\n\
-         allocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\nrss_overhead_ratio:1.00\r\n\
+         used_memory_functions:184\r\nused_memory_scripts:184\r\nused_memory_scripts_human:184B\r\n",
+    );
+    let maxmemory = s.config.inert("maxmemory", "0").parse().unwrap_or(0);
+    t.field("maxmemory", maxmemory).lit("maxmemory_human:").human(maxmemory).lit("\r\n");
+    t.lit("maxmemory_policy:").lit(s.config.inert("maxmemory-policy", "noeviction")).lit("\r\n");
+    t.lit(
+        "allocator_frag_ratio:1.00\r\nallocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\nrss_overhead_ratio:1.00\r\n\
          rss_overhead_bytes:0\r\n",
     );
     t.lit("mem_fragmentation_ratio:").hundredths(rss * 100 / used).lit("\r\n");
@@ -167,7 +171,6 @@ fn memory(s: &Server, t: &mut Text) {
 
 fn persistence_section(s: &Server, t: &mut Text) {
     t.lit("# Persistence\r\n");
-    t.field("loading", u64::from(s.loading && !s.async_loading)).field("async_loading", u64::from(s.async_loading));
     let mut part = String::new();
     persistence::info(s, &mut part);
     t.lit(&part);

@@ -10,6 +10,7 @@ mod commands;
 mod cost;
 mod cron;
 mod db;
+mod digest;
 mod expire;
 mod express;
 mod gate;
@@ -28,6 +29,7 @@ mod reply;
 mod rig;
 mod session;
 mod shutdown;
+mod slowlog;
 mod stats;
 
 use std::sync::Arc;
@@ -64,6 +66,7 @@ pub struct Server {
     pub(crate) expire_cycle: expire::Cycle,
     pub(crate) shutdown: shutdown::Shutdown,
     pub(crate) stats: stats::Stats,
+    pub(crate) slowlog: slowlog::Slowlog,
     pub(crate) meter: cost::Meter,
     pub(crate) cron: cron::Cron,
     /// The dataset is being loaded: most commands are refused.
@@ -119,6 +122,7 @@ impl Server {
             expire_cycle: expire::Cycle::default(),
             shutdown: shutdown::Shutdown::default(),
             stats: stats::Stats::new(commands::count()),
+            slowlog: slowlog::Slowlog::default(),
             cron: cron::Cron::new(Instant::ZERO),
             loading: false,
             async_loading: false,

@@ -118,29 +118,48 @@ impl Server {
     pub(crate) fn publish(&mut self, channel: &[u8], text: &[u8], shard: bool) -> usize {
         let (topic, kind): (_, &[u8]) = if shard { (Topic::Shard, b"smessage") } else { (Topic::Channel, b"message") };
         let mut receivers = 0;
+        let limit = self.config.client_output_buffer_limit.pubsub.hard;
+        let mut over = Vec::new();
         if let Some(fds) = self.pubsub.0[topic as usize].get(channel) {
-            receivers += deliver(&mut self.sessions, fds, &[kind, channel, text]);
+            receivers += deliver(&mut self.sessions, fds, &[kind, channel, text], limit, &mut over);
         }
         if !shard && !self.pubsub.0[Topic::Pattern as usize].is_empty() {
             for (pattern, fds) in &self.pubsub.0[Topic::Pattern as usize] {
                 if glob::matches(pattern, channel, false) {
-                    receivers += deliver(&mut self.sessions, fds, &[b"pmessage", pattern, channel, text]);
+                    let parts: &[&[u8]] = &[b"pmessage", pattern, channel, text];
+                    receivers += deliver(&mut self.sessions, fds, parts, limit, &mut over);
                 }
             }
+        }
+        for fd in over {
+            self.check_output_limit(fd);
         }
         self.meter.add(receivers as u64 * super::cost::ELEMENT);
         receivers
     }
 }
 
-/// Appends one message to the replies of sessions, encoded once for each protocol.
-fn deliver(sessions: &mut super::session::Sessions, fds: &[Fd], parts: &[&[u8]]) -> usize {
+/// Appends one message to the replies of sessions, encoded once for each protocol. Those that now have more than
+/// `limit` bytes waiting are `over` it.
+fn deliver(
+    sessions: &mut super::session::Sessions,
+    fds: &[Fd],
+    parts: &[&[u8]],
+    limit: u64,
+    over: &mut Vec<Fd>,
+) -> usize {
     let mut encoded: [Option<Bytes>; 2] = [None, None];
     for &fd in fds {
         let session = sessions.at_mut(fd);
+        if session.flags.has(Flags::GOING) {
+            continue;
+        }
         let resp3 = session.resp > 2;
         let bytes = encoded[usize::from(resp3)].get_or_insert_with(|| message(parts, resp3));
         session.reply.tail().extend_from_slice(bytes);
+        if limit > 0 && session.reply.len() as u64 > limit {
+            over.push(fd);
+        }
         sessions.want_write(fd);
     }
     fds.len()

@@ -191,6 +191,19 @@ impl Cx<'_> {
         self.ranged_arg(i, 0, i64::MAX, Some("ERR value is out of range, must be positive"))
     }
 
+    /// Argument `i` as a number that fits an `int` (`getIntFromObjectOrReply`), or the error given in place of both.
+    pub(crate) fn small_int_arg(&mut self, i: usize, error: Option<&str>) -> Option<i64> {
+        let number = match error {
+            Some(error) => self.int_arg_or(i, error)?,
+            None => self.int_arg(i)?,
+        };
+        if i32::try_from(number).is_err() {
+            self.add_error(error.unwrap_or("ERR value is out of range, value must between -2147483648 and 2147483647"));
+            return None;
+        }
+        Some(number)
+    }
+
     /// True when argument `i` is this word, whatever its case.
     #[must_use]
     pub(crate) fn arg_is(&self, i: usize, word: &str) -> bool {

@@ -58,6 +58,9 @@ impl Flags {
     /// A replica that is to be resynchronised without PSYNC (SYNC).
     pub(crate) const PRE_PSYNC: Flags = Flags(1 << 20);
 
+    /// Closes soon: nothing more is said to it.
+    pub(crate) const GOING: Flags = Flags(Self::CLOSE_AFTER_REPLY.0 | Self::CLOSE_ASAP.0);
+
     /// True when any bit of `other` is set.
     #[must_use]
     pub(crate) const fn has(self, other: Flags) -> bool {

@@ -9,6 +9,7 @@ use crate::server::session::{Flags, Session};
 /// The rows of the subcommands.
 #[rustfmt::skip]
 pub(super) const CLIENT_SUBS: &[Spec] = &[
+    row("client|caching", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", caching),
     row("client|getname", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getname),
     row("client|getredir", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getredir),
     row("client|help", 2, LOADING | STALE, (0, 0, 0), "@slow @connection", help),
@@ -20,6 +21,7 @@ pub(super) const CLIENT_SUBS: &[Spec] = &[
     row("client|pause", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", pause),
     row("client|reply", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", reply),
     row("client|setname", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", setname),
+    row("client|tracking", -3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking),
     row("client|trackinginfo", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking_info),
     row("client|unblock", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unblock),
     row("client|unpause", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unpause),
@@ -73,7 +75,7 @@ impl Cx<'_> {
     }
 
     /// `ERR unknown subcommand or wrong number of arguments for '…'. Try … HELP.`
-    pub(super) fn add_subcommand_error(&mut self) {
+    pub(crate) fn add_subcommand_error(&mut self) {
         let sub = String::from_utf8_lossy(&self.args.get(1)[..self.args.get(1).len().min(128)]).into_owned();
         let container = String::from_utf8_lossy(self.args.get(0)).to_ascii_uppercase();
         self.add_error(&format!(
@@ -106,6 +108,9 @@ impl Cx<'_> {
         let running = session.fd == self.fd;
         let argv_mem: usize = if running { self.args.iter().skip(1).map(<[u8]>::len).sum::<usize>() } else { 0 };
         let qbuf = if running { 26 } else { session.reader.unread() };
+        // The query buffer is given back after two idle seconds.
+        let idle = now.saturating_sub(session.last_interaction.secs());
+        let free = if idle > 2 || session.net_in == 0 { 0 } else { 20_474usize.saturating_sub(qbuf) };
         let output = session.reply.len();
         let user = if session.flags.has(Flags::MASTER) { "(superuser)" } else { "default" };
         format!(
@@ -117,14 +122,14 @@ impl Cx<'_> {
             session.laddr,
             session.fd.0,
             now.saturating_sub(session.created.secs()),
-            now.saturating_sub(session.last_interaction.secs()),
+            idle,
             session.db,
             count(Channel),
             count(Pattern),
             count(Shard),
-            if running { 20_448 } else { 0 },
+            free,
             output,
-            if running { 37_648 + argv_mem } else { 17_000 + output },
+            17_158 + qbuf + free + argv_mem + output,
             session.last_cmd.unwrap_or("NULL"),
             session.resp,
         )
@@ -334,6 +339,23 @@ fn getname(cx: &mut Cx<'_>) {
 
 fn getredir(cx: &mut Cx<'_>) {
     cx.add_integer(-1);
+}
+
+/// Client side caching is only ever off.
+fn tracking(cx: &mut Cx<'_>) {
+    if cx.args.len() == 3 && cx.arg_is(2, "off") {
+        return cx.add_ok();
+    }
+    if !cx.arg_is(2, "on") {
+        return cx.add_syntax_error();
+    }
+    super::standalone::not_modelled(cx);
+}
+
+fn caching(cx: &mut Cx<'_>) {
+    cx.add_error(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+    );
 }
 
 fn tracking_info(cx: &mut Cx<'_>) {

@@ -6,7 +6,7 @@ use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row};
 use crate::node::DiskOp;
 use crate::server::call::Cx;
-use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row};
+use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row, SENSITIVE};
 use crate::server::{glob, persistence, replication};
 use crate::trace::Kind;
 use crate::trace::event::ServerEvent;
@@ -66,7 +66,7 @@ fn get(cx: &mut Cx<'_>) {
 /// Why CONFIG SET refuses, in Redis's words; nothing was changed.
 fn refusal(cx: &Cx<'_>) -> Option<String> {
     let args = cx.args;
-    let mut seen: Vec<&'static str> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     let mut wrong = None;
     for i in (2..args.len()).step_by(2) {
         let name = String::from_utf8_lossy(args.get(i)).into_owned();
@@ -76,21 +76,31 @@ fn refusal(cx: &Cx<'_>) -> Option<String> {
         let failed = |why: &str| Some(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
         if row.flags & IMMUTABLE != 0 {
             wrong = failed("can't set immutable config");
-        } else if row.flags & PROTECTED != 0 {
+        } else if row.flags & PROTECTED != 0 && !cx.protected_configs_allowed() {
             wrong = failed("can't set protected config");
         } else if cx.s.loading && row.flags & DENY_LOADING != 0 {
             wrong = Some("LOADING Redis is loading the dataset in memory".to_owned());
-        } else if seen.contains(&row.name) {
+        } else if seen.contains(&name.to_ascii_lowercase()) {
+            // An alias is another parameter.
             wrong = failed("duplicate parameter");
-        } else if row.name == "port" {
-            wrong = failed("Unable to listen on this port. Check server logs.");
         }
         if wrong.is_some() {
             return wrong;
         }
-        seen.push(row.name);
+        seen.push(name.to_ascii_lowercase());
     }
     None
+}
+
+impl Cx<'_> {
+    /// `enable-protected-configs`
+    fn protected_configs_allowed(&self) -> bool {
+        match self.s.config.inert("enable-protected-configs", "no") {
+            "yes" => true,
+            "local" => self.s.is_local(self.fd),
+            _ => false,
+        }
+    }
 }
 
 fn set(cx: &mut Cx<'_>) {
@@ -98,22 +108,38 @@ fn set(cx: &mut Cx<'_>) {
     if !args.len().is_multiple_of(2) {
         return cx.add_syntax_error();
     }
+    for i in (2..args.len()).step_by(2) {
+        let name = String::from_utf8_lossy(args.get(i));
+        if config::find(&name).is_some_and(|row| row.flags & SENSITIVE != 0) {
+            cx.redact(i + 1);
+        }
+    }
     if let Some(text) = refusal(cx) {
         return cx.add_error(&text);
     }
     let mut changed = Config::clone(&cx.s.config);
+    let current_port = changed.port.to_string();
     let mut rows = Vec::new();
     for i in (2..args.len()).step_by(2) {
         let name = String::from_utf8_lossy(args.get(i));
         let value = String::from_utf8_lossy(args.get(i + 1));
         let row = config::find(&name).expect("checked before");
+        let failed = |why: &str| {
+            let name = name.to_ascii_lowercase();
+            format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+        };
         if let Err(why) = changed.set(row, &value) {
-            let text = format!("ERR CONFIG SET failed (possibly related to argument '{}') - {why}", row.name);
-            return cx.add_error(&text);
+            return cx.add_error(&failed(&why));
+        }
+        if row.name == "port" && value != current_port {
+            return cx.add_error(&failed("Unable to listen on this port. Check server logs."));
         }
         rows.push(row);
     }
     changed.hz = changed.hz.clamp(1, 500);
+    if rows.iter().any(|row| row.name == "repl-backlog-size") {
+        changed.repl_backlog_size = changed.repl_backlog_size.max(replication::backlog::SIZE_MIN);
+    }
     let old = std::mem::replace(&mut cx.s.config, Arc::new(changed));
     for row in rows {
         let value = cx.s.config.get(row);

@@ -41,7 +41,7 @@ fn echo(cx: &mut Cx<'_>) {
 }
 
 fn select(cx: &mut Cx<'_>) {
-    let Some(number) = cx.int_arg(1) else { return };
+    let Some(number) = cx.small_int_arg(1, None) else { return };
     match cx.s.database(number) {
         Some(db) => {
             cx.session_mut().db = db;
@@ -67,6 +67,11 @@ impl Cx<'_> {
 
 fn auth(cx: &mut Cx<'_>) {
     let args = cx.args;
+    for i in 1..args.len().min(3) {
+        if args.len() <= 3 {
+            cx.redact(i);
+        }
+    }
     let known = match args.len() {
         2 if !cx.s.auth_required() => {
             return cx.add_error(
@@ -95,6 +100,8 @@ fn hello(cx: &mut Cx<'_>) {
     let mut i = 2;
     while i < args.len() {
         if cx.arg_is(i, "auth") && i + 2 < args.len() {
+            cx.redact(i + 1);
+            cx.redact(i + 2);
             if !cx.authenticate(args.get(i + 1), args.get(i + 2)) {
                 return cx.add_error(WRONG_PASSWORD);
             }

@@ -109,7 +109,7 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
 
 fn move_key(cx: &mut Cx<'_>) {
     let (db, args) = (cx.db(), cx.args);
-    let Some(target) = cx.int_arg(2) else { return };
+    let Some(target) = cx.small_int_arg(2, None) else { return };
     let Some(target) = cx.s.database(target) else { return cx.add_error("ERR DB index is out of range") };
     if target == db {
         return cx.add_error("ERR source and destination objects are the same");
@@ -133,7 +133,7 @@ fn copy(cx: &mut Cx<'_>) {
         if cx.arg_is(i, "replace") {
             replace = true;
         } else if cx.arg_is(i, "db") && i + 1 < args.len() {
-            let Some(number) = cx.int_arg(i + 1) else { return };
+            let Some(number) = cx.small_int_arg(i + 1, None) else { return };
             let Some(number) = cx.s.database(number) else { return cx.add_error("ERR DB index is out of range") };
             target = number;
             i += 1;
@@ -317,8 +317,8 @@ fn flushall(cx: &mut Cx<'_>) {
 }
 
 fn swapdb(cx: &mut Cx<'_>) {
-    let Some(first) = cx.int_arg_or(1, "ERR invalid first DB index") else { return };
-    let Some(second) = cx.int_arg_or(2, "ERR invalid second DB index") else { return };
+    let Some(first) = cx.small_int_arg(1, Some("ERR invalid first DB index")) else { return };
+    let Some(second) = cx.small_int_arg(2, Some("ERR invalid second DB index")) else { return };
     let (Some(first), Some(second)) = (cx.s.database(first), cx.s.database(second)) else {
         return cx.add_error("ERR DB index is out of range");
     };
@@ -340,6 +340,13 @@ fn object_key(cx: &mut Cx<'_>) -> Option<u32> {
     found
 }
 
+impl Cx<'_> {
+    /// An LFU policy takes the place of idle times.
+    fn tracks_frequency(&self) -> bool {
+        self.s.config.inert("maxmemory-policy", "noeviction").ends_with("-lfu")
+    }
+}
+
 fn object_encoding(cx: &mut Cx<'_>) {
     if let Some(at) = object_key(cx) {
         let encoding = cx.entry(at).value.encoding();
@@ -358,6 +365,12 @@ fn object_refcount(cx: &mut Cx<'_>) {
 
 fn object_idletime(cx: &mut Cx<'_>) {
     if let Some(at) = object_key(cx) {
+        if cx.tracks_frequency() {
+            return cx.add_error(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+                 policies at runtime LRU and LFU data will take some time to adjust.",
+            );
+        }
         let idle = cx.s.seconds().saturating_sub(cx.entry(at).touched);
         cx.add_integer(i64::from(idle));
     }
@@ -365,6 +378,9 @@ fn object_idletime(cx: &mut Cx<'_>) {
 
 fn object_freq(cx: &mut Cx<'_>) {
     if object_key(cx).is_some() {
+        if cx.tracks_frequency() {
+            return super::standalone::not_modelled(cx);
+        }
         cx.add_error(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
              between policies at runtime LRU and LFU data will take some time to adjust.",

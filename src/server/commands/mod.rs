@@ -12,8 +12,10 @@ pub(super) mod expiry;
 pub(super) mod hashes;
 pub(super) mod keys;
 pub(super) mod lists;
+pub(super) mod meta;
 pub(super) mod pubsub;
 pub(super) mod sets;
+mod standalone;
 pub(super) mod strings;
 pub(super) mod transactions;
 mod zset_algebra;
@@ -166,6 +168,7 @@ const GROUPS: &[&[Spec]] = &[
     pubsub::SPECS,
     admin::SPECS,
     replication::SPECS,
+    standalone::SPECS,
 ];
 
 /// The table: open addressing over the lower-cased name.

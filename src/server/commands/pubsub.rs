@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE};
+use super::flag::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
 use crate::server::glob;
@@ -18,8 +18,8 @@ pub(crate) const SPECS: &[Spec] = &[
     row("punsubscribe", -1, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@pubsub @slow", punsubscribe),
     row("ssubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, (1, -1, 1), "@pubsub @slow", ssubscribe),
     row("sunsubscribe", -1, PUBSUB | NOSCRIPT | LOADING | STALE, (1, -1, 1), "@pubsub @slow", sunsubscribe),
-    row("publish", 3, PUBSUB | LOADING | STALE | FAST, (0, 0, 0), "@pubsub @fast", publish),
-    row("spublish", 3, PUBSUB | LOADING | STALE | FAST, (1, 1, 1), "@pubsub @fast", spublish),
+    row("publish", 3, PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE, (0, 0, 0), "@pubsub @fast", publish),
+    row("spublish", 3, PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE, (1, 1, 1), "@pubsub @fast", spublish),
     container(row("pubsub", -2, 0, (0, 0, 0), "@slow", super::no_handler), PUBSUB_SUBS),
 ];
 
@@ -71,6 +71,9 @@ fn confirm(cx: &mut Cx<'_>, topic: Topic, word: &[u8], name: Option<&[u8]>) {
 
 fn subscribe_all(cx: &mut Cx<'_>, topic: Topic, word: &[u8]) {
     let args = cx.args;
+    if topic == Topic::Shard && cx.s.exec.in_exec {
+        return cx.add_error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+    }
     for i in 1..args.len() {
         cx.s.subscribe(cx.fd, topic, &args.bytes(i));
         confirm(cx, topic, word, Some(args.get(i)));
@@ -113,6 +116,9 @@ fn spublish(cx: &mut Cx<'_>) {
 
 fn list(cx: &mut Cx<'_>, topic: Topic) {
     let args = cx.args;
+    if args.len() > 3 {
+        return cx.add_subcommand_error();
+    }
     let pattern = (args.len() > 2).then(|| args.get(2));
     let names: Vec<Bytes> =
         cx.s.pubsub

@@ -93,6 +93,8 @@ pub struct Config {
     pub client_query_buffer_limit: u64,
     pub client_output_buffer_limit: BufferLimits,
     pub requirepass: String,
+    pub slowlog_log_slower_than: i64,
+    pub slowlog_max_len: u64,
     pub enable_debug_command: Protected,
     pub active_expire_effort: u64,
     /// `hash-max-listpack-entries`
@@ -159,6 +161,8 @@ impl Default for Config {
                 pubsub: BufferLimit { hard: 32 << 20, soft: 8 << 20, soft_seconds: 60 },
             },
             requirepass: String::new(),
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
             enable_debug_command: Protected::No,
             active_expire_effort: 1,
             hash_max_listpack_entries: 512,
@@ -302,6 +306,7 @@ impl Config {
             }
             Field::Special(_, set) => return set(self, args),
             Field::Harmless | Field::Inert => {
+                let value = special::checked(row.name, value)?;
                 if value == row.default {
                     self.other.remove(row.name);
                 } else {
@@ -310,6 +315,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The text of a directive without effect here; `default` where it was not set.
+    #[must_use]
+    pub fn inert<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        self.other.get(name).map_or(default, String::as_str)
     }
 
     /// A directive's value as CONFIG GET prints it.

@@ -43,7 +43,9 @@ pub(super) fn get_client_output_buffer_limit(config: &Config) -> String {
 }
 
 pub(super) fn set_client_output_buffer_limit(config: &mut Config, args: &[&str]) -> Result<(), String> {
-    if args.is_empty() || !args.len().is_multiple_of(4) {
+    // A single empty text is no argument at all.
+    let args = if matches!(args, [""]) { &[] } else { args };
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = config.client_output_buffer_limit;
@@ -63,6 +65,58 @@ pub(super) fn set_client_output_buffer_limit(config: &mut Config, args: &[&str])
     }
     config.client_output_buffer_limit = limits;
     Ok(())
+}
+
+/// Directives without effect here are refused where a real server refuses them, and print as it prints them.
+pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
+    match name {
+        "notify-keyspace-events" => events(&value),
+        "oom-score-adj-values" => {
+            let words: Vec<&str> = value.split(' ').collect();
+            if words.len() != 3 {
+                return Err("wrong number of arguments".to_owned());
+            }
+            let fits = |word: &&str| word.parse().is_ok_and(|n: i64| (-2_000..=2_000).contains(&n));
+            if !words.iter().all(fits) {
+                return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".to_owned());
+            }
+            Ok(value)
+        }
+        "latency-tracking-info-percentiles" => {
+            for word in value.split(' ').filter(|word| !word.is_empty()) {
+                let digits = word.strip_prefix('-').unwrap_or(word);
+                let number = digits.split_once('.').unwrap_or((digits, "0"));
+                let (Ok(whole), Ok(part)) = (number.0.parse::<u64>(), number.1.parse::<u64>()) else {
+                    return Err("Invalid latency-tracking-info-percentiles parameters".to_owned());
+                };
+                if digits != word && (whole, part) != (0, 0) || whole > 100 || whole == 100 && part > 0 {
+                    return Err(
+                        "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned()
+                    );
+                }
+            }
+            Ok(value)
+        }
+        "maxmemory-clients" if value == "0%" => Ok("0".to_owned()),
+        _ => Ok(value),
+    }
+}
+
+/// Classes of keyspace events (`keyspaceEventsStringToFlags` and back).
+fn events(value: &str) -> Result<String, String> {
+    const ALL: &str = "g$lshzxetd";
+    if !value.chars().all(|c| "Ag$lshzxeKEtmdn".contains(c)) {
+        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
+    }
+    let has = |c: char| value.contains(c) || value.contains('A') && ALL.contains(c);
+    let mut text = String::new();
+    if ALL.chars().all(has) {
+        text.push('A');
+    } else {
+        text.extend("g$lshzxetdn".chars().filter(|c| has(*c)));
+    }
+    text.extend("KEm".chars().filter(|c| has(*c)));
+    Ok(text)
 }
 
 pub(super) fn get_replicaof(config: &Config) -> String {
@@ -146,5 +200,15 @@ pub(super) fn get_shutdown_on_sigterm(config: &Config) -> String {
 
 pub(super) fn set_shutdown_on_sigterm(config: &mut Config, args: &[&str]) -> Result<(), String> {
     config.shutdown_on_sigterm = flags(args)?;
+    Ok(())
+}
+
+pub(super) fn get_slowlog_log_slower_than(config: &Config) -> String {
+    config.slowlog_log_slower_than.to_string()
+}
+
+pub(super) fn set_slowlog_log_slower_than(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.slowlog_log_slower_than =
+        args[0].parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
     Ok(())
 }

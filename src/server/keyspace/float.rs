@@ -136,8 +136,8 @@ impl Extended {
         (exponent <= EXPONENT_MAX).then_some(Extended { negative, mantissa: mantissa << up, exponent })
     }
 
-    /// Reads a decimal number with an optional fraction and exponent, as `string2ld` takes it; `None` for anything else,
-    /// infinity and what overflows included.
+    /// Reads a number with an optional fraction and exponent, decimal or hexadecimal, as `string2ld` takes it; `None`
+    /// for anything else, infinity and what overflows included.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Extended> {
         let (negative, rest) = match text {
@@ -145,11 +145,8 @@ impl Extended {
             [b'+', rest @ ..] => (false, rest),
             _ => (false, text),
         };
-        if rest.starts_with(b"0x") || rest.starts_with(b"0X") {
-            // Exact up to 53 bits, which is what the shortest decimal form of a double keeps.
-            let value = super::double::strtod(rest).filter(|value| value.is_finite())?;
-            let parsed = Extended::parse(format!("{value}").as_bytes())?;
-            return Some(Extended { negative, ..parsed });
+        if let [b'0', b'x' | b'X', digits @ ..] = rest {
+            return Extended::parse_hex(negative, digits);
         }
         let (number, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
             Some(at) => (&rest[..at], decimal_exponent(&rest[at + 1..])?),
@@ -197,6 +194,36 @@ impl Extended {
         }
         let (mantissa, shift) = quotient.round(sticky);
         Extended::normal(negative, mantissa, shift - i32::try_from(extra).ok()?)
+    }
+
+    /// What follows `0x`: hexadecimal digits with an optional fraction, and an optional binary exponent.
+    fn parse_hex(negative: bool, rest: &[u8]) -> Option<Extended> {
+        let (number, exponent) = match rest.iter().position(|byte| matches!(byte, b'p' | b'P')) {
+            Some(at) => (&rest[..at], decimal_exponent(&rest[at + 1..])?),
+            None => (rest, 0),
+        };
+        if number.len() > 5_000 {
+            return None;
+        }
+        let (mut digits, mut fraction, mut any, mut point) = (Big(vec![0]), 0i64, false, false);
+        for &byte in number {
+            if byte == b'.' && !point {
+                point = true;
+                continue;
+            }
+            digits.mul_add(16, char::from(byte).to_digit(16)?);
+            any = true;
+            fraction += 4 * i64::from(point);
+        }
+        if !any {
+            return None;
+        }
+        let (mantissa, shift) = digits.round(false);
+        let scale = i32::try_from(exponent - fraction).ok()?;
+        if mantissa != 0 && scale < -20_000 {
+            return None;
+        }
+        Extended::normal(negative, mantissa, shift.checked_add(scale)?)
     }
 
     /// True for the words that mean infinity.
@@ -309,11 +336,13 @@ mod tests {
             ("-1.5", "1.5", "0"),
             ("1e30", "1", "1000000000000000000024696061952"),
             ("0.00000000000000001", "0", "0.00000000000000001"),
+            ("0x10", "0x.8", "16.5"),
+            ("-0x1p4", "0X1P-1", "-15.5"),
         ] {
             let add = Extended::parse(a.as_bytes()).expect(a).plus(Extended::parse(b.as_bytes()).expect(b));
             assert_eq!(add.and_then(Extended::print).as_deref(), Some(sum), "{a} + {b}");
         }
-        for bad in ["", "abc", "1.2.3", "1e", "--1", " 1", "nan", "inf", "1e5000000"] {
+        for bad in ["", "abc", "1.2.3", "1e", "--1", " 1", "nan", "inf", "1e5000000", "0x", "0xg", "0x1p"] {
             assert_eq!(Extended::parse(bad.as_bytes()), None, "{bad}");
         }
     }

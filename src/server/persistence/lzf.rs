@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-/// Table slots: enough that strings of a few kilobytes rarely collide.
-const SLOTS_LOG2: u32 = 13;
+/// Table slots.
+const SLOTS: usize = 1 << 16;
 /// Longest distance of a reference.
 const DISTANCE_MAX: usize = 1 << 13;
 /// Longest match of a reference.
@@ -24,14 +24,17 @@ pub struct Compressor {
 
 impl Compressor {
     /// Appends the compressed form of `input` to `out` if it is at most `len_max` bytes long; else appends nothing.
+    ///
+    /// It is the form that Redis's own compressor gives (`lzf_compress`), so that files have the same size: the same
+    /// hash of three bytes, the same greedy matches, which never begin at the first byte and seldom reach the last two.
     pub fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
         let Ok(len) = u32::try_from(input.len()) else { return false };
         if self.slots.is_empty() || self.base.checked_add(len).is_none() {
-            self.slots = vec![0; 1 << SLOTS_LOG2];
+            self.slots = vec![0; SLOTS];
             self.base = 1;
         }
         let began = out.len();
-        let fits = self.encode(input, began + len_max, out);
+        let fits = self.encode(input, len_max, out);
         self.base = self.base.saturating_add(len);
         if !fits {
             out.truncate(began);
@@ -39,48 +42,105 @@ impl Compressor {
         fits
     }
 
-    fn encode(&mut self, input: &[u8], end_max: usize, out: &mut Vec<u8>) -> bool {
-        let (mut at, mut literals_from) = (0, 0);
-        while at + 2 < input.len() && out.len() <= end_max {
-            let Some(reference) = self.previous(input, at).filter(|&from| input[from..from + 3] == input[at..at + 3])
-            else {
+    fn encode(&mut self, input: &[u8], room: usize, out: &mut Vec<u8>) -> bool {
+        if input.is_empty() || room == 0 {
+            return false;
+        }
+        let began = out.len();
+        let mut run = Run::begin(out);
+        let mut at = 0;
+        while at + 2 < input.len() {
+            let seen = self.previous(input, at).filter(|&from| input[from..from + 3] == input[at..at + 3]);
+            let Some(reference) = seen else {
+                if out.len() - began >= room {
+                    return false;
+                }
+                run.push(input[at], out);
                 at += 1;
                 continue;
             };
-            // As Redis's compressor, whose matches leave the last two bytes alone.
-            let longest = (input.len() - at - 2).clamp(3, MATCH_MAX);
-            let matched = (3..longest).find(|&n| input[reference + n] != input[at + n]).unwrap_or(longest);
-            literals(&input[literals_from..at], out);
-            back_reference(at - reference - 1, matched - 2, out);
-            // The last two positions of a match are remembered too, so that a repetition goes on.
-            for position in [at + matched - 2, at + matched - 1] {
-                if position + 2 < input.len() {
-                    self.previous(input, position);
-                }
+            if out.len() - began - usize::from(run.0 == 0) + 4 >= room {
+                return false;
             }
+            run.end(out);
+            let matched = match_length(&input[reference..], &input[at..]);
+            back_reference(at - reference - 1, matched - 2, out);
+            run = Run::begin(out);
             at += matched;
-            literals_from = at;
+            if at + 2 >= input.len() {
+                break;
+            }
+            // The last two positions of a match are remembered too, so that a repetition goes on.
+            self.previous(input, at - 2);
+            self.previous(input, at - 1);
         }
-        literals(&input[literals_from..], out);
-        out.len() <= end_max
+        if out.len() - began + 3 > room {
+            return false;
+        }
+        for &byte in &input[at..] {
+            run.push(byte, out);
+        }
+        run.end(out);
+        true
     }
 
     /// Where the three bytes at `at` were last seen (perhaps others with the same hash), and remembers them here.
     fn previous(&mut self, input: &[u8], at: usize) -> Option<usize> {
         let word = u32::from_be_bytes([0, input[at], input[at + 1], input[at + 2]]);
-        let slot = (word.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS_LOG2)) as usize;
+        let slot = (word >> 8).wrapping_sub(word.wrapping_mul(5)) as usize % SLOTS;
         let seen = self.slots[slot];
         self.slots[slot] = self.base + u32::try_from(at).expect("the input's length fits 32 bits");
         let seen = seen.checked_sub(self.base)? as usize;
-        // As Redis's compressor, which takes no reference to the very beginning.
-        (seen > 0 && seen < at && at - seen <= DISTANCE_MAX).then_some(seen)
+        (0 < seen && seen < at && at - seen <= DISTANCE_MAX).then_some(seen)
     }
 }
 
-fn literals(bytes: &[u8], out: &mut Vec<u8>) {
-    for run in bytes.chunks(LITERALS_MAX) {
-        out.push(u8::try_from(run.len() - 1).expect("a run is at most 32 bytes"));
-        out.extend_from_slice(run);
+/// How many bytes are the same in both, of which the first three are known to be. Up to 19 are compared whatever comes
+/// behind; then all but the last two of what is left.
+fn match_length(from: &[u8], at: &[u8]) -> usize {
+    let longest = (at.len() - 2).min(MATCH_MAX);
+    let mut len = 2;
+    if longest > 16 {
+        while len < 18 {
+            len += 1;
+            if from[len] != at[len] {
+                return len;
+            }
+        }
+    }
+    loop {
+        len += 1;
+        if len >= longest || from[len] != at[len] {
+            return len;
+        }
+    }
+}
+
+/// Literals that are being collected behind a byte that says how many they are.
+struct Run(usize);
+
+impl Run {
+    fn begin(out: &mut Vec<u8>) -> Run {
+        out.push(0);
+        Run(0)
+    }
+
+    fn push(&mut self, byte: u8, out: &mut Vec<u8>) {
+        out.push(byte);
+        self.0 += 1;
+        if self.0 == LITERALS_MAX {
+            self.end(out);
+            *self = Run::begin(out);
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        if self.0 == 0 {
+            out.pop();
+        } else {
+            let header = out.len() - self.0 - 1;
+            out[header] = u8::try_from(self.0 - 1).expect("a run is at most 32 bytes");
+        }
     }
 }
 
@@ -127,6 +187,14 @@ mod tests {
         assert_eq!(decompress(&[0, b'a'], usize::MAX), None);
     }
 
+    #[test]
+    fn the_form_is_that_of_a_real_server() {
+        let mut compressor = Compressor::default();
+        let mut out = Vec::new();
+        assert!(compressor.compress(&[b'a'; 102], 98, &mut out));
+        assert_eq!(out, b"\x01aa\xe0Y\x00\x01aa");
+    }
+
     proptest! {
         /// What was compressed comes back, with one compressor for many strings.
         #[test]
@@ -135,7 +203,7 @@ mod tests {
             for input in inputs {
                 let mut out = Vec::new();
                 let len_max = input.len() * 2 + 8;
-                prop_assert!(compressor.compress(&input, len_max, &mut out));
+                prop_assert_eq!(compressor.compress(&input, len_max, &mut out), !input.is_empty());
                 if !input.is_empty() {
                     prop_assert_eq!(decompress(&out, input.len()), Some(Bytes::from(input)));
                 }

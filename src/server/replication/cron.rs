@@ -32,7 +32,6 @@ pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
         ping_replicas(s);
         sync::send_newlines(s, out);
         drop_silent_replicas(s, out);
-        master::check_output_limits(s);
         sync::start_pending(s, out);
     }
     persistence::remove_sync_file(s, out);
@@ -104,10 +103,6 @@ pub(crate) fn cron_need(s: &Server) -> Option<Instant> {
         return idle_backlog_need(s);
     }
     if s.config.min_replicas_to_write > 0 && s.config.min_replicas_max_lag > 0 {
-        return Some(now);
-    }
-    let soft_limit = s.config.client_output_buffer_limit.replica.soft;
-    if s.repl.replicas.iter().any(|replica| replica.is_over_soft_limit()) && soft_limit > 0 {
         return Some(now);
     }
     [sync::cron_need(s), silence_need(s), Some(ping_need(s))].into_iter().flatten().min()

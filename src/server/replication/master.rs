@@ -189,6 +189,8 @@ pub(super) fn check_output_limits(s: &mut Server) {
         if limit.soft > 0 && used >= limit.soft {
             if replica.soft_limit_since == 0 {
                 replica.soft_limit_since = now;
+                // Ticks have something to look at from now on.
+                s.plain = false;
             } else if now.saturating_sub(replica.soft_limit_since) > limit.soft_seconds {
                 over = true;
             }

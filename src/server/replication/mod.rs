@@ -246,6 +246,10 @@ impl Replication {
 pub(crate) fn before_sleep(s: &mut Server, out: &mut Outbox) {
     if !s.repl.waiting.is_empty() {
         wait::process(s, out);
+        // A WAIT behind the one that was just answered must not miss the request for acknowledgements.
+        if !s.unblocked.is_empty() {
+            s.process_unblocked(out);
+        }
     }
     if s.repl.get_ack && !s.pause.active(s.now.unix) {
         s.repl.get_ack = false;
@@ -300,6 +304,18 @@ pub(crate) fn config_changed(s: &mut Server, name: &str, out: &mut Outbox) {
         }
         "min-replicas-to-write" | "min-replicas-max-lag" => master::refresh_good_replicas(s, out),
         _ => {}
+    }
+}
+
+/// A replica's part of the replication buffer is over the soft limit: each tick looks at it.
+pub(crate) fn has_soft_limited(s: &Server) -> bool {
+    s.repl.replicas.iter().any(master::Replica::is_over_soft_limit)
+}
+
+/// The look of a tick at replicas' output buffers (`clientsCron`).
+pub(crate) fn check_soft_limits(s: &mut Server) {
+    if has_soft_limited(s) {
+        master::check_output_limits(s);
     }
 }
 
