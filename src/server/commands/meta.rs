@@ -222,6 +222,6 @@ mod tests {
             assert!(found.is_some(), "{name}");
         }
         assert!(ABSENT.iter().all(|name| commands::lookup(name.as_bytes()).is_none()));
-        assert!(is_absent(b"LPUSH") && !is_absent(b"nosuch"));
+        assert!(is_absent(b"BLPOP") && !is_absent(b"nosuch"));
     }
 }
