@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::terminal::{complain, stderr};
 use super::{Failure, terminal};
-use crate::scenario::{self, Input, Loaded, Report};
+use crate::scenario::{self, Input, Loaded, Report, Variants};
 
 /// Files beyond this are no scenarios.
 const SIZE_MAX: u64 = 16 << 20;
@@ -46,11 +46,20 @@ impl Source {
 
     /// Checks it; configuration files are found beside it.
     pub(super) fn check(&self, sets: &[String]) -> Result<Loaded, Box<Report>> {
+        self.with_input(sets, scenario::load)
+    }
+
+    /// Checks every variant of it.
+    pub(super) fn check_variants(&self, sets: &[String]) -> Result<Variants, Box<Report>> {
+        self.with_input(sets, scenario::load_variants)
+    }
+
+    fn with_input<T>(&self, sets: &[String], take: impl FnOnce(Input<'_>) -> T) -> T {
         let stdin = self.path == Path::new("-");
         let name = if stdin { "stdin".to_owned() } else { self.path.display().to_string() };
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let read_file = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
-        scenario::load(Input { name: &name, text: &self.text, sets, read_file: &read_file })
+        take(Input { name: &name, text: &self.text, sets, read_file: &read_file })
     }
 
     /// The same where it must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
@@ -78,6 +87,22 @@ pub(super) fn check(path: &Path, sets: &[String]) -> Result<Result<Loaded, Box<R
 /// Reads a scenario that must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
 pub(super) fn scenario(path: &Path, sets: &[String], quiet: bool) -> Result<Loaded, Failure> {
     Source::read(path)?.load(sets, quiet)
+}
+
+/// Reads a scenario in all its variants, which must be right. Warnings go to stderr unless `quiet`; errors go there and fail.
+pub(super) fn variants(path: &Path, sets: &[String], quiet: bool) -> Result<Variants, Failure> {
+    match Source::read(path)?.check_variants(sets) {
+        Ok(variants) => {
+            if !quiet {
+                show(&variants.report);
+            }
+            Ok(variants)
+        }
+        Err(report) => {
+            show(&report);
+            Err(Failure::Said)
+        }
+    }
 }
 
 /// Renders problems to stderr.

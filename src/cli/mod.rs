@@ -11,6 +11,7 @@ mod new;
 mod run;
 mod shell;
 mod shrink;
+mod sweep;
 mod terminal;
 mod test;
 mod validate;
@@ -19,6 +20,7 @@ use std::ffi::OsString;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -70,13 +72,30 @@ fn running(what: Option<String>) {
     *RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what;
 }
 
+/// Set while a panic is only one run's: it becomes a row, and is said once.
+static QUIET: AtomicU8 = AtomicU8::new(0);
+
+/// From here on (or no longer) only the first panic is said: others are counted by whoever catches them.
+fn quiet_panics(on: bool) {
+    QUIET.store(u8::from(on), Ordering::Relaxed);
+}
+
+/// Whether a panic is to be said now.
+fn speaks() -> bool {
+    QUIET.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |level| (level == 1).then_some(2)) != Err(2)
+}
+
 /// Runs one command line and returns the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
     };
-    panic::set_hook(Box::new(|info| terminal::complain(&bug_report(&info.to_string()))));
+    panic::set_hook(Box::new(|info| {
+        if speaks() {
+            terminal::complain(&bug_report(&info.to_string()));
+        }
+    }));
     let outcome = panic::catch_unwind(|| dispatch(cli.command));
     match outcome {
         Ok(Ok(status)) => status.into(),
@@ -97,6 +116,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Compare(args) => compare::compare(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Test(args) => test::test(&args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Merge(args) => sweep::merge(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),
         Command::Metrics(args) => list::metrics(&args),

@@ -12,9 +12,9 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     let mut status = Status::Held;
     let mut list = Vec::new();
     for path in expand(&args.files)? {
-        let outcome = load::check(&path, &args.set.set)?;
+        let outcome = load::Source::read(&path)?.check_variants(&args.set.set);
         let (good, report) = match &outcome {
-            Ok(loaded) => (Some(&loaded.scenario), &loaded.report),
+            Ok(variants) => (Some(variants), &variants.report),
             Err(report) => (None, &**report),
         };
         if good.is_none() {
@@ -25,10 +25,15 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
             continue;
         }
         load::show(report);
-        if let Some(scenario) = good
+        if let Some(variants) = good
             && !args.quiet
         {
-            terminal::print(&format!("{}: ok, {}\n", path.display(), inventory(scenario)))?;
+            let count = match variants.list.len() {
+                1 => String::new(),
+                count => format!(", in {count} variants"),
+            };
+            let inventory = inventory(&variants.list[0].scenario);
+            terminal::print(&format!("{}: ok, {inventory}{count}\n", path.display()))?;
         }
     }
     if args.json {

@@ -18,6 +18,7 @@ pub mod pins;
 mod sample;
 pub mod stage;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 
 use std::io::{self, Write};

@@ -6,6 +6,7 @@
 pub mod chaos;
 mod field;
 mod json;
+pub mod matrix;
 pub mod print;
 pub mod raw;
 mod resolve;
@@ -16,6 +17,7 @@ mod units;
 
 use std::sync::Arc;
 
+pub use matrix::{Axis, Variant, Variants, load_variants};
 pub use resolve::ReadFile;
 pub use source::Report;
 pub use tree::Format;
@@ -101,27 +103,9 @@ pub struct Loaded {
 /// Makes a scenario of a file.
 ///
 /// # Errors
-/// All mistakes that can be found at once, and the warnings.
+/// All mistakes that can be found at once, and the warnings. A file with a `[matrix]` is many scenarios: [`load_variants`].
 pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
-    let mut problems = source::Problems::default();
-    let mut sources = source::Sources::default();
-    let source = sources.add(input.name, input.text);
-    let format = Format::of(input.name, input.text);
-    let Some(mut tree) = tree::parse(input.text, format, source, &mut problems) else {
-        return Err(Box::new(Report { sources, problems }));
-    };
-    for change in input.sets {
-        set::apply(&mut tree, change, &mut sources, &mut problems);
-    }
-    refuse_later(&mut tree, &mut problems);
-    let Some(mut effective) = <raw::File as field::Field>::read(&tree, &mut problems) else {
-        return Err(Box::new(Report { sources, problems }));
-    };
-    let stem = stem(input.name);
-    match resolve::resolve(&mut effective, &stem, &mut sources, &mut problems, input.read_file) {
-        Some(scenario) => Ok(Loaded { scenario, effective, report: Report { sources, problems } }),
-        None => Err(Box::new(Report { sources, problems })),
-    }
+    matrix::load(input)
 }
 
 /// The file's name without folders and extension, with what can't stand in a scenario's name replaced.
@@ -138,7 +122,6 @@ fn refuse_later(tree: &mut tree::Tree, problems: &mut source::Problems) {
     let tree::Data::Table(entries) = &mut tree.data else { return };
     entries.retain(|(key, _)| {
         let what = match key.name.as_str() {
-            "matrix" => "combinations of settings are",
             "cluster" => "cluster nodes are",
             _ => return true,
         };

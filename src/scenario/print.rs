@@ -89,6 +89,13 @@ fn assignment(out: &mut String, key: &Key, value: &Tree, remark: Remark<'_>) {
     out.push('\n');
 }
 
+/// A single value as TOML.
+pub(super) fn value(data: &Data) -> String {
+    let mut out = String::new();
+    inline(&mut out, data);
+    out
+}
+
 /// A value in one line, as TOML has it.
 pub fn inline(out: &mut String, data: &Data) {
     match data {

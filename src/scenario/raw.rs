@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::TieBreak;
 use super::field::{At, Field, Map, Origin, Scalar, tables};
+use super::matrix::Matrix;
 use super::source::{Place, Problems};
 use super::tree::{Data, Tree};
 use super::units::{Bandwidth, Delay, Factor, Rate, Share, Size, Step, Time};
@@ -54,6 +55,8 @@ tables! {
         "expect" expect: Expects,
         /// How the scenario is tested over many seeds.
         "test" test: Option<Test>,
+        /// Fields and lists of values: a sweep runs every combination of them.
+        "matrix" matrix: Option<Matrix>,
     }
 
     /// The fabric between machines.

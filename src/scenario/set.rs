@@ -5,7 +5,7 @@ use super::tree::{Data, Format, Key, Tree};
 
 /// One step into a tree.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+pub(super) enum Step {
     /// A field, or the item of a list that has this name.
     Name(String),
     /// An item of a list by its number, from 0.
@@ -24,7 +24,7 @@ pub(super) fn apply(tree: &mut Tree, text: &str, sources: &mut Sources, problems
         return;
     };
     let path_at = Place { source, start: 0, end: path.len() };
-    let steps = match parse_path(path) {
+    let steps = match self::path(path) {
         Ok(steps) => steps,
         Err(message) => {
             problems.error(path_at, message).help("for example --set 'sentinel[0].monitor[0].quorum=3'");
@@ -32,12 +32,34 @@ pub(super) fn apply(tree: &mut Tree, text: &str, sources: &mut Sources, problems
         }
     };
     let value = parse_value(value, Place { source, start: value_at, end: text.len() });
-    if let Err(wrong) = descend(tree, &steps, path_at, value) {
-        let problem = problems.error(path_at, wrong.message).label("this path");
+    put_at(tree, &steps, path_at, value, problems);
+}
+
+/// Puts a value, which has a place of its own, at a path that stands at another. A path that can't be read is ignored: whoever
+/// read it before has said so.
+pub(super) fn put(tree: &mut Tree, path: &str, at: Place, value: Tree, problems: &mut Problems) {
+    if let Ok(steps) = self::path(path) {
+        put_at(tree, &steps, at, value, problems);
+    }
+}
+
+fn put_at(tree: &mut Tree, steps: &[Step], at: Place, value: Tree, problems: &mut Problems) {
+    if let Err(wrong) = descend(tree, steps, at, value) {
+        let problem = problems.error(at, wrong.message).label("this path");
         if let Some(help) = wrong.help {
             problem.help(help);
         }
     }
+}
+
+/// The path that a change is about, if it has one.
+pub(super) fn path_of(change: &str) -> Option<Vec<Step>> {
+    path(split(change)?.0).ok()
+}
+
+/// Whether a text as the value of a change comes out as that text, without quotes.
+pub(super) fn reads_back(text: &str) -> bool {
+    parse_value(text, Place::default()).data == Data::Text(text.to_owned())
 }
 
 /// The path, the value, and where the value begins. The first `=` outside of quotes separates them.
@@ -53,7 +75,11 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
     None
 }
 
-fn parse_path(path: &str) -> Result<Vec<Step>, String> {
+/// Reads a path.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn path(path: &str) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
     let mut rest = path.trim();
     loop {

@@ -76,6 +76,26 @@ impl Data {
         }
     }
 
+    /// As JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        match self {
+            Data::Null => serde_json::Value::Null,
+            Data::Bool(value) => (*value).into(),
+            Data::Int(number) => match i64::try_from(*number) {
+                Ok(small) => small.into(),
+                Err(_) => number.to_string().into(),
+            },
+            Data::Float(number) => (*number).into(),
+            Data::Text(text) => text.as_str().into(),
+            Data::List(items) => items.iter().map(|item| item.data.json()).collect(),
+            Data::Table(entries) => {
+                let fields = entries.iter().map(|(key, value)| (key.name.clone(), value.data.json()));
+                fields.collect::<serde_json::Map<_, _>>().into()
+            }
+        }
+    }
+
     /// At a place of its own.
     #[must_use]
     pub fn at(self, place: Place) -> Tree {

@@ -6,6 +6,7 @@ mod list;
 mod new;
 mod run;
 mod shrink;
+mod sweep;
 mod test;
 mod validate;
 
@@ -20,6 +21,7 @@ pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
 pub(super) use shrink::ShrinkArgs;
+pub(super) use sweep::{MergeArgs, SweepArgs};
 pub(super) use test::TestArgs;
 pub(super) use validate::ValidateArgs;
 
@@ -50,6 +52,10 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Find the value of a number at which a scenario begins to fail
     Bisect(BisectArgs),
+    /// Run a scenario with many seeds on all cores: distributions, charts, the failing seeds
+    Sweep(SweepArgs),
+    /// Join the shards of a sweep into the whole
+    Merge(MergeArgs),
     /// Find the smallest scenario that fails as a given one does, and write it as a file
     Shrink(ShrinkArgs),
     /// Run scenarios over their seeds and say which don't hold: for CI
