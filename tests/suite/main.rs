@@ -24,6 +24,7 @@ mod sentinel;
 mod shrink;
 mod snapshots_of_runs;
 mod summary;
+mod sweep;
 mod testing;
 mod tidy;
 mod world;
