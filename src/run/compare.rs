@@ -30,7 +30,7 @@ pub struct Pair {
 pub struct Metrics {
     /// Which.
     pub metric: &'static Metric,
-    /// Its values under A and under B, in [`integer`]'s units.
+    /// Its values under A and under B, in [`integer()`]'s units.
     pub values: [Distribution; 2],
     /// Runs without a value, under A and under B.
     pub absent: [u64; 2],

@@ -56,7 +56,7 @@ pub struct Tracked {
     pub name: &'static str,
     /// What it counts in.
     pub unit: Unit,
-    /// Its values, in [`crate::run::integer`]'s units.
+    /// Its values, in [`crate::run::integer()`]'s units.
     pub values: Sums,
     /// Runs that have none.
     pub absent: u64,

@@ -60,9 +60,9 @@ tables! {
     pub struct Kill in "a kind of chaos that kills" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// What may be hit, instead of the targets of [chaos].
+        /// What may be hit, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it stays down, instead of `for` of [chaos].
+        /// How long it stays down, instead of `for` of `[chaos]`.
         "restart-after" restart_after: Option<At<Delay>>,
     }
 
@@ -70,7 +70,7 @@ tables! {
     pub struct Sudden in "a kind of chaos without a duration" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// What may be hit, instead of the targets of [chaos].
+        /// What may be hit, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
     }
 
@@ -78,9 +78,9 @@ tables! {
     pub struct Lasting in "a kind of chaos that lasts" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// What may be hit, instead of the targets of [chaos].
+        /// What may be hit, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
     }
 
@@ -88,9 +88,9 @@ tables! {
     pub struct Cut in "chaos of partitions" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// What may be cut off, instead of the targets of [chaos].
+        /// What may be cut off, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
         /// The shapes that are drawn: "isolate" (one machine alone), "halves" (some targets and some bystanders against the rest), "one-way" (nothing reaches one machine, or nothing leaves it). Default: all.
         "shapes" shapes: Vec<At<Shape>>,
@@ -104,9 +104,9 @@ tables! {
     pub struct Path in "chaos of links" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// At which machines the paths begin, instead of the targets of [chaos].
+        /// At which machines the paths begin, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
         /// What goes wrong: "latency", "loss", "bandwidth", "down". Default: all.
         "troubles" troubles: Vec<At<Trouble>>,
@@ -122,9 +122,9 @@ tables! {
     pub struct WrongClock in "chaos of clocks" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// Whose, instead of the targets of [chaos].
+        /// Whose, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
         /// How far the wall clock jumps, either way, drawn for each fault; "0s": never. Default: "uniform(100ms, 10s)".
         "jump" jump: Option<At<Delay>>,
@@ -136,9 +136,9 @@ tables! {
     pub struct SlowCpu in "chaos of CPUs" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// Whose, instead of the targets of [chaos].
+        /// Whose, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
         /// How many times slower at most. Default: 100.
         "slow-down" slow_down: Option<At<Factor>>,
@@ -148,9 +148,9 @@ tables! {
     pub struct SlowDisk in "chaos of disks" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
-        /// Whose, instead of the targets of [chaos].
+        /// Whose, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
-        /// How long it lasts, instead of `for` of [chaos].
+        /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
         /// How much longer every operation takes, drawn for each fault. Default: "uniform(10ms, 1s)".
         "slow" slow: Option<At<Delay>>,
