@@ -651,7 +651,7 @@ mod tests {
                 writer.entry(key, &Value::string_copy(value), &KeyInfo::default());
             }
             let mut entries = Entries::default();
-            read(&writer.finish(), true, 16, &mut entries).unwrap();
+            read(&writer.finish(), true, 16, &mut entries).expect("what was written is read");
             let expected: Vec<_> = pairs
                 .into_iter()
                 .map(|(key, value)| (7, Bytes::from(key), Bytes::from(value), KeyInfo::default()))

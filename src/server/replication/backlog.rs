@@ -417,7 +417,7 @@ mod tests {
             let write_up_to = |backlog: &mut Backlog, cursor: &mut Option<Cursor>, offset: u64, unit: u64| {
                 while backlog.end() < offset {
                     let len = unit.min(offset - backlog.end());
-                    let len = usize::try_from(len).unwrap();
+                    let len = usize::try_from(len).expect("lengths are small");
                     backlog.feed(&filler[..len], 0);
                     if let Some(cursor) = cursor {
                         while backlog.has_unread(*cursor) {
@@ -443,7 +443,7 @@ mod tests {
                 cursor = backlog.attach(from).0;
                 backlog.invariants(1);
                 // The replica reads what it missed.
-                let cursor = cursor.as_mut().unwrap();
+                let cursor = cursor.as_mut().expect("a cursor was made");
                 while backlog.has_unread(*cursor) {
                     let sent = backlog.peek(*cursor, usize::MAX).len();
                     backlog.advance(cursor, sent);
@@ -489,7 +489,7 @@ mod tests {
             let (mut stream, mut read, mut cursor) = (Vec::new(), Vec::new(), None);
             let mut joined_at = 0;
             for (i, &(len, room)) in pieces.iter().enumerate() {
-                let piece: Vec<u8> = (0..len).map(|n| u8::try_from((n * 7 + i) % 251).unwrap()).collect();
+                let piece: Vec<u8> = (0..len).map(|n| u8::try_from((n * 7 + i) % 251).expect("a rest fits a byte")).collect();
                 let joins = i == join.min(pieces.len() - 1);
                 if joins {
                     joined_at = stream.len();
