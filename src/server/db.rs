@@ -3,6 +3,7 @@
 use super::Server;
 use super::call::Cx;
 use super::keyspace::{Entry, Key, Type, Value};
+use super::notify::Classes;
 use super::reply::encode_command;
 
 impl Server {
@@ -49,6 +50,7 @@ impl Server {
     /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
     pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
+        self.notify(Classes::EXPIRED, "expired", db, entry.key.as_slice());
         self.signal_modified(db, entry.key.as_slice());
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         if self.should_propagate() {
@@ -65,6 +67,12 @@ impl Server {
             return None;
         }
         Some(at)
+    }
+
+    /// A key was looked for to be read, and isn't there.
+    fn missed(&mut self, db: u32, key: &[u8]) {
+        self.notify(Classes::KEY_MISS, "keymiss", db, key);
+        self.stats.misses += 1;
     }
 
     /// The database of that number, if there is one.
@@ -129,14 +137,18 @@ impl Cx<'_> {
     /// Adds the key at argument `i`, which isn't there; returns its index (`dbAdd`).
     pub(crate) fn add_key(&mut self, i: usize, value: Value) -> u32 {
         let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
-        self.s.keyspace.db_mut(db).add(Key::copy(args.get(i)), value, seconds)
+        let at = self.s.keyspace.db_mut(db).add(Key::copy(args.get(i)), value, seconds);
+        self.s.key_added(db, args.get(i));
+        at
     }
 
-    /// So many elements of the collection at argument `i` were removed: a key whose last one has gone goes too.
-    pub(crate) fn removed_elements(&mut self, i: usize, removed: u64, empty: bool) {
+    /// So many elements of the collection at argument `i` were removed, which is an event of this class and name: a key
+    /// whose last one has gone goes too.
+    pub(crate) fn removed_elements(&mut self, i: usize, event: (Classes, &str), removed: u64, empty: bool) {
         if removed > 0 {
+            self.notify(event.0, event.1, i);
             if empty {
-                self.delete(i);
+                self.delete_and_notify(i);
             } else {
                 self.signal(i);
             }
@@ -165,13 +177,25 @@ impl Cx<'_> {
             let seconds = self.s.seconds();
             self.s.keyspace.db_mut(db).touch(at, seconds);
         } else {
-            self.s.stats.misses += 1;
+            self.s.missed(db, args.get(i));
         }
         found
     }
 
     /// The key at argument `i` for reading, without touching it (`LOOKUP_NOTOUCH`).
     pub(crate) fn find_untouched(&mut self, i: usize) -> Option<u32> {
+        let (db, args) = (self.db(), self.args);
+        let found = self.s.lookup(db, args.get(i), false);
+        if found.is_some() {
+            self.s.stats.hits += 1;
+        } else {
+            self.s.missed(db, args.get(i));
+        }
+        found
+    }
+
+    /// [`Cx::find_untouched`] by OBJECT, which publishes nothing (`LOOKUP_NONOTIFY`).
+    pub(crate) fn find_quietly(&mut self, i: usize) -> Option<u32> {
         let (db, args) = (self.db(), self.args);
         let found = self.s.lookup(db, args.get(i), false);
         *(if found.is_some() { &mut self.s.stats.hits } else { &mut self.s.stats.misses }) += 1;
@@ -199,7 +223,9 @@ impl Cx<'_> {
     pub(crate) fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
         let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
         let key = args.get(i);
-        self.s.keyspace.db_mut(db).set(key, value, keep_ttl, seconds);
+        if self.s.keyspace.db_mut(db).set(key, value, keep_ttl, seconds) {
+            self.s.key_added(db, key);
+        }
         self.s.signal_modified(db, key);
     }
 

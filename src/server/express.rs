@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::commands::{self, Command};
 use super::keyspace::value::EMBSTR_MAX;
 use super::keyspace::{Type, Value};
+use super::notify::Classes;
 use super::session::Flags;
 use super::{Server, call, cost};
 use crate::id::Fd;
@@ -39,6 +40,7 @@ impl Server {
             && !self.async_loading
             && self.monitors.is_empty()
             && self.watchers.is_empty()
+            && self.config.notify_keyspace_events == Classes::default()
             && self.pause.is_off()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)

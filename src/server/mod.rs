@@ -20,6 +20,7 @@ mod golden;
 mod info;
 pub mod keyspace;
 mod multi;
+pub mod notify;
 mod pause;
 pub mod persistence;
 mod pubsub;

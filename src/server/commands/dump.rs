@@ -4,6 +4,7 @@ use super::flag::{DENYOOM, READONLY, WRITE};
 use super::{Spec, row};
 use crate::server::call::Cx;
 use crate::server::keyspace::Key;
+use crate::server::notify::Classes;
 use crate::server::persistence;
 
 /// The rows of this group.
@@ -80,6 +81,7 @@ fn restore(cx: &mut Cx<'_>) {
     if ttl > 0 && cx.already_expired(when) {
         if deleted {
             cx.rewrite(&[b"DEL", args.get(1)]);
+            cx.notify(Classes::GENERIC, "del", 1);
             cx.dirty(1);
         }
         return cx.add_ok();
@@ -88,6 +90,7 @@ fn restore(cx: &mut Cx<'_>) {
     let seconds = cx.s.seconds().saturating_sub(touched.unwrap_or(0));
     let db = cx.db();
     let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, seconds);
+    cx.s.key_added(db, args.get(1));
     if ttl > 0 {
         cx.s.keyspace.db_mut(db).set_expire(at, when);
         if !options.absolute {
@@ -100,6 +103,7 @@ fn restore(cx: &mut Cx<'_>) {
         }
     }
     cx.signal(1);
+    cx.notify(Classes::GENERIC, "restore", 1);
     cx.add_ok();
     cx.dirty(1);
 }

@@ -4,6 +4,7 @@ use super::flag::{FAST, READONLY, WRITE};
 use super::{Spec, row};
 use crate::server::call::Cx;
 use crate::server::keyspace::NO_EXPIRY;
+use crate::server::notify::Classes;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -93,13 +94,16 @@ fn expire_generic(cx: &mut Cx<'_>, relative: bool, scale: i64) {
     let key = args.get(1);
     cx.dirty(1);
     if cx.already_expired(when) {
-        cx.s.delete(cx.db(), key);
         let verb: &[u8] = if cx.s.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         cx.rewrite(&[verb, key]);
+        cx.delete_and_notify(1);
+        cx.add_integer(1);
     } else {
         let db = cx.db();
         cx.s.keyspace.db_mut(db).set_expire(at, when);
+        cx.add_integer(1);
         cx.signal(1);
+        cx.notify(Classes::GENERIC, "expire", 1);
         if cx.s.should_propagate() {
             let time = when.to_string();
             let is_pexpireat = cx.command.spec.name == "pexpireat";
@@ -109,7 +113,6 @@ fn expire_generic(cx: &mut Cx<'_>, relative: bool, scale: i64) {
             cx.rewrite(&parts);
         }
     }
-    cx.add_integer(1);
 }
 
 fn ttl(cx: &mut Cx<'_>) {
@@ -143,6 +146,7 @@ fn persist(cx: &mut Cx<'_>) {
     let removed = cx.find_write(1).is_some_and(|at| cx.s.keyspace.db_mut(db).persist(at));
     if removed {
         cx.signal(1);
+        cx.notify(Classes::GENERIC, "persist", 1);
         cx.dirty(1);
     }
     cx.add_integer(i64::from(removed));

@@ -14,6 +14,7 @@ use crate::server::keyspace::hash::{Hash, Pair};
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::value::ValueText;
 use crate::server::keyspace::{Type, Value};
+use crate::server::notify::Classes;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -84,6 +85,7 @@ fn hset(cx: &mut Cx<'_>) {
         cx.add_ok()
     }
     cx.signal(1);
+    cx.notify(Classes::HASH, "hset", 1);
     cx.dirty((args.len() as u64 - 2) / 2);
 }
 
@@ -98,6 +100,7 @@ fn hsetnx(cx: &mut Cx<'_>) {
     }
     cx.add_integer(1);
     cx.signal(1);
+    cx.notify(Classes::HASH, "hset", 1);
     cx.dirty(1);
 }
 
@@ -138,6 +141,7 @@ fn hincrby(cx: &mut Cx<'_>) {
         Err(error) => return fail_new(cx, at, error),
     }
     cx.signal(1);
+    cx.notify(Classes::HASH, "hincrby", 1);
     cx.dirty(1);
 }
 
@@ -167,6 +171,7 @@ fn hincrbyfloat(cx: &mut Cx<'_>) {
         Ok(new) => {
             cx.add_bulk(new.as_bytes());
             cx.signal(1);
+            cx.notify(Classes::HASH, "hincrbyfloat", 1);
             cx.dirty(1);
             cx.rewrite(&[b"HSET", args.get(1), args.get(2), new.as_bytes()]);
         }
@@ -188,7 +193,7 @@ fn hdel(cx: &mut Cx<'_>) {
         }
         (deleted, hash.is_empty())
     });
-    cx.removed_elements(1, deleted, empty);
+    cx.removed_elements(1, (Classes::HASH, "hdel"), deleted, empty);
     cx.add_integer(i64::try_from(deleted).expect("as many as arguments"));
 }
 

@@ -4,6 +4,7 @@ use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEY
 use super::strings::Moved;
 use super::{Spec, container, row};
 use crate::server::call::Cx;
+use crate::server::notify::Classes;
 use crate::server::{cost, glob, persistence};
 
 /// The rows of this group.
@@ -52,6 +53,7 @@ fn delete_keys(cx: &mut Cx<'_>, lazy: bool) {
         let key = args.get(i);
         cx.s.lookup(db, key, false);
         if let Some(entry) = cx.s.delete(db, key) {
+            cx.notify(Classes::GENERIC, "del", i);
             if !lazy {
                 cx.s.meter.add(cost::free(&entry.value));
             }
@@ -103,6 +105,8 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
     let entry = cx.s.delete(db, from).expect("found above");
     Moved { value: entry.value, expire: entry.expire }.put(cx, db, to);
     cx.signal(2);
+    cx.notify(Classes::GENERIC, "rename_from", 1);
+    cx.notify(Classes::GENERIC, "rename_to", 2);
     cx.dirty(1);
     if nx { cx.add_integer(1) } else { cx.add_ok() }
 }
@@ -121,6 +125,8 @@ fn move_key(cx: &mut Cx<'_>) {
     let entry = cx.s.delete(db, key).expect("found above");
     Moved { value: entry.value, expire: entry.expire }.put(cx, target, key);
     cx.s.signal_modified(target, key);
+    cx.notify(Classes::GENERIC, "move_from", 1);
+    cx.s.notify(Classes::GENERIC, "move_to", target, key);
     cx.dirty(1);
     cx.add_integer(1);
 }
@@ -157,6 +163,7 @@ fn copy(cx: &mut Cx<'_>) {
     }
     copied.put(cx, target, to);
     cx.s.signal_modified(target, to);
+    cx.s.notify(Classes::GENERIC, "copy_to", target, to);
     cx.dirty(1);
     cx.add_integer(1);
 }
@@ -333,7 +340,7 @@ fn swapdb(cx: &mut Cx<'_>) {
 
 /// The key at argument 2 for OBJECT, which touches nothing; answers the absent value when there is none.
 fn object_key(cx: &mut Cx<'_>) -> Option<u32> {
-    let found = cx.find_untouched(2);
+    let found = cx.find_quietly(2);
     if found.is_none() {
         cx.add_null();
     }

@@ -9,6 +9,7 @@ use crate::server::cost;
 use crate::server::db::Answered;
 use crate::server::keyspace::list::{End, List};
 use crate::server::keyspace::{Key, Type, Value};
+use crate::server::notify::Classes;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -81,6 +82,17 @@ fn push(cx: &mut Cx<'_>, end: End, only_existing: bool) {
     cx.dirty(args.len() as u64 - 2);
     cx.add_count(len);
     cx.signal(1);
+    cx.notify(Classes::LIST, pushed(end), 1);
+}
+
+/// The event of elements that come in at an end.
+fn pushed(end: End) -> &'static str {
+    if end == End::Head { "lpush" } else { "rpush" }
+}
+
+/// The event of elements that leave from an end.
+fn popped(end: End) -> (Classes, &'static str) {
+    (Classes::LIST, if end == End::Head { "lpop" } else { "rpop" })
 }
 
 fn lpush(cx: &mut Cx<'_>) {
@@ -116,6 +128,7 @@ fn linsert(cx: &mut Cx<'_>) {
         list.len()
     });
     cx.signal(1);
+    cx.notify(Classes::LIST, "linsert", 1);
     cx.dirty(1);
     cx.add_count(len);
 }
@@ -144,6 +157,7 @@ fn lset(cx: &mut Cx<'_>) {
     cx.change_list(at, |list| list.replace(place, args.get(3)));
     cx.add_ok();
     cx.signal(1);
+    cx.notify(Classes::LIST, "lset", 1);
     cx.dirty(1);
 }
 
@@ -155,14 +169,16 @@ fn add_texts(cx: &mut Cx<'_>, texts: &[Key]) {
     }
 }
 
-/// Takes up to `count` elements from an end of the list at an index, which is that of argument `i`.
-fn take(cx: &mut Cx<'_>, i: usize, at: u32, end: End, count: usize) -> Vec<Key> {
+/// Takes up to `count` elements from an end of the list at an index, which is that of argument `i`, and answers them.
+/// Returns how many.
+fn take(cx: &mut Cx<'_>, i: usize, at: u32, (end, count): (End, usize), answer: fn(&mut Cx<'_>, &[Key])) -> usize {
     let (taken, empty) = cx.change_list(at, |list| {
         let taken: Vec<Key> = (0..count.min(list.len())).filter_map(|_| list.pop(end)).collect();
         (taken, list.is_empty())
     });
-    cx.removed_elements(i, taken.len() as u64, empty);
-    taken
+    answer(cx, &taken);
+    cx.removed_elements(i, popped(end), taken.len() as u64, empty);
+    taken.len()
 }
 
 fn pop(cx: &mut Cx<'_>, end: End) {
@@ -181,8 +197,8 @@ fn pop(cx: &mut Cx<'_>, end: End) {
         None => cx.add_null(),
         Some(_) if count == 0 => cx.add_array(0),
         Some(at) => {
-            let taken = take(cx, 1, at, end, count);
-            if counted { add_texts(cx, &taken) } else { cx.add_bulk(taken[0].as_slice()) }
+            let one: fn(&mut Cx<'_>, &[Key]) = |cx, taken| cx.add_bulk(taken[0].as_slice());
+            take(cx, 1, at, (end, count), if counted { add_texts } else { one });
         }
     }
 }
@@ -214,12 +230,11 @@ fn lmpop(cx: &mut Cx<'_>) {
     for i in 2..side {
         let Ok(found) = cx.write_as(i, Type::List) else { return };
         if let Some(at) = found {
-            let taken = take(cx, i, at, end, count.unwrap_or(1));
             cx.add_array(2);
             cx.add_bulk_arg(i);
-            add_texts(cx, &taken);
+            let taken = take(cx, i, at, (end, count.unwrap_or(1)), add_texts);
             let verb: &[u8] = if end == End::Head { b"LPOP" } else { b"RPOP" };
-            return cx.rewrite(&[verb, cx.args.get(i), taken.len().to_string().as_bytes()]);
+            return cx.rewrite(&[verb, cx.args.get(i), taken.to_string().as_bytes()]);
         }
     }
     cx.add_null_array();
@@ -259,8 +274,13 @@ fn ltrim(cx: &mut Cx<'_>) {
     cx.s.meter.add((len - (to - from)) as u64 * cost::ELEMENT / 4);
     cx.change_list(at, |list| list.keep(from, to));
     // Signalled even when it removes nothing.
-    cx.signal(1);
-    cx.removed_elements(1, (len - (to - from)) as u64, from == to);
+    cx.notify(Classes::LIST, "ltrim", 1);
+    if from == to {
+        cx.delete_and_notify(1);
+    } else {
+        cx.signal(1);
+    }
+    cx.dirty((len - (to - from)) as u64);
     cx.add_ok();
 }
 
@@ -344,7 +364,7 @@ fn lrem(cx: &mut Cx<'_>) {
     let len = cx.list_at(at).len();
     cx.s.meter.add(len as u64 * cost::ELEMENT / 4);
     let (removed, empty) = cx.change_list(at, |list| (list.remove_equal(args.get(3), most, from), list.is_empty()));
-    cx.removed_elements(1, removed as u64, empty);
+    cx.removed_elements(1, (Classes::LIST, "lrem"), removed as u64, empty);
     cx.add_count(removed);
 }
 
@@ -368,7 +388,8 @@ fn move_between(cx: &mut Cx<'_>, from: End, to: End) {
     let target = target.unwrap_or_else(|| cx.add_key(2, Value::List(Arc::default())));
     cx.signal(2);
     cx.change_list(target, |list| list.push(to, text.as_slice()));
+    cx.notify(Classes::LIST, pushed(to), 2);
     empty &= target != source;
     cx.add_bulk(text.as_slice());
-    cx.removed_elements(1, 1, empty);
+    cx.removed_elements(1, popped(from), 1, empty);
 }

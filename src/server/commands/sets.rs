@@ -10,6 +10,7 @@ use crate::server::cost;
 use crate::server::db::Answered;
 use crate::server::keyspace::set::Set;
 use crate::server::keyspace::{Key, Type, Value};
+use crate::server::notify::Classes;
 use crate::server::reply::encode_command;
 
 /// The rows of this group.
@@ -62,6 +63,7 @@ fn sadd(cx: &mut Cx<'_>) {
     let added = cx.change_set(at, |set| args.iter().skip(2).filter(|member| set.add(member, ints_max)).count());
     if added > 0 {
         cx.signal(1);
+        cx.notify(Classes::SET, "sadd", 1);
         cx.dirty(added as u64);
     }
     cx.add_count(added);
@@ -81,7 +83,7 @@ fn srem(cx: &mut Cx<'_>) {
         }
         (removed, set.is_empty())
     });
-    cx.removed_elements(1, removed, empty);
+    cx.removed_elements(1, (Classes::SET, "srem"), removed, empty);
     cx.add_integer(i64::try_from(removed).expect("as many as arguments"));
 }
 
@@ -101,11 +103,12 @@ fn smove(cx: &mut Cx<'_>) {
     if !removed {
         return cx.add_integer(0);
     }
-    cx.removed_elements(1, 1, empty);
+    cx.removed_elements(1, (Classes::SET, "srem"), 1, empty);
     let target = to.unwrap_or_else(|| cx.add_key(2, Value::Set(Arc::new(Set::for_member(member)))));
     if cx.change_set(target, |set| set.add(member, ints_max)) {
         cx.dirty(1);
         cx.signal(2);
+        cx.notify(Classes::SET, "sadd", 2);
     }
     cx.add_integer(1);
 }
@@ -140,9 +143,15 @@ fn spop(cx: &mut Cx<'_>) {
     let Some(at) = found else { return cx.add_null() };
     let member = random_member(cx, at);
     let empty = cx.change_set(at, |set| set.remove(&member) && set.is_empty());
+    cx.notify(Classes::SET, "spop", 1);
     cx.rewrite(&[b"SREM", cx.args.get(1), &member]);
     cx.add_bulk(&member);
-    cx.removed_elements(1, 1, empty);
+    if empty {
+        cx.delete_and_notify(1);
+    } else {
+        cx.signal(1);
+    }
+    cx.dirty(1);
 }
 
 fn random_member(cx: &mut Cx<'_>, at: u32) -> bytes::Bytes {
@@ -157,11 +166,12 @@ fn spop_count(cx: &mut Cx<'_>) {
     let Some(at) = found.filter(|_| count > 0) else { return cx.add_set(0) };
     let set = cx.set_at(at).expect("the type was checked");
     let count = usize::try_from(count).unwrap_or(usize::MAX);
+    cx.notify(Classes::SET, "spop", 1);
     if count >= set.len() {
         add_members(cx, &set);
         let len = set.len() as u64;
         drop(set);
-        cx.delete(1);
+        cx.delete_and_notify(1);
         cx.rewrite(&[b"DEL", cx.args.get(1)]);
         return cx.dirty(len);
     }
@@ -220,7 +230,7 @@ fn sets(cx: &mut Cx<'_>, from: usize, to: usize) -> Result<Vec<Option<Arc<Set>>>
 fn store(cx: &mut Cx<'_>, members: &[Key]) {
     let ints_max = cx.s.config.set_max_intset_entries;
     if members.is_empty() {
-        if cx.delete(1) {
+        if cx.delete_and_notify(1) {
             cx.dirty(1);
         }
         return cx.add_integer(0);
@@ -232,6 +242,8 @@ fn store(cx: &mut Cx<'_>, members: &[Key]) {
     let len = set.len();
     cx.set_key(1, Value::Set(Arc::new(set)), false);
     cx.add_count(len);
+    // The event has the command's name.
+    cx.notify(Classes::SET, cx.command.spec.name, 1);
     cx.dirty(1);
 }
 

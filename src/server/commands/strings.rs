@@ -7,6 +7,7 @@ use crate::server::call::Cx;
 use crate::server::db::Answered;
 use crate::server::keyspace::value::{EMBSTR_MAX, ValueText};
 use crate::server::keyspace::{NO_EXPIRY, Type, Value};
+use crate::server::notify::Classes;
 use string_options::{Options, Unit};
 
 /// The rows of this group.
@@ -68,9 +69,12 @@ fn set_plain(cx: &mut Cx<'_>) {
     let key = args.get(1);
     let found = cx.s.lookup(db, key, true);
     let value = cx.string_arg(2);
-    cx.s.keyspace.db_mut(db).set_found(found, key, value, false, seconds);
+    if cx.s.keyspace.db_mut(db).set_found(found, key, value, false, seconds) {
+        cx.s.key_added(db, key);
+    }
     cx.s.signal_modified(db, key);
     cx.dirty(1);
+    cx.notify(Classes::STRING, "set", 1);
     cx.add_ok();
 }
 
@@ -114,11 +118,13 @@ fn set_generic(cx: &mut Cx<'_>, value: usize, options: &Options, ok: &'static [u
     let args = cx.args;
     cx.set_key(1, cx.string_arg(value), options.keep_ttl);
     cx.dirty(1);
+    cx.notify(Classes::STRING, "set", 1);
     if let Some(when) = expire {
         cx.set_expire(1, when);
         if cx.s.should_propagate() {
             cx.rewrite(&[b"SET", args.get(1), args.get(value), b"PXAT", when.to_string().as_bytes()]);
         }
+        cx.notify(Classes::GENERIC, "expire", 1);
     }
     if !options.get {
         cx.add_constant(ok);
@@ -140,6 +146,7 @@ fn getset(cx: &mut Cx<'_>) {
     let args = cx.args;
     cx.s.lookup(cx.db(), args.get(1), true);
     cx.set_key(1, Value::string(args.bytes(2)), false);
+    cx.notify(Classes::STRING, "set", 1);
     cx.dirty(1);
     if cx.s.should_propagate() {
         cx.rewrite(&[b"SET", args.get(1), args.get(2)]);
@@ -151,7 +158,7 @@ fn getdel(cx: &mut Cx<'_>) {
         return;
     }
     let args = cx.args;
-    if cx.delete(1) {
+    if cx.delete_and_notify(1) {
         let verb: &[u8] = if cx.s.config.lazyfree_lazy_user_del { b"UNLINK" } else { b"DEL" };
         cx.rewrite(&[verb, args.get(1)]);
         cx.dirty(1);
@@ -175,18 +182,20 @@ fn getex(cx: &mut Cx<'_>) {
     let absolute = options.expire.is_some_and(|(_, _, relative)| !relative);
     if let Some(when) = expire {
         if absolute && cx.already_expired(when) {
-            cx.s.delete(cx.db(), key);
             let verb: &[u8] = if cx.s.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
             cx.rewrite(&[verb, key]);
+            cx.delete_and_notify(1);
         } else {
             cx.set_expire(1, when);
             cx.rewrite(&[b"PEXPIREAT", key, when.to_string().as_bytes()]);
             cx.signal(1);
+            cx.notify(Classes::GENERIC, "expire", 1);
         }
         cx.dirty(1);
     } else if options.persist && cx.s.keyspace.db_mut(cx.session().db).persist(at) {
         cx.signal(1);
         cx.rewrite(&[b"PERSIST", key]);
+        cx.notify(Classes::GENERIC, "persist", 1);
         cx.dirty(1);
     }
 }
@@ -225,6 +234,7 @@ fn mset_generic(cx: &mut Cx<'_>, nx: bool) {
     for i in (1..args.len()).step_by(2) {
         cx.find_write(i);
         cx.set_key(i, Value::string(args.bytes(i + 1)), false);
+        cx.notify(Classes::STRING, "set", i);
     }
     cx.dirty((args.len() as u64 - 1) / 2);
     if nx { cx.add_integer(1) } else { cx.add_ok() }
@@ -261,6 +271,7 @@ fn incr_by(cx: &mut Cx<'_>, by: i64) {
     let Some(old) = old else { return cx.add_error("ERR value is not an integer or out of range") };
     let Some(new) = old.checked_add(by) else { return cx.add_error("ERR increment or decrement would overflow") };
     cx.set_key(1, Value::Int(new), true);
+    cx.notify(Classes::STRING, "incrby", 1);
     cx.dirty(1);
     cx.add_integer(new);
 }
@@ -280,6 +291,7 @@ fn incrbyfloat(cx: &mut Cx<'_>) {
         return cx.add_error("ERR increment would produce NaN or Infinity");
     };
     cx.set_key(1, Value::Str(ValueText::copy(text.as_bytes())), true);
+    cx.notify(Classes::STRING, "incrbyfloat", 1);
     cx.dirty(1);
     cx.add_bulk(text.as_bytes());
     cx.rewrite(&[b"SET", args.get(1), text.as_bytes(), b"KEEPTTL"]);
@@ -304,6 +316,7 @@ fn append(cx: &mut Cx<'_>) {
             old + more.len()
         }
     };
+    cx.notify(Classes::STRING, "append", 1);
     cx.dirty(1);
     cx.add_count(total);
 }
@@ -345,6 +358,7 @@ fn setrange(cx: &mut Cx<'_>) {
         }
     };
     cx.signal(1);
+    cx.notify(Classes::STRING, "setrange", 1);
     cx.dirty(1);
     cx.add_count(len);
 }
@@ -442,10 +456,10 @@ impl Moved {
     /// Puts it under a key that is not there.
     pub(super) fn put(self, cx: &mut Cx<'_>, db: u32, key: &[u8]) {
         let seconds = cx.s.seconds();
-        let db = cx.s.keyspace.db_mut(db);
-        let at = db.add(crate::server::keyspace::Key::copy(key), self.value, seconds);
+        let at = cx.s.keyspace.db_mut(db).add(crate::server::keyspace::Key::copy(key), self.value, seconds);
+        cx.s.key_added(db, key);
         if self.expire != NO_EXPIRY {
-            db.set_expire(at, self.expire);
+            cx.s.keyspace.db_mut(db).set_expire(at, self.expire);
         }
     }
 }

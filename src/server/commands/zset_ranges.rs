@@ -9,6 +9,7 @@ use crate::server::cost;
 use crate::server::keyspace::double;
 use crate::server::keyspace::zset::ZSet;
 use crate::server::keyspace::{Key, Type, Value};
+use crate::server::notify::Classes;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -233,10 +234,11 @@ pub(super) fn add_members(cx: &mut Cx<'_>, members: &[(f64, Key)], with_scores: 
 /// Stores members under argument 1, or deletes that key when there are none; answers how many.
 pub(super) fn store(cx: &mut Cx<'_>, members: &[(f64, Key)]) {
     if members.is_empty() {
-        if cx.delete(1) {
+        cx.add_integer(0);
+        if cx.delete_and_notify(1) {
             cx.dirty(1);
         }
-        return cx.add_integer(0);
+        return;
     }
     let packing = cx.zset_packing();
     let mut set = ZSet::default();
@@ -246,6 +248,8 @@ pub(super) fn store(cx: &mut Cx<'_>, members: &[(f64, Key)]) {
     let len = set.len();
     cx.set_key(1, Value::ZSet(Arc::new(set)), false);
     cx.add_count(len);
+    // The event has the command's name.
+    cx.notify(Classes::ZSET, cx.command.spec.name, 1);
     cx.dirty(1);
 }
 
@@ -300,7 +304,7 @@ fn remove(cx: &mut Cx<'_>, by: By) {
     let (from, to) = bounds.ranks(cx.zset_at(at), false);
     cx.s.meter.add((to - from) as u64 * cost::ELEMENT);
     let (removed, empty) = cx.change_zset(at, |set| (set.remove_ranks(from, to), set.is_empty()));
-    cx.removed_elements(1, removed as u64, empty);
+    cx.removed_elements(1, (Classes::ZSET, cx.command.spec.name), removed as u64, empty);
     cx.add_count(removed);
 }
 

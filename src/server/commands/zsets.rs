@@ -12,6 +12,7 @@ use crate::server::keyspace::double;
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::zset::ZSet;
 use crate::server::keyspace::{Key, Type, Value};
+use crate::server::notify::Classes;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -183,13 +184,12 @@ fn add_generic(cx: &mut Cx<'_>, options: Options, first: usize) {
             }
             true
         });
-        if added + updated > 0 {
-            cx.signal(1);
+        if done {
+            cx.dirty(added + updated);
+        } else {
+            cx.add_error(NAN);
+            return changed(cx, options, added + updated);
         }
-        if !done {
-            return cx.add_error(NAN);
-        }
-        cx.dirty(added + updated);
     }
     match last {
         Some(score) if options.incr => cx.add_double(score),
@@ -198,6 +198,15 @@ fn add_generic(cx: &mut Cx<'_>, options: Options, first: usize) {
             let count = if options.ch { added + updated } else { added };
             cx.add_integer(i64::try_from(count).expect("as many as arguments"));
         }
+    }
+    changed(cx, options, added + updated);
+}
+
+/// So many members at argument 1 are new or have another score.
+fn changed(cx: &mut Cx<'_>, options: Options, changes: u64) {
+    if changes > 0 {
+        cx.signal(1);
+        cx.notify(Classes::ZSET, if options.incr { "zincr" } else { "zadd" }, 1);
     }
 }
 
@@ -215,7 +224,7 @@ fn zrem(cx: &mut Cx<'_>) {
         }
         (removed, set.is_empty())
     });
-    cx.removed_elements(1, removed, empty);
+    cx.removed_elements(1, (Classes::ZSET, "zrem"), removed, empty);
     cx.add_integer(i64::try_from(removed).expect("as many as arguments"));
 }
 
@@ -262,8 +271,16 @@ fn rank(cx: &mut Cx<'_>, reverse: bool) {
     }
 }
 
-/// Takes up to `count` members from an end of the sorted set at an index, which is that of argument `i`.
-fn take(cx: &mut Cx<'_>, i: usize, at: u32, max: bool, count: usize) -> Vec<(f64, Key)> {
+/// Takes up to `count` members from an end of the sorted set at an index, which is that of argument `i`, and answers
+/// them; `head` answers what comes before them. Returns how many.
+fn take(
+    cx: &mut Cx<'_>,
+    i: usize,
+    at: u32,
+    (max, count): (bool, usize),
+    nested: bool,
+    head: impl FnOnce(&mut Cx<'_>, usize),
+) -> usize {
     let (taken, empty) = cx.change_zset(at, |set| {
         let count = count.min(set.len());
         let from = if max { set.len() - 1 } else { 0 };
@@ -274,8 +291,15 @@ fn take(cx: &mut Cx<'_>, i: usize, at: u32, max: bool, count: usize) -> Vec<(f64
         (taken, set.is_empty())
     });
     cx.s.meter.add(taken.len() as u64 * cost::ELEMENT);
-    cx.removed_elements(i, taken.len() as u64, empty);
-    taken
+    cx.dirty(taken.len() as u64);
+    head(cx, taken.len());
+    cx.notify(Classes::ZSET, if max { "zpopmax" } else { "zpopmin" }, i);
+    cx.signal(i);
+    add_pairs(cx, &taken, nested);
+    if empty {
+        cx.delete_and_notify(i);
+    }
+    taken.len()
 }
 
 fn zpopmin(cx: &mut Cx<'_>) {
@@ -298,10 +322,9 @@ fn pop(cx: &mut Cx<'_>, max: bool) {
     }
     let Ok(found) = cx.write_as(1, Type::ZSet) else { return };
     let Some(at) = found.filter(|_| count > 0) else { return cx.add_array(0) };
-    let taken = take(cx, 1, at, max, count);
     let nested = counted && cx.session().resp > 2;
-    cx.add_array(if nested { taken.len() } else { taken.len() * 2 });
-    add_pairs(cx, &taken, nested);
+    let head = |cx: &mut Cx<'_>, taken: usize| cx.add_array(if nested { taken } else { taken * 2 });
+    take(cx, 1, at, (max, count), nested, head);
 }
 
 fn add_pairs(cx: &mut Cx<'_>, pairs: &[(f64, Key)], nested: bool) {
@@ -336,13 +359,14 @@ fn zmpop(cx: &mut Cx<'_>) {
     for i in 2..side {
         let Ok(found) = cx.write_as(i, Type::ZSet) else { return };
         if let Some(at) = found {
-            let taken = take(cx, i, at, max, count.unwrap_or(1));
-            cx.add_array(2);
-            cx.add_bulk_arg(i);
-            cx.add_array(taken.len());
-            add_pairs(cx, &taken, true);
+            let head = |cx: &mut Cx<'_>, taken: usize| {
+                cx.add_array(2);
+                cx.add_bulk_arg(i);
+                cx.add_array(taken);
+            };
+            let taken = take(cx, i, at, (max, count.unwrap_or(1)), true, head);
             let verb: &[u8] = if max { b"ZPOPMAX" } else { b"ZPOPMIN" };
-            return cx.rewrite(&[verb, cx.args.get(i), taken.len().to_string().as_bytes()]);
+            return cx.rewrite(&[verb, cx.args.get(i), taken.to_string().as_bytes()]);
         }
     }
     cx.add_null_array();

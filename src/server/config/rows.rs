@@ -293,7 +293,7 @@ pub const ROWS: &[Row] = &[
     row("save", "", Domain::Free, "3600 1 300 100 60 10000", MULTI_ARG, Field::Special(special::get_save, special::set_save)),
     row("client-output-buffer-limit", "", Domain::Free, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MULTI_ARG, Field::Special(special::get_client_output_buffer_limit, special::set_client_output_buffer_limit)),
     row("oom-score-adj-values", "", Domain::Free, "0 200 800", MULTI_ARG, Field::Harmless),
-    row("notify-keyspace-events", "", Domain::Free, "", 0, Field::Inert),
+    row("notify-keyspace-events", "", Domain::Free, "", 0, Field::Special(special::get_notify_keyspace_events, special::set_notify_keyspace_events)),
     row("bind", "", Domain::Free, "* -::*", MULTI_ARG, Field::Harmless),
     row("replicaof", "slaveof", Domain::Free, "", IMMUTABLE | MULTI_ARG, Field::Special(special::get_replicaof, special::set_replicaof)),
     row("latency-tracking-info-percentiles", "", Domain::Free, "50 99 99.9", MULTI_ARG, Field::Harmless),

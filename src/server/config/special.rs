@@ -2,6 +2,7 @@
 
 use super::{BufferLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
 use crate::conf::parse_memory;
+use crate::server::notify::Classes;
 
 pub(super) fn get_save(config: &Config) -> String {
     let points: Vec<String> = config.save.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect();
@@ -70,7 +71,6 @@ pub(super) fn set_client_output_buffer_limit(config: &mut Config, args: &[&str])
 /// Directives without effect here are refused where a real server refuses them, and print as it prints them.
 pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
     match name {
-        "notify-keyspace-events" => events(&value),
         "oom-score-adj-values" => {
             let words: Vec<&str> = value.split(' ').collect();
             if words.len() != 3 {
@@ -102,21 +102,13 @@ pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
     }
 }
 
-/// Classes of keyspace events (`keyspaceEventsStringToFlags` and back).
-fn events(value: &str) -> Result<String, String> {
-    const ALL: &str = "g$lshzxetd";
-    if !value.chars().all(|c| "Ag$lshzxeKEtmdn".contains(c)) {
-        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
-    }
-    let has = |c: char| value.contains(c) || value.contains('A') && ALL.contains(c);
-    let mut text = String::new();
-    if ALL.chars().all(has) {
-        text.push('A');
-    } else {
-        text.extend("g$lshzxetdn".chars().filter(|c| has(*c)));
-    }
-    text.extend("KEm".chars().filter(|c| has(*c)));
-    Ok(text)
+pub(super) fn get_notify_keyspace_events(config: &Config) -> String {
+    config.notify_keyspace_events.print()
+}
+
+pub(super) fn set_notify_keyspace_events(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.notify_keyspace_events = Classes::parse(&args.join(" "))?;
+    Ok(())
 }
 
 pub(super) fn get_replicaof(config: &Config) -> String {
