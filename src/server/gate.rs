@@ -37,15 +37,13 @@ impl Server {
             command = commands::lookup_sub(container, args.get(1));
         }
         let Some(command) = command else {
-            let text = if container.is_some() {
-                unknown_subcommand(args)
-            } else if commands::meta::is_absent(name) {
-                format!("ERR '{}' is not modelled", latin1(name).to_ascii_lowercase())
-            } else {
-                unknown_command(args)
-            };
+            let text = if container.is_some() { unknown_subcommand(args) } else { unknown_command(args) };
             return self.reject(fd, None, args, &text, out);
         };
+        if !command.modelled {
+            let text = format!("ERR '{}' is not modelled", command.spec.name.replace('|', " "));
+            return self.reject(fd, None, args, &text, out);
+        }
         self.sessions.at_mut(fd).last_cmd = Some(command.spec.name);
         match self.gate(fd, command, args) {
             Verdict::Run => {
@@ -68,9 +66,7 @@ impl Server {
     }
 
     fn gate(&mut self, fd: Fd, command: &'static Command, args: &Args) -> Verdict {
-        let arity = command.spec.arity;
-        let len = i32::try_from(args.len()).unwrap_or(i32::MAX);
-        if (arity > 0 && arity != len) || len < -arity {
+        if !command.takes(args.len()) {
             return Verdict::RefuseWith(format!("ERR wrong number of arguments for '{}' command", command.spec.name));
         }
         if command.is(flag::PROTECTED) && !self.protected_allowed(fd) {

@@ -1,8 +1,11 @@
 //! COMMAND: the table about itself.
 
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+
 use super::flag::{self, LOADING, STALE};
-use super::meta::{self, Keys};
-use super::{Command, Spec, row};
+use super::meta::{Begin, FLAG_NAMES, Find, KeySpec, access};
+use super::{Command, Spec, find, keyspecs, row};
 use crate::server::call::Cx;
 use crate::server::glob;
 
@@ -18,61 +21,62 @@ pub(super) const COMMAND_SUBS: &[Spec] = &[
     row("command|list", -2, LOADING | STALE, (0, 0, 0), "@slow @connection", list),
 ];
 
-const FLAG_NAMES: &[(u64, &str)] = &[
-    (flag::WRITE, "write"),
-    (flag::READONLY, "readonly"),
-    (flag::DENYOOM, "denyoom"),
-    (flag::ADMIN, "admin"),
-    (flag::PUBSUB, "pubsub"),
-    (flag::NOSCRIPT, "noscript"),
-    (flag::BLOCKING, "blocking"),
-    (flag::LOADING, "loading"),
-    (flag::STALE, "stale"),
-    (flag::SKIP_MONITOR, "skip_monitor"),
-    (flag::SKIP_SLOWLOG, "skip_slowlog"),
-    (flag::ASKING, "asking"),
-    (flag::FAST, "fast"),
-    (flag::NO_AUTH, "no_auth"),
-    (flag::NO_MANDATORY_KEYS, "no_mandatory_keys"),
-    (flag::NO_ASYNC_LOADING, "no_async_loading"),
-    (flag::NO_MULTI, "no_multi"),
-    (flag::MOVABLE_KEYS, "movablekeys"),
-    (flag::ALLOW_BUSY, "allow_busy"),
-];
-
-/// Names of flags, separated by blanks, as a set.
-fn add_flags(cx: &mut Cx<'_>, flags: &str) {
-    cx.add_set(flags.split(' ').count());
-    for name in flags.split(' ') {
+/// Names of [`access`] bits as a set (`addReplyFlagsForKeyArgs`).
+fn add_access(cx: &mut Cx<'_>, bits: u16) {
+    let names = access::NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 != 0);
+    cx.add_set(names.clone().count());
+    for (_, name) in names {
         cx.add_simple(name.as_bytes());
     }
 }
 
 /// A key specification (`addReplyCommandKeySpecs`).
-fn describe_keys(cx: &mut Cx<'_>, keys: &Keys) {
+fn describe_keys(cx: &mut Cx<'_>, keys: &KeySpec) {
     cx.add_map(if keys.notes.is_empty() { 3 } else { 4 });
     if !keys.notes.is_empty() {
         cx.add_bulk(b"notes");
         cx.add_bulk(keys.notes.as_bytes());
     }
     cx.add_bulk(b"flags");
-    add_flags(cx, keys.flags);
-    add_part(cx, "begin_search", "index", &[("index", keys.first)]);
-    add_part(cx, "find_keys", "range", &[("lastkey", keys.last), ("keystep", keys.step), ("limit", 0)]);
+    add_access(cx, keys.access);
+    match keys.begin {
+        Begin::Index(index) => add_part(cx, "begin_search", "index", &[("index", index)]),
+        Begin::Keyword(word, from) => {
+            add_head(cx, "begin_search", "keyword", 2);
+            cx.add_bulk(b"keyword");
+            cx.add_bulk(word.as_bytes());
+            cx.add_bulk(b"startfrom");
+            cx.add_integer(from);
+        }
+        Begin::Unknown => add_part(cx, "begin_search", "unknown", &[]),
+    }
+    match keys.find {
+        Find::Range(last, step, limit) => {
+            add_part(cx, "find_keys", "range", &[("lastkey", last), ("keystep", step), ("limit", limit)]);
+        }
+        Find::Number(at, first, step) => {
+            add_part(cx, "find_keys", "keynum", &[("keynumidx", at), ("firstkey", first), ("keystep", step)]);
+        }
+        Find::Unknown => add_part(cx, "find_keys", "unknown", &[]),
+    }
 }
 
 /// One half of a key specification.
-fn add_part(cx: &mut Cx<'_>, part: &str, kind: &str, fields: &[(&str, i32)]) {
+fn add_part(cx: &mut Cx<'_>, part: &str, kind: &str, fields: &[(&str, i64)]) {
+    add_head(cx, part, kind, fields.len());
+    for &(name, value) in fields {
+        cx.add_bulk(name.as_bytes());
+        cx.add_integer(value);
+    }
+}
+
+fn add_head(cx: &mut Cx<'_>, part: &str, kind: &str, fields: usize) {
     cx.add_bulk(part.as_bytes());
     cx.add_map(2);
     cx.add_bulk(b"type");
     cx.add_bulk(kind.as_bytes());
     cx.add_bulk(b"spec");
-    cx.add_map(fields.len());
-    for &(name, value) in fields {
-        cx.add_bulk(name.as_bytes());
-        cx.add_integer(i64::from(value));
-    }
+    cx.add_map(fields);
 }
 
 /// One command as COMMAND INFO shows it.
@@ -94,13 +98,13 @@ fn describe(cx: &mut Cx<'_>, command: &'static Command) {
     for name in categories {
         cx.add_simple(name.as_bytes());
     }
-    let (tips, keys) = meta::of(spec.name);
-    cx.add_set(tips.len());
-    for tip in tips {
+    let meta = command.meta;
+    cx.add_set(meta.tips.len());
+    for tip in &meta.tips {
         cx.add_bulk(tip.as_bytes());
     }
-    cx.add_set(keys.len());
-    for keys in keys {
+    cx.add_set(meta.specs.len());
+    for keys in &meta.specs {
         describe_keys(cx, keys);
     }
     cx.add_set(command.subs.len());
@@ -113,14 +117,6 @@ pub(super) fn all(cx: &mut Cx<'_>) {
     cx.add_array(super::all().len());
     for command in super::all() {
         describe(cx, command);
-    }
-}
-
-/// A command by its name, or `container|name`.
-fn find(name: &[u8]) -> Option<&'static Command> {
-    match name.iter().position(|&byte| byte == b'|') {
-        Some(at) => super::lookup_sub(super::lookup(&name[..at])?, &name[at + 1..]),
-        None => super::lookup(name),
     }
 }
 
@@ -155,13 +151,9 @@ fn list(cx: &mut Cx<'_>) {
         }),
         _ => return cx.add_syntax_error(),
     };
-    let with_subs = args.len() == 5;
     let mut names: Vec<&str> = Vec::new();
-    for command in super::all() {
+    for command in super::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
         names.extend(chosen(command).then_some(command.spec.name));
-        if with_subs {
-            names.extend(command.subs.iter().filter(|sub| chosen(sub)).map(|sub| sub.spec.name));
-        }
     }
     cx.add_array(names.len());
     for name in names {
@@ -169,7 +161,10 @@ fn list(cx: &mut Cx<'_>) {
     }
 }
 
-/// Documentation is not carried: every known command has an empty map.
+/// What COMMAND DOCS says, by name; `tests/golden/commands.py` wrote it down.
+static DOCS: LazyLock<Map<String, Value>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("docs.json")).expect("a test reads it"));
+
 fn docs(cx: &mut Cx<'_>) {
     let args = cx.args;
     let found: Vec<&'static Command> = if args.len() == 2 {
@@ -179,88 +174,91 @@ fn docs(cx: &mut Cx<'_>) {
     };
     cx.add_map(found.len());
     for command in found {
-        cx.add_bulk(command.spec.name.as_bytes());
-        cx.add_map(0);
+        let name = command.spec.name;
+        cx.add_bulk(name.as_bytes());
+        match documentation(name) {
+            Some(doc) => add_doc(cx, "", doc),
+            None => cx.add_map(0),
+        }
+    }
+}
+
+fn documentation(name: &str) -> Option<&'static Value> {
+    match name.split_once('|') {
+        Some((container, _)) => DOCS.get(container)?.get("subcommands")?.get(name),
+        None => DOCS.get(name),
+    }
+}
+
+/// A part of a command's documentation, the one of that field.
+fn add_doc(cx: &mut Cx<'_>, field: &str, doc: &Value) {
+    match doc {
+        Value::Object(map) => {
+            cx.add_map(map.len());
+            for (name, value) in map {
+                cx.add_bulk(name.as_bytes());
+                add_doc(cx, name, value);
+            }
+        }
+        Value::Array(list) => {
+            let flags = field.ends_with("flags");
+            if flags || field == "history" {
+                cx.add_set(list.len())
+            } else {
+                cx.add_array(list.len())
+            }
+            for value in list {
+                match value.as_str().filter(|_| flags) {
+                    Some(text) => cx.add_simple(text.as_bytes()),
+                    None => add_doc(cx, "", value),
+                }
+            }
+        }
+        Value::String(text) => cx.add_bulk(text.as_bytes()),
+        Value::Number(number) => cx.add_integer(number.as_i64().unwrap_or_default()),
+        Value::Null | Value::Bool(_) => cx.add_null(),
     }
 }
 
 fn getkeys(cx: &mut Cx<'_>) {
     let Some(found) = keys_of_request(cx) else { return };
     cx.add_array(found.len());
-    for (at, _) in found {
-        cx.add_bulk_arg(at);
+    for key in found {
+        cx.add_bulk_arg(key.at + 2);
     }
 }
 
 fn getkeysandflags(cx: &mut Cx<'_>) {
     let Some(found) = keys_of_request(cx) else { return };
     cx.add_array(found.len());
-    for (at, flags) in found {
+    for key in found {
         cx.add_array(2);
-        cx.add_bulk_arg(at);
-        add_flags(cx, flags);
+        cx.add_bulk_arg(key.at + 2);
+        add_access(cx, key.access);
     }
 }
 
-/// The arguments of the request from argument 2 on that are keys, with what is done to them (`getKeysSubcommandImpl`).
-fn keys_of_request(cx: &mut Cx<'_>) -> Option<Vec<(usize, &'static str)>> {
-    let args = cx.args;
-    let command = super::lookup(args.get(2)).and_then(|command| match command.subs.is_empty() {
-        true => Some(command),
-        false if args.len() > 3 => super::lookup_sub(command, args.get(3)),
-        false => None,
-    });
-    let Some(command) = command else {
+/// The keys of the request that begins with argument 2 (`getKeysSubcommandImpl`).
+fn keys_of_request(cx: &mut Cx<'_>) -> Option<keyspecs::Keys> {
+    let request: Vec<&[u8]> = cx.args.iter().skip(2).collect();
+    let Some(command) = super::lookup_request(&request) else {
         cx.add_error("ERR Invalid command specified");
         return None;
     };
-    let (_, specs) = meta::of(command.spec.name);
-    let specs: Vec<&Keys> = specs.iter().filter(|keys| !keys.flags.contains("not_key")).collect();
-    if specs.is_empty() && !command.is(flag::MOVABLE_KEYS) {
+    if !command.meta.has_keys() {
         cx.add_error("ERR The command has no key arguments");
         return None;
     }
-    let len = i32::try_from(args.len() - 2).unwrap_or(i32::MAX);
-    if (command.spec.arity > 0 && command.spec.arity != len) || len < -command.spec.arity {
+    if !command.takes(request.len()) {
         cx.add_error("ERR Invalid number of arguments specified for command");
         return None;
     }
-    if command.is(flag::MOVABLE_KEYS) {
-        return numbered_keys(cx, command);
-    }
-    let mut found = Vec::new();
-    for keys in specs {
-        let last = if keys.last < 0 { len + keys.last } else { keys.first + keys.last };
-        for at in (keys.first..=last).step_by(usize::try_from(keys.step).unwrap_or(1).max(1)) {
-            if let Ok(at) = usize::try_from(at + 2) {
-                found.push((at, access(command, keys, args)));
-            }
-        }
-    }
-    Some(found)
-}
-
-/// What a command does to its keys; SET with GET reads the old value as well (`setGetKeys`).
-fn access(command: &Command, keys: &Keys, args: &crate::resp::Args) -> &'static str {
-    if command.spec.name != "set" {
-        return keys.flags;
-    }
-    let reads = (5..args.len()).any(|i| args.get(i).eq_ignore_ascii_case(b"get"));
-    if reads { "RW access update" } else { "OW update" }
-}
-
-/// The keys of a command that says how many follow, with a target before that number or not.
-fn numbered_keys(cx: &mut Cx<'_>, command: &Command) -> Option<Vec<(usize, &'static str)>> {
-    let target = command.spec.keys.0 == 1;
-    let number = 3 + usize::from(target);
-    let count = crate::resp::parse_i64(cx.args.get(number)).and_then(|count| usize::try_from(count).ok());
-    let Some(count) = count.filter(|&count| count > 0 && count < cx.args.len() - number) else {
+    let keys = keyspecs::keys_of(command, &request);
+    if keys.is_empty() && !command.is(flag::NO_MANDATORY_KEYS) {
         cx.add_error("ERR Invalid arguments specified for command");
         return None;
-    };
-    let flags = if command.spec.name.ends_with("mpop") { "RW access delete" } else { "RO access" };
-    let first = target.then_some((3, "OW update"));
-    Some(first.into_iter().chain((number + 1..=number + count).map(|i| (i, flags))).collect())
+    }
+    Some(keys)
 }
 
 fn help(cx: &mut Cx<'_>) {

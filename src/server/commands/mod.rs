@@ -11,8 +11,9 @@ mod dump;
 pub(super) mod expiry;
 pub(super) mod hashes;
 pub(super) mod keys;
+pub(crate) mod keyspecs;
 pub(super) mod lists;
-pub(super) mod meta;
+pub(crate) mod meta;
 pub(super) mod pubsub;
 pub(super) mod sets;
 mod standalone;
@@ -31,6 +32,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::call::Cx;
+use meta::Meta;
 
 /// Bits of [`Spec::flags`], the numbers of Redis's `CMD_*`.
 pub(super) mod flag {
@@ -136,15 +138,26 @@ impl Treatment {
 pub(crate) struct Command {
     /// The row.
     pub spec: Spec,
-    /// Index into the per-command statistics.
+    /// Index into the per-command statistics, and into what users may do.
     pub id: usize,
     /// How the gate treats it.
     pub(crate) treatment: Treatment,
+    /// What Redis's table says of it besides.
+    pub(crate) meta: &'static Meta,
+    /// False for a command of Redis that nothing executes here.
+    pub(crate) modelled: bool,
     /// Its subcommands.
     pub subs: Vec<Command>,
 }
 
 impl Command {
+    /// True when a request of that many words, the name included, has the right number of them.
+    #[must_use]
+    pub(crate) fn takes(&self, words: usize) -> bool {
+        let (arity, len) = (self.spec.arity, i32::try_from(words).unwrap_or(i32::MAX));
+        if arity > 0 { arity == len } else { len >= -arity }
+    }
+
     /// True when the row has any of these flags.
     #[must_use]
     pub(crate) fn is(&self, flags: u64) -> bool {
@@ -183,18 +196,34 @@ const SLOTS: usize = 1024;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut id = 0;
-    let mut number = || {
+    let mut number = |spec: Spec, modelled: bool| {
         id += 1;
-        id - 1
+        let meta = meta::of(spec.name).unwrap_or(&UNKNOWN);
+        Command { spec, id: id - 1, treatment: Treatment::of(spec.name), meta, modelled, subs: Vec::new() }
     };
     let mut commands = Vec::new();
     for &spec in GROUPS.iter().copied().flatten() {
-        let own = number();
-        let treatment = Treatment::of(spec.name);
-        let sub = |&sub: &Spec| Command { spec: sub, id: number(), treatment: Treatment::Plain, subs: Vec::new() };
-        let subs = spec.subs.iter().map(sub).collect();
-        commands.push(Command { spec, id: own, treatment, subs });
+        let mut command = number(spec, true);
+        command.subs = spec.subs.iter().map(|&sub| number(sub, true)).collect();
+        let absent = meta::all().iter().filter(|meta| meta.name.split_once('|').is_some_and(|(of, _)| of == spec.name));
+        for meta in absent.filter(|meta| spec.subs.iter().all(|sub| sub.name != meta.name)) {
+            // A container that executes something itself does so for its subcommands.
+            let own = !std::ptr::fn_addr_eq(spec.handler, no_handler as Handler);
+            let handler = if own { spec.handler } else { standalone::not_modelled };
+            command.subs.push(number(unlisted(meta, handler), own));
+        }
+        command.subs.sort_by_key(|sub| sub.spec.name);
+        commands.push(command);
     }
+    for meta in meta::all().iter().filter(|meta| !meta.name.contains('|')) {
+        if commands.iter().all(|command| command.spec.name != meta.name) {
+            let mut command = number(unlisted(meta, standalone::not_modelled), false);
+            let subs = meta::all().iter().filter(|sub| sub.name.split_once('|').is_some_and(|(of, _)| of == meta.name));
+            command.subs = subs.map(|sub| number(unlisted(sub, standalone::not_modelled), false)).collect();
+            commands.push(command);
+        }
+    }
+    commands.sort_by_key(|command| command.spec.name);
     let mut slots = vec![u16::MAX; SLOTS];
     for (index, command) in commands.iter().enumerate() {
         let mut at = slot_of(command.spec.name.as_bytes());
@@ -203,9 +232,19 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         }
         slots[at] = u16::try_from(index).expect("fewer than 65,535 commands");
     }
-    let count = number();
+    let count = id;
     Table { commands, slots, count }
 });
+
+/// What is known of a row that Redis doesn't have; a test says that there is none.
+static UNKNOWN: Meta =
+    Meta { name: "", arity: 0, flags: 0, keys: (0, 0, 0), categories: "", tips: Vec::new(), specs: Vec::new() };
+
+/// The row of a command that no group has.
+fn unlisted(meta: &'static Meta, handler: Handler) -> Spec {
+    let &Meta { name, arity, flags, keys, categories, .. } = meta;
+    Spec { name, arity, flags, keys, categories, handler, subs: &[] }
+}
 
 /// Where a name belongs in the table, whatever its case: made of its length and its first eight bytes.
 fn slot_of(name: &[u8]) -> usize {
@@ -257,6 +296,25 @@ pub(super) fn lookup_sub(container: &'static Command, name: &[u8]) -> Option<&'s
         .subs
         .iter()
         .find(|sub| sub.spec.name.split_once('|').is_some_and(|(_, own)| own.as_bytes().eq_ignore_ascii_case(name)))
+}
+
+/// A command by its name, or `container|name`.
+#[must_use]
+pub(super) fn find(name: &[u8]) -> Option<&'static Command> {
+    match name.iter().position(|&byte| byte == b'|') {
+        Some(at) => lookup_sub(lookup(&name[..at])?, &name[at + 1..]),
+        None => lookup(name),
+    }
+}
+
+/// The command that a request names, a container's subcommand if there is one (`lookupCommand`).
+#[must_use]
+pub(super) fn lookup_request(args: &[&[u8]]) -> Option<&'static Command> {
+    let command = lookup(args.first()?)?;
+    match args.get(1) {
+        Some(sub) if !command.subs.is_empty() => lookup_sub(command, sub),
+        _ => Some(command),
+    }
 }
 
 /// Containers have no handler of their own: a missing subcommand is refused before.
