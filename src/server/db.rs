@@ -170,14 +170,20 @@ impl Cx<'_> {
 
     /// The key at argument `i` for reading: counts a hit or a miss and touches it (`lookupKeyRead`).
     pub(crate) fn find_read(&mut self, i: usize) -> Option<u32> {
-        let (db, args) = (self.db(), self.args);
-        let found = self.s.lookup(db, args.get(i), false);
+        let args = self.args;
+        self.find_read_key(args.get(i))
+    }
+
+    /// [`Cx::find_read`] of a key that isn't an argument.
+    pub(crate) fn find_read_key(&mut self, key: &[u8]) -> Option<u32> {
+        let db = self.db();
+        let found = self.s.lookup(db, key, false);
         if let Some(at) = found {
             self.s.stats.hits += 1;
             let seconds = self.s.seconds();
             self.s.keyspace.db_mut(db).touch(at, seconds);
         } else {
-            self.s.missed(db, args.get(i));
+            self.s.missed(db, key);
         }
         found
     }

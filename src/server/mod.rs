@@ -21,6 +21,7 @@ mod info;
 pub mod keyspace;
 mod multi;
 pub mod notify;
+mod partial_sort;
 mod pause;
 pub mod persistence;
 mod pubsub;

@@ -3,19 +3,23 @@
 pub(super) mod replication;
 
 pub(super) mod admin;
+mod bitmaps;
 mod client;
 mod command;
 pub(crate) mod config;
 pub(super) mod connection;
 mod dump;
 pub(super) mod expiry;
+mod geo;
 pub(super) mod hashes;
+mod hyperloglog;
 pub(super) mod keys;
 pub(crate) mod keyspecs;
 pub(super) mod lists;
 pub(crate) mod meta;
 pub(super) mod pubsub;
 pub(super) mod sets;
+mod sort;
 mod standalone;
 pub(super) mod strings;
 pub(super) mod transactions;
@@ -168,12 +172,16 @@ impl Command {
 const GROUPS: &[&[Spec]] = &[
     connection::SPECS,
     strings::SPECS,
+    bitmaps::SPECS,
+    hyperloglog::SPECS,
     hashes::SPECS,
     lists::SPECS,
     sets::SPECS,
     zsets::SPECS,
     zset_ranges::SPECS,
     zset_algebra::SPECS,
+    geo::SPECS,
+    sort::SPECS,
     keys::SPECS,
     dump::SPECS,
     expiry::SPECS,

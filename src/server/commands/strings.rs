@@ -403,7 +403,7 @@ impl Cx<'_> {
     }
 
     /// Argument `i` as an integer, unless an error was answered already.
-    fn args_ok_then_int(&mut self, i: usize) -> Option<i64> {
+    pub(super) fn args_ok_then_int(&mut self, i: usize) -> Option<i64> {
         if self.s.exec.failed { None } else { self.int_arg(i) }
     }
 
@@ -413,7 +413,7 @@ impl Cx<'_> {
     }
 
     /// Changes a string in place: it is `raw` from then on.
-    fn change_text<R>(&mut self, at: u32, change: impl FnOnce(&mut bytes::BytesMut) -> R) -> R {
+    pub(super) fn change_text<R>(&mut self, at: u32, change: impl FnOnce(&mut bytes::BytesMut) -> R) -> R {
         let db = self.db();
         let mut result = None;
         self.s.keyspace.db_mut(db).change(at, |value| {

@@ -72,12 +72,12 @@ impl Cx<'_> {
 
 /// ZADD's options.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    nx: bool,
-    xx: bool,
+pub(super) struct Options {
+    pub(super) nx: bool,
+    pub(super) xx: bool,
     gt: bool,
     lt: bool,
-    ch: bool,
+    pub(super) ch: bool,
     incr: bool,
 }
 
@@ -160,21 +160,27 @@ fn add_generic(cx: &mut Cx<'_>, options: Options, first: usize) {
     if options.incr && rest > 2 {
         return cx.add_error("ERR INCR option supports a single increment-element pair");
     }
-    let mut scores = Vec::with_capacity(rest / 2);
+    let mut members = Vec::with_capacity(rest / 2);
     for i in (first..args.len()).step_by(2) {
         let Some(score) = cx.double_arg(i, "ERR value is not a valid float") else { return };
-        scores.push(score);
+        members.push((score, i + 1));
     }
+    add_members(cx, options, &members);
+}
+
+/// Adds scores with the members at arguments, or increments them.
+pub(super) fn add_members(cx: &mut Cx<'_>, options: Options, members: &[(f64, usize)]) {
+    let args = cx.args;
+    let Some(&(_, first)) = members.first() else { return cx.add_syntax_error() };
     let Ok(found) = cx.write_as(1, Type::ZSet) else { return };
     let packing = cx.zset_packing();
     let (mut added, mut updated, mut last) = (0_u64, 0_u64, None);
     if found.is_some() || !options.xx {
-        let make =
-            |cx: &mut Cx<'_>| cx.add_key(1, Value::ZSet(Arc::new(ZSet::for_member(args.get(first + 1), packing))));
+        let make = |cx: &mut Cx<'_>| cx.add_key(1, Value::ZSet(Arc::new(ZSet::for_member(args.get(first), packing))));
         let at = found.unwrap_or_else(|| make(cx));
         let done = cx.change_zset(at, |set| {
-            for (n, &score) in scores.iter().enumerate() {
-                match options.add(set, args.get(first + 1 + n * 2), score, packing) {
+            for &(score, i) in members {
+                match options.add(set, args.get(i), score, packing) {
                     Added::New(score) => (added, last) = (added + 1, Some(score)),
                     Added::Updated(score) => (updated, last) = (updated + 1, Some(score)),
                     Added::Same(score) => last = Some(score),

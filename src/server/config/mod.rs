@@ -140,6 +140,7 @@ pub struct Config {
     pub repl_diskless_load: DisklessLoad,
     pub min_replicas_to_write: u64,
     pub min_replicas_max_lag: u64,
+    pub hll_sparse_max_bytes: u64,
     pub notify_keyspace_events: super::notify::Classes,
     /// Directives without effect here that differ from their default, as text.
     other: BTreeMap<&'static str, String>,
@@ -206,6 +207,7 @@ impl Default for Config {
             repl_diskless_load: DisklessLoad::Disabled,
             min_replicas_to_write: 0,
             min_replicas_max_lag: 10,
+            hll_sparse_max_bytes: 3_000,
             notify_keyspace_events: super::notify::Classes::default(),
             other: BTreeMap::new(),
         }

@@ -262,7 +262,7 @@ pub const ROWS: &[Row] = &[
     row("hash-max-listpack-value", "hash-max-ziplist-value", Domain::Number(0, 9223372036854775807, Unit::Memory), "64", 0, number!(hash_max_listpack_value)),
     row("stream-node-max-bytes", "", Domain::Number(0, 9223372036854775807, Unit::Memory), "4096", 0, Field::Harmless),
     row("zset-max-listpack-value", "zset-max-ziplist-value", Domain::Number(0, 9223372036854775807, Unit::Memory), "64", 0, number!(zset_max_listpack_value)),
-    row("hll-sparse-max-bytes", "", Domain::Number(0, 9223372036854775807, Unit::Memory), "3000", 0, Field::Harmless),
+    row("hll-sparse-max-bytes", "", Domain::Number(0, 9223372036854775807, Unit::Memory), "3000", 0, number!(hll_sparse_max_bytes)),
     row("tracking-table-max-keys", "", Domain::Number(0, 9223372036854775807, Unit::Plain), "1000000", 0, Field::Harmless),
     row("client-query-buffer-limit", "", Domain::Number(1048576, 9223372036854775807, Unit::Memory), "1073741824", 0, number!(client_query_buffer_limit)),
     row("maxmemory-clients", "", Domain::Number(-100, 9223372036854775807, Unit::MemoryOrPercent), "0", 0, Field::Inert),

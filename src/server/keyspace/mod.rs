@@ -3,12 +3,15 @@
 pub mod dict;
 pub mod double;
 pub mod float;
+pub mod geohash;
 pub mod hash;
+pub mod hll;
 pub mod list;
 pub mod packing;
 pub mod set;
 mod skiplist;
 pub mod text;
+mod trigonometry;
 pub mod value;
 pub mod zset;
 

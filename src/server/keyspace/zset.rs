@@ -147,7 +147,8 @@ impl ZSet {
         gone.len()
     }
 
-    fn become_ordered(&mut self) {
+    /// Becomes a table with an order, however small.
+    pub fn become_ordered(&mut self) {
         let Form::Packed(items) = &mut self.form else { return };
         let items = std::mem::take(items);
         self.form = Form::Ordered { list: SkipList::default(), members: Dict::default() };
