@@ -61,6 +61,35 @@ fn a_pipeline_behind_a_slow_command_sees_a_later_clock() {
 }
 
 #[test]
+fn who_waits_is_answered_at_the_first_tick_after_its_time() {
+    let mut rig = Rig::with("", START, 0);
+    assert_eq!(rig.ask("A", "BLPOP q 0.25"), "");
+    assert_eq!(rig.ask("B", "BZPOPMIN z 0"), "");
+    assert!(rig.ask("C", "INFO clients").contains("blocked_clients:2\r\n"));
+    rig.pass(250);
+    assert_eq!(rig.take_reply("A"), b"");
+    rig.pass(110);
+    assert_eq!(rig.take_reply("A"), b"*-1\r\n");
+    assert_eq!(rig.ask("C", "ZADD z 1 a"), ":1\r\n");
+    assert_eq!(rig.take_reply("B"), b"*3\r\n$1\r\nz\r\n$1\r\na\r\n$1\r\n1\r\n");
+    assert!(rig.ask("C", "INFO clients").contains("blocked_clients:0\r\n"));
+    rig.pass(200);
+    assert_eq!(rig.server.wake_at(), None, "nobody waits any more");
+}
+
+#[test]
+fn a_client_that_left_is_not_served() {
+    let mut rig = Rig::with("", START, 0);
+    rig.ask("A", "BLPOP q 1");
+    rig.ask("B", "BLPOP q 0");
+    let fd = rig.fd("A");
+    rig.turn(Input::Closed { fd, why: crate::node::CloseWhy::Eof });
+    rig.ask("C", "RPUSH q x y");
+    assert_eq!(rig.take_reply("B"), b"*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    assert_eq!(rig.ask("C", "LLEN q"), ":1\r\n");
+}
+
+#[test]
 fn paused_writes_run_when_the_pause_ends() {
     let mut rig = Rig::with("", START, 0);
     assert_eq!(rig.ask("A", "CLIENT PAUSE 300 WRITE"), "+OK\r\n");

@@ -39,7 +39,7 @@ pub(crate) struct Exec {
     /// Commands to propagate when the outermost call ends (`also_propagate`).
     also: SmallVec<[(u32, Bytes); 2]>,
     /// Operations to note in the trace once they have an offset.
-    writes: SmallVec<[u64; 2]>,
+    pub(super) writes: SmallVec<[u64; 2]>,
     /// What is propagated instead of the command's own arguments.
     rewrite: Option<Bytes>,
     /// Propagate although nothing changed (PUBLISH).
@@ -130,10 +130,15 @@ impl Server {
         stat.ns += took;
         stat.failed += u64::from(self.exec.failed);
         self.stats.num_commands += 1;
+        let blocked = command.is(flag::BLOCKING) && self.sessions.get(fd).is_some_and(|s| s.flags.has(Flags::BLOCKED));
+        if blocked {
+            // The slow log hears of it when it has its answer.
+            self.note_blocked(fd, took);
+        }
         if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
             out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
         }
-        if command.spec.flags & flag::SKIP_SLOWLOG == 0 {
+        if command.spec.flags & flag::SKIP_SLOWLOG == 0 && !blocked {
             self.log_if_slow(fd, args, took / 1_000);
         }
         if !self.monitors.is_empty() && !command.is(flag::SKIP_MONITOR | flag::ADMIN) {

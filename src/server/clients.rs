@@ -111,10 +111,8 @@ impl Server {
         if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
             session.reply.truncate(before);
         }
-        session.flags.clear(Flags::REPLY_SKIP.with(Flags::FORCE_REPLY));
-        if session.flags.has(Flags::REPLY_SKIP_NEXT) {
-            session.flags.clear(Flags::REPLY_SKIP_NEXT);
-            session.flags.set(Flags::REPLY_SKIP);
+        if !session.flags.has(Flags::BLOCKED) {
+            session.next_reply();
         }
         if session.flags.has(Flags::CLOSE_AFTER_COMMAND) {
             session.flags.set(Flags::CLOSE_AFTER_REPLY);
@@ -141,6 +139,9 @@ impl Server {
     /// Lets a blocked session go on: its input is processed at the end of this turn (`unblockClient`).
     pub(crate) fn unblock(&mut self, fd: Fd) {
         if let Some(session) = self.sessions.get_mut(fd) {
+            if !session.flags.has(Flags::POSTPONED) {
+                session.next_reply();
+            }
             session.flags.clear(Flags::BLOCKED.with(Flags::POSTPONED));
             self.unblocked.push(fd);
             if !session.reply.is_empty() {
@@ -191,6 +192,8 @@ impl Server {
         self.soft_limited.retain(|&other| other != fd);
         self.shutdown.blocked.retain(|&other| other != fd);
         self.pause.postponed.retain(|&other| other != fd);
+        self.forget_waiter(fd);
+        self.unblocked.retain(|&other| other != fd);
         let session = self.sessions.remove(fd).expect("the caller has looked");
         if session.flags.has(Flags::MASTER.with(Flags::REPLICA).with(Flags::BLOCKED)) {
             replication::session_gone(self, session, out);

@@ -97,6 +97,14 @@ impl Server {
         (0..count).map(|db| self.empty_db(db, lazy)).sum()
     }
 
+    /// Adds a key that isn't there; returns its index (`dbAdd`).
+    pub(crate) fn add_key(&mut self, db: u32, key: &[u8], value: Value) -> u32 {
+        let seconds = self.seconds();
+        let at = self.keyspace.db_mut(db).add(Key::copy(key), value, seconds);
+        self.key_added(db, key);
+        at
+    }
+
     /// Deletes a key. Returns the entry if it was there.
     pub(crate) fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         let at = self.keyspace.db(db).find(key)?;
@@ -136,10 +144,8 @@ impl Cx<'_> {
 
     /// Adds the key at argument `i`, which isn't there; returns its index (`dbAdd`).
     pub(crate) fn add_key(&mut self, i: usize, value: Value) -> u32 {
-        let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
-        let at = self.s.keyspace.db_mut(db).add(Key::copy(args.get(i)), value, seconds);
-        self.s.key_added(db, args.get(i));
-        at
+        let (db, args) = (self.db(), self.args);
+        self.s.add_key(db, args.get(i), value)
     }
 
     /// So many elements of the collection at argument `i` were removed, which is an event of this class and name: a key

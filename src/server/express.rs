@@ -41,6 +41,7 @@ impl Server {
             && self.monitors.is_empty()
             && self.watchers.is_empty()
             && self.config.notify_keyspace_events == Classes::default()
+            && self.blocking.is_empty()
             && self.pause.is_off()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)

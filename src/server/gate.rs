@@ -52,6 +52,9 @@ impl Server {
                 if let Some(session) = self.sessions.get_mut(fd) {
                     session.woff = offset;
                 }
+                if self.blocking.has_ready() {
+                    self.serve_ready(out);
+                }
             }
             Verdict::Queue => self.queue_command(fd, command, args),
             Verdict::Postpone => {

@@ -117,17 +117,16 @@ fn server(s: &Server, t: &mut Text) {
 
 fn clients(s: &Server, t: &mut Text) {
     use super::session::Flags;
-    let (mut ordinary, mut blocked, mut timed) = (0, 0, 0);
+    let (mut ordinary, mut blocked) = (0, 0);
+    let timed = s.blocking.timed() + replication::wait::timed(s);
     for session in s.sessions.iter() {
         ordinary += u64::from(!session.flags.has(Flags::REPLICA));
-        let is_blocked = session.flags.has(Flags::BLOCKED) && !session.flags.has(Flags::POSTPONED);
-        blocked += u64::from(is_blocked);
-        timed += u64::from(is_blocked && !s.shutdown.blocked.contains(&session.fd));
+        blocked += u64::from(session.flags.has(Flags::BLOCKED));
     }
     t.lit("# Clients\r\n");
     t.field("connected_clients", ordinary).lit("cluster_connections:0\r\n").field("maxclients", s.config.maxclients);
     t.lit("client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\n");
-    t.field("blocked_clients", blocked).lit("tracking_clients:0\r\n").field("clients_in_timeout_table", timed);
+    t.field("blocked_clients", blocked).lit("tracking_clients:0\r\n").field("clients_in_timeout_table", timed as u64);
 }
 
 fn memory(s: &Server, t: &mut Text) {

@@ -4,6 +4,7 @@ pub mod config;
 
 #[cfg(test)]
 mod behaviour;
+mod blocking;
 mod call;
 mod clients;
 mod commands;
@@ -60,6 +61,7 @@ pub struct Server {
     pub(crate) sessions: session::Sessions,
     pub(crate) keyspace: Keyspace,
     pub(crate) watchers: multi::Watchers,
+    pub(crate) blocking: blocking::Blocking,
     pub(crate) pubsub: pubsub::PubSub,
     pub(crate) exec: call::Exec,
     pub(crate) repl: replication::Replication,
@@ -117,6 +119,7 @@ impl Server {
             sessions: session::Sessions::default(),
             keyspace: Keyspace::new(databases),
             watchers: multi::Watchers::default(),
+            blocking: blocking::Blocking::default(),
             pubsub: pubsub::PubSub::default(),
             exec: call::Exec::default(),
             persistence: persistence::Persistence::default(),
@@ -146,6 +149,9 @@ impl Server {
 
     /// The end of a turn: what waited for it, then the replies (`beforeSleep`).
     fn before_sleep(&mut self, out: &mut Outbox) {
+        if !self.blocking.is_empty() {
+            self.end_waits();
+        }
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
         }
@@ -153,6 +159,9 @@ impl Server {
         replication::before_sleep(self, out);
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
+        }
+        if self.blocking.has_ready() {
+            self.serve_ready(out);
         }
         if self.expired_noted > 0 {
             let keys = std::mem::take(&mut self.expired_noted);

@@ -123,6 +123,9 @@ impl Server {
     /// A key was added that was not there: what belongs to that beside the data (`dbAdd`).
     #[inline]
     pub(crate) fn key_added(&mut self, db: u32, key: &[u8]) {
+        if !self.blocking.is_empty() {
+            self.signal_added(db, key);
+        }
         self.notify(Classes::NEW, "new", db, key);
     }
 }

@@ -249,6 +249,15 @@ impl Session {
         }
     }
 
+    /// A request has its answer: what CLIENT REPLY SKIP said of it is over (`resetClient`).
+    pub(crate) fn next_reply(&mut self) {
+        self.flags.clear(Flags::REPLY_SKIP.with(Flags::FORCE_REPLY));
+        if self.flags.has(Flags::REPLY_SKIP_NEXT) {
+            self.flags.clear(Flags::REPLY_SKIP_NEXT);
+            self.flags.set(Flags::REPLY_SKIP);
+        }
+    }
+
     /// Sends what waits and fits. Asks for room when something stays. Returns bytes sent.
     #[inline]
     pub(crate) fn flush(&mut self, out: &mut Outbox) -> usize {

@@ -320,8 +320,8 @@ fn unblock(cx: &mut Cx<'_>) {
         i64::try_from(session.id) == Ok(id) && session.flags.has(Flags::BLOCKED) && !session.flags.has(Flags::POSTPONED)
     });
     let Some(fd) = found.map(|session| session.fd) else { return cx.add_integer(0) };
-    crate::server::replication::unblock_client(cx.s, fd, error, cx.out);
-    cx.add_integer(1);
+    let unblocked = cx.s.unblock_by_command(fd, error);
+    cx.add_integer(i64::from(unblocked));
 }
 
 fn setname(cx: &mut Cx<'_>) {

@@ -333,6 +333,8 @@ fn swapdb(cx: &mut Cx<'_>) {
         cx.s.signal_flushed(first, Some(second));
         cx.s.signal_flushed(second, Some(first));
         cx.s.keyspace.dbs.swap(first as usize, second as usize);
+        cx.s.signal_replaced(first);
+        cx.s.signal_replaced(second);
     }
     cx.dirty(1);
     cx.add_ok();

@@ -46,7 +46,7 @@ impl Cx<'_> {
     }
 
     /// Changes the list at an index.
-    fn change_list<R>(&mut self, at: u32, change: impl FnOnce(&mut List) -> R) -> R {
+    pub(super) fn change_list<R>(&mut self, at: u32, change: impl FnOnce(&mut List) -> R) -> R {
         let db = self.db();
         self.s.keyspace.db_mut(db).update(at, |value| {
             let Value::List(list) = value else { unreachable!("the type was checked") };
@@ -54,8 +54,35 @@ impl Cx<'_> {
         })
     }
 
+    /// The argument behind the keys whose number is argument `number`; there must be one.
+    pub(super) fn keys_counted_by(&mut self, number: usize) -> Option<usize> {
+        let keys = self.ranged_arg(number, 1, i64::MAX, Some("ERR numkeys should be greater than 0"))?;
+        let behind = usize::try_from(keys).ok().and_then(|keys| keys.checked_add(number + 1));
+        let behind = behind.filter(|&behind| behind < self.args.len());
+        if behind.is_none() {
+            self.add_syntax_error();
+        }
+        behind
+    }
+
+    /// `COUNT <count>` or nothing, from argument `first` on; one if nothing is said.
+    pub(super) fn count_option(&mut self, first: usize) -> Option<usize> {
+        let mut count = None;
+        let mut i = first;
+        while i < self.args.len() {
+            if count.is_some() || !self.arg_is(i, "count") || i + 1 == self.args.len() {
+                self.add_syntax_error();
+                return None;
+            }
+            let given = self.ranged_arg(i + 1, 1, i64::MAX, Some("ERR count should be greater than 0"))?;
+            count = Some(usize::try_from(given).unwrap_or(usize::MAX));
+            i += 2;
+        }
+        Some(count.unwrap_or(1))
+    }
+
     /// `LEFT` or `RIGHT` at argument `i` (`getListPositionFromObjectOrReply`).
-    fn end_arg(&mut self, i: usize) -> Option<End> {
+    pub(super) fn end_arg(&mut self, i: usize) -> Option<End> {
         if self.arg_is(i, "left") {
             Some(End::Head)
         } else if self.arg_is(i, "right") {
@@ -91,7 +118,7 @@ fn pushed(end: End) -> &'static str {
 }
 
 /// The event of elements that leave from an end.
-fn popped(end: End) -> (Classes, &'static str) {
+pub(super) fn popped(end: End) -> (Classes, &'static str) {
     (Classes::LIST, if end == End::Head { "lpop" } else { "rpop" })
 }
 
@@ -161,7 +188,7 @@ fn lset(cx: &mut Cx<'_>) {
     cx.dirty(1);
 }
 
-fn add_texts(cx: &mut Cx<'_>, texts: &[Key]) {
+pub(super) fn add_texts(cx: &mut Cx<'_>, texts: &[Key]) {
     cx.add_array(texts.len());
     cx.s.meter.add(texts.len() as u64 * cost::ELEMENT);
     for text in texts {
@@ -171,7 +198,13 @@ fn add_texts(cx: &mut Cx<'_>, texts: &[Key]) {
 
 /// Takes up to `count` elements from an end of the list at an index, which is that of argument `i`, and answers them.
 /// Returns how many.
-fn take(cx: &mut Cx<'_>, i: usize, at: u32, (end, count): (End, usize), answer: fn(&mut Cx<'_>, &[Key])) -> usize {
+pub(super) fn take(
+    cx: &mut Cx<'_>,
+    i: usize,
+    at: u32,
+    (end, count): (End, usize),
+    answer: fn(&mut Cx<'_>, &[Key]),
+) -> usize {
     let (taken, empty) = cx.change_list(at, |list| {
         let taken: Vec<Key> = (0..count.min(list.len())).filter_map(|_| list.pop(end)).collect();
         (taken, list.is_empty())
@@ -211,30 +244,28 @@ fn rpop(cx: &mut Cx<'_>) {
     pop(cx, End::Tail);
 }
 
+/// As a pop from an end is propagated.
+pub(super) fn verb(end: End) -> &'static [u8] {
+    if end == End::Head { b"LPOP" } else { b"RPOP" }
+}
+
+/// The arguments of LMPOP and BLMPOP from the number of keys on, which is argument `number`: from which end, how many, and
+/// the argument behind the keys (`lmpopGenericCommand`).
+pub(super) fn mpop_arguments(cx: &mut Cx<'_>, number: usize) -> Option<(End, usize, usize)> {
+    let side = cx.keys_counted_by(number)?;
+    let end = cx.end_arg(side)?;
+    Some((end, cx.count_option(side + 1)?, side))
+}
+
 fn lmpop(cx: &mut Cx<'_>) {
-    let Some(keys) = cx.ranged_arg(1, 1, i64::MAX, Some("ERR numkeys should be greater than 0")) else { return };
-    let side = usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|&side| side < cx.args.len());
-    let Some(side) = side else { return cx.add_syntax_error() };
-    let Some(end) = cx.end_arg(side) else { return };
-    let mut count = None;
-    let mut i = side + 1;
-    while i < cx.args.len() {
-        if count.is_some() || !cx.arg_is(i, "count") || i + 1 == cx.args.len() {
-            return cx.add_syntax_error();
-        }
-        let given = cx.ranged_arg(i + 1, 1, i64::MAX, Some("ERR count should be greater than 0"));
-        let Some(given) = given else { return };
-        count = Some(usize::try_from(given).unwrap_or(usize::MAX));
-        i += 2;
-    }
+    let Some((end, count, side)) = mpop_arguments(cx, 1) else { return };
     for i in 2..side {
         let Ok(found) = cx.write_as(i, Type::List) else { return };
         if let Some(at) = found {
             cx.add_array(2);
             cx.add_bulk_arg(i);
-            let taken = take(cx, i, at, (end, count.unwrap_or(1)), add_texts);
-            let verb: &[u8] = if end == End::Head { b"LPOP" } else { b"RPOP" };
-            return cx.rewrite(&[verb, cx.args.get(i), taken.to_string().as_bytes()]);
+            let taken = take(cx, i, at, (end, count), add_texts);
+            return cx.rewrite(&[verb(end), cx.args.get(i), taken.to_string().as_bytes()]);
         }
     }
     cx.add_null_array();
@@ -369,27 +400,37 @@ fn lrem(cx: &mut Cx<'_>) {
 }
 
 fn rpoplpush(cx: &mut Cx<'_>) {
-    move_between(cx, End::Tail, End::Head);
+    let _ = move_between(cx, End::Tail, End::Head);
 }
 
 fn lmove(cx: &mut Cx<'_>) {
     let Some(from) = cx.end_arg(3) else { return };
     let Some(to) = cx.end_arg(4) else { return };
-    move_between(cx, from, to);
+    let _ = move_between(cx, from, to);
 }
 
-/// Takes an element from the list at argument 1 and puts it into the one at argument 2, which may be the same.
-fn move_between(cx: &mut Cx<'_>, from: End, to: End) {
-    let Ok(found) = cx.write_as(1, Type::List) else { return };
-    let Some(source) = found else { return cx.add_null() };
-    let Ok(target) = cx.write_as(2, Type::List) else { return };
-    let (text, mut empty) =
-        cx.change_list(source, |list| (list.pop(from).expect("a key's list is not empty"), list.is_empty()));
+/// Takes an element from the list at argument 1 and puts it into the one at argument 2, which may be the same. True when
+/// it did.
+pub(super) fn move_between(cx: &mut Cx<'_>, from: End, to: End) -> bool {
+    let Ok(found) = cx.write_as(1, Type::List) else { return false };
+    let Some(source) = found else {
+        cx.add_null();
+        return false;
+    };
+    let Ok(target) = cx.write_as(2, Type::List) else { return false };
+    move_element(cx, source, target, from, to);
+    let empty = cx.list_at(source).is_empty();
+    cx.removed_elements(1, popped(from), 1, empty);
+    true
+}
+
+/// Takes an element from the list at an index and puts it into the one at argument 2, which is at the other index if it
+/// is there; answers it.
+pub(super) fn move_element(cx: &mut Cx<'_>, source: u32, target: Option<u32>, from: End, to: End) {
+    let text = cx.change_list(source, |list| list.pop(from).expect("a key's list is not empty"));
     let target = target.unwrap_or_else(|| cx.add_key(2, Value::List(Arc::default())));
     cx.signal(2);
     cx.change_list(target, |list| list.push(to, text.as_slice()));
     cx.notify(Classes::LIST, pushed(to), 2);
-    empty &= target != source;
     cx.add_bulk(text.as_slice());
-    cx.removed_elements(1, popped(from), 1, empty);
 }

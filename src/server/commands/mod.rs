@@ -4,6 +4,7 @@ pub(super) mod replication;
 
 pub(super) mod admin;
 mod bitmaps;
+pub(super) mod blocking_pops;
 mod client;
 mod command;
 pub(crate) mod config;
@@ -182,6 +183,7 @@ const GROUPS: &[&[Spec]] = &[
     zset_algebra::SPECS,
     geo::SPECS,
     sort::SPECS,
+    blocking_pops::SPECS,
     keys::SPECS,
     dump::SPECS,
     expiry::SPECS,

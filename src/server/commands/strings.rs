@@ -455,9 +455,7 @@ pub(super) struct Moved {
 impl Moved {
     /// Puts it under a key that is not there.
     pub(super) fn put(self, cx: &mut Cx<'_>, db: u32, key: &[u8]) {
-        let seconds = cx.s.seconds();
-        let at = cx.s.keyspace.db_mut(db).add(crate::server::keyspace::Key::copy(key), self.value, seconds);
-        cx.s.key_added(db, key);
+        let at = cx.s.add_key(db, key, self.value);
         if self.expire != NO_EXPIRY {
             cx.s.keyspace.db_mut(db).set_expire(at, self.expire);
         }

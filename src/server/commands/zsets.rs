@@ -343,36 +343,41 @@ fn add_pairs(cx: &mut Cx<'_>, pairs: &[(f64, Key)], nested: bool) {
     }
 }
 
-fn zmpop(cx: &mut Cx<'_>) {
-    let Some(keys) = cx.ranged_arg(1, 1, i64::MAX, Some("ERR numkeys should be greater than 0")) else { return };
-    let side = usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|&side| side < cx.args.len());
-    let Some(side) = side else { return cx.add_syntax_error() };
+/// As a pop from an end is propagated.
+pub(super) fn verb(max: bool) -> &'static [u8] {
+    if max { b"ZPOPMAX" } else { b"ZPOPMIN" }
+}
+
+/// [`take`] for an answer that begins with the key: nested, or all in one array.
+pub(super) fn take_with_key(cx: &mut Cx<'_>, i: usize, at: u32, what: (bool, usize), nested: bool) -> usize {
+    take(cx, i, at, what, nested, |cx, taken| {
+        cx.add_array(if nested { 2 } else { taken * 2 + 1 });
+        cx.add_bulk_arg(i);
+        if nested {
+            cx.add_array(taken);
+        }
+    })
+}
+
+/// The arguments of ZMPOP and BZMPOP from the number of keys on, which is argument `number`: from which end, how many, and
+/// the argument behind the keys (`zmpopGenericCommand`).
+pub(super) fn mpop_arguments(cx: &mut Cx<'_>, number: usize) -> Option<(bool, usize, usize)> {
+    let side = cx.keys_counted_by(number)?;
     let max = cx.arg_is(side, "max");
     if !max && !cx.arg_is(side, "min") {
-        return cx.add_syntax_error();
+        cx.add_syntax_error();
+        return None;
     }
-    let mut count = None;
-    let mut i = side + 1;
-    while i < cx.args.len() {
-        if count.is_some() || !cx.arg_is(i, "count") || i + 1 == cx.args.len() {
-            return cx.add_syntax_error();
-        }
-        let given = cx.ranged_arg(i + 1, 1, i64::MAX, Some("ERR count should be greater than 0"));
-        let Some(given) = given else { return };
-        count = Some(usize::try_from(given).unwrap_or(usize::MAX));
-        i += 2;
-    }
+    Some((max, cx.count_option(side + 1)?, side))
+}
+
+fn zmpop(cx: &mut Cx<'_>) {
+    let Some((max, count, side)) = mpop_arguments(cx, 1) else { return };
     for i in 2..side {
         let Ok(found) = cx.write_as(i, Type::ZSet) else { return };
         if let Some(at) = found {
-            let head = |cx: &mut Cx<'_>, taken: usize| {
-                cx.add_array(2);
-                cx.add_bulk_arg(i);
-                cx.add_array(taken);
-            };
-            let taken = take(cx, i, at, (max, count.unwrap_or(1)), true, head);
-            let verb: &[u8] = if max { b"ZPOPMAX" } else { b"ZPOPMIN" };
-            return cx.rewrite(&[verb, cx.args.get(i), taken.to_string().as_bytes()]);
+            let taken = take_with_key(cx, i, at, (max, count), true);
+            return cx.rewrite(&[verb(max), cx.args.get(i), taken.to_string().as_bytes()]);
         }
     }
     cx.add_null_array();

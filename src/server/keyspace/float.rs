@@ -226,6 +226,33 @@ impl Extended {
         Extended::normal(negative, mantissa, shift.checked_add(scale)?)
     }
 
+    /// A thousand times the number, rounded up to an integer; `None` beyond 64 bits (`(long long) ceill(x * 1000.0)`).
+    #[must_use]
+    pub fn thousandfold_up(self) -> Option<i64> {
+        let wide = u128::from(self.mantissa) * 1_000;
+        let spare = 64 - wide.leading_zeros().min(64);
+        // The product has 64 bits again, rounded to nearest even.
+        let (mut product, rest) = (wide >> spare, wide & ((1 << spare) - 1));
+        let half = if spare == 0 { 0 } else { 1_u128 << (spare - 1) };
+        if spare > 0 && (rest > half || rest == half && product & 1 == 1) {
+            product += 1;
+        }
+        let exponent = self.exponent.checked_add(i32::try_from(spare).expect("at most ten bits"))?;
+        let integer = if product == 0 {
+            0
+        } else if exponent >= 0 {
+            let shifted = u32::try_from(exponent).ok().filter(|&by| by < 63)?;
+            product.checked_mul(1_u128 << shifted)?
+        } else {
+            let down = exponent.unsigned_abs();
+            let (whole, fraction) =
+                if down >= 127 { (0, true) } else { (product >> down, product & ((1 << down) - 1) > 0) };
+            whole + u128::from(fraction && !self.negative)
+        };
+        let integer = i64::try_from(integer).ok()?;
+        Some(if self.negative { -integer } else { integer })
+    }
+
     /// True for the words that mean infinity.
     #[must_use]
     pub fn is_infinite(text: &[u8]) -> bool {
@@ -344,6 +371,29 @@ mod tests {
         }
         for bad in ["", "abc", "1.2.3", "1e", "--1", " 1", "nan", "inf", "1e5000000", "0x", "0xg", "0x1p"] {
             assert_eq!(Extended::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn thousands_are_rounded_up_as_a_real_server_does() {
+        for (text, thousand) in [
+            ("0", Some(0)),
+            ("-0.0001", Some(0)),
+            ("0.001", Some(1)),
+            ("0.0011", Some(2)),
+            ("0.0010000000000000000001", Some(2)),
+            ("0.00100000000000000000001", Some(1)),
+            ("2.001", Some(2_001)),
+            ("2.5", Some(2_500)),
+            ("-1.5", Some(-1_500)),
+            ("1e-400", Some(1)),
+            ("9e15", Some(9_000_000_000_000_000_000)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("1e16", None),
+            ("1e400", None),
+        ] {
+            let number = Extended::parse(text.as_bytes()).expect(text);
+            assert_eq!(number.thousandfold_up(), thousand, "{text}");
         }
     }
 }

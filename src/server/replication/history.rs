@@ -1,7 +1,7 @@
 //! Which history of data this server holds: replication ids, offsets, and the only ways to change role.
 
 use super::link::{self, Link};
-use super::{CachedMaster, LinkDownWhy, MasterAddress, backlog::Backlog, master, wait};
+use super::{CachedMaster, LinkDownWhy, MasterAddress, backlog::Backlog, master};
 use crate::id::{Addr, HexId, Ip};
 use crate::node::Outbox;
 use crate::server::Server;
@@ -144,7 +144,7 @@ pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) {
 pub(crate) fn become_replica_of(s: &mut Server, host: &str, port: u16, out: &mut Outbox) {
     let was_master = s.repl.follows.take().is_none();
     link::drop_master(s, LinkDownWhy::Reconfigured, out);
-    wait::disconnect_all(s);
+    s.disconnect_blocked();
     s.repl.follows = Some(MasterAddress { host: host.into(), port });
     link::cancel_handshake(s, LinkDownWhy::Reconfigured, out);
     if was_master {

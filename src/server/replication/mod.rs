@@ -59,7 +59,7 @@ pub(crate) use link::{command_processed, on_bytes, on_closed, on_connected, on_r
 pub(crate) use master::{Announced, announcement_changed, feed, flush, newline_from_replica, synchronise};
 pub(crate) use report::{info, role_state};
 pub(crate) use transfer::{full_sync_loaded, send_newline};
-pub(crate) use wait::{next_timer, on_timer, unblock_client};
+pub(crate) use wait::{next_timer, on_timer};
 
 /// How often the trace is told where the stream stands.
 const OFFSET_NOTE_EVERY: Span = Span::from_ms(100);

@@ -6,7 +6,10 @@ use crate::node::Outbox;
 use crate::resp::encode;
 use crate::server::session::Flags;
 use crate::server::{Server, persistence};
-use crate::time::{Instant, Span};
+use crate::time::{Instant, NS_PER_MS, Span};
+
+/// Times beyond this, in wall-clock milliseconds, don't come.
+const NEVER_MS: u64 = u64::MAX / NS_PER_MS - 1;
 
 /// A client that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,42 +62,30 @@ pub(super) fn process(s: &mut Server, _out: &mut Outbox) {
     }
 }
 
-/// CLIENT UNBLOCK of a session in WAIT: answers it as at its time-out, or with an error, and lets it go on.
-pub(crate) fn unblock_client(s: &mut Server, fd: Fd, error: bool, _out: &mut Outbox) {
-    let Some(index) = s.repl.waiting.iter().position(|waiter| waiter.fd == fd) else { return };
-    let waiter = s.repl.waiting.remove(index);
-    let acked = acknowledged(s, waiter.offset);
-    if let Some(session) = s.sessions.get_mut(fd) {
-        if error {
-            encode::error(session.reply.tail(), "UNBLOCKED client unblocked via CLIENT UNBLOCK");
-        } else {
-            encode::integer(session.reply.tail(), i64::try_from(acked).unwrap_or(i64::MAX));
-        }
-    }
-    s.unblock(fd);
+/// How many replicas have acknowledged what a client in WAIT waits for; `None`: it isn't in WAIT.
+pub(crate) fn acknowledged_for(s: &Server, fd: Fd) -> Option<u64> {
+    let waiter = s.repl.waiting.iter().find(|waiter| waiter.fd == fd)?;
+    Some(acknowledged(s, waiter.offset))
 }
 
-/// A master becomes a replica: whoever waits for acknowledgements is sent away (`disconnectAllBlockedClients`).
-pub(super) fn disconnect_all(s: &mut Server) {
-    for waiter in std::mem::take(&mut s.repl.waiting) {
-        if let Some(session) = s.sessions.get_mut(waiter.fd) {
-            encode::error(
-                session.reply.tail(),
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
-            );
-            session.flags.set(Flags::CLOSE_AFTER_REPLY);
-        }
-        s.unblock(waiter.fd);
-    }
+/// A client doesn't wait for acknowledgements any more.
+pub(crate) fn forget(s: &mut Server, fd: Fd) {
+    s.repl.waiting.retain(|waiter| waiter.fd != fd);
 }
 
-/// The earliest timer: WAIT's time-outs, which are looked at whenever the event loop turns, at the latest at a tick; and
+/// How many clients in WAIT have a time-out.
+pub(crate) fn timed(s: &Server) -> usize {
+    s.repl.waiting.iter().filter(|waiter| waiter.until_ms.is_some()).count()
+}
+
+/// The earliest timer: time-outs of those who wait, which are looked at whenever the event loop turns, at the latest at a tick; and
 /// a load that goes on.
 pub(crate) fn next_timer(s: &Server) -> Option<Instant> {
     if s.persistence.is_loading() {
         return Some(s.now.mono);
     }
-    let until = s.repl.waiting.iter().filter_map(|waiter| waiter.until_ms).min()?;
+    let waiting = s.repl.waiting.iter().filter_map(|waiter| waiter.until_ms);
+    let until = waiting.chain(s.blocking.first_deadline()).min().filter(|&until| until < NEVER_MS)?;
     // One past it: only then is it over.
     let left = Span::from_ms(until + 1).saturating_sub(Span::from_ns(s.now.unix.0));
     Some(s.cron.tick_after(s.now.mono + left, s.cron_period(), 1))
