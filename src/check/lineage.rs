@@ -121,6 +121,7 @@ impl Lineage {
             | ServerEvent::WritesRefused { .. }
             | ServerEvent::Slow { .. }
             | ServerEvent::Expired { .. }
+            | ServerEvent::Evicted { .. }
             | ServerEvent::ConfigSet { .. }
             | ServerEvent::Fatal { .. } => {}
         }

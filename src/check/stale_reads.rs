@@ -105,7 +105,7 @@ impl Checker for StaleReads {
     }
 
     fn see(&mut self, event: &Event, context: &Context) {
-        if let Kind::Server(ServerEvent::Expired { .. }) = event.kind {
+        if let Kind::Server(ServerEvent::Expired { .. } | ServerEvent::Evicted { .. }) = event.kind {
             self.expired = true;
         }
         let (Kind::Client(said), Some(op)) = (&event.kind, &context.op) else { return };

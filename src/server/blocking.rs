@@ -229,8 +229,7 @@ impl Server {
         // Who is served isn't our master, even when its command made the key ready.
         let from_master = std::mem::take(&mut self.exec.from_master);
         if let Some(at) = found {
-            let seconds = self.seconds();
-            self.keyspace.db_mut(key.0).touch(at, seconds);
+            self.touch(key.0, at);
             let kind = self.keyspace.db(key.0).entry(at).value.kind();
             for fd in self.blocking.by_key.get(key).cloned().unwrap_or_default() {
                 let waiter = self.blocking.waiters.get(&fd).filter(|waiter| waiter.want.kind() == kind).cloned();

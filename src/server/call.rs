@@ -56,6 +56,8 @@ pub(crate) struct Exec {
     pub in_exec: bool,
     /// The running command came from our master.
     pub from_master: bool,
+    /// Whose request is being processed (`server.current_client`).
+    pub client: Option<Fd>,
 }
 
 impl Exec {
@@ -64,6 +66,12 @@ impl Exec {
     pub(crate) fn begin(&mut self) {
         (self.force, self.prevent, self.failed) = (false, false, false);
         self.redacted.clear();
+    }
+
+    /// True while a command is being executed.
+    #[must_use]
+    pub(crate) fn runs(&self) -> bool {
+        self.depth > 0
     }
 }
 
@@ -157,6 +165,9 @@ impl Server {
         if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
             let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
             self.exec.writes.push(operation(&args));
+        }
+        if self.tracking.clients > 0 && command.is(flag::READONLY) {
+            self.remember_keys(fd, command, args);
         }
         if let Some(outer) = outer {
             (self.exec.rewrite, self.exec.force) = outer;

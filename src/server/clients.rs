@@ -104,13 +104,26 @@ impl Server {
     fn execute(&mut self, fd: Fd, args: &Args, from_master: bool, out: &mut Outbox) {
         let before = self.sessions.at(fd).reply.len();
         self.exec.from_master = from_master;
+        self.exec.client = Some(fd);
         self.process_command(fd, args, out);
         self.exec.from_master = false;
-        let Some(session) = self.sessions.get_mut(fd) else { return };
+        let tracked = self.tracking.clients > 0;
+        if tracked {
+            self.end_caching(fd, args);
+        }
+        let Some(session) = self.sessions.get_mut(fd) else {
+            self.exec.client = None;
+            return;
+        };
         let muted = Flags::MASTER.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP);
         if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
             session.reply.truncate(before);
         }
+        if tracked {
+            self.send_pending_invalidations(fd);
+        }
+        self.exec.client = None;
+        let session = self.sessions.at_mut(fd);
         if !session.flags.has(Flags::BLOCKED) {
             session.next_reply();
         }
@@ -123,6 +136,19 @@ impl Server {
             if waiting > FIRST_BUFFER {
                 self.check_output_limit(fd);
             }
+        }
+    }
+
+    /// CLIENT CACHING holds for one command, or one transaction.
+    fn end_caching(&mut self, fd: Fd, args: &Args) {
+        if args.get(0).eq_ignore_ascii_case(b"client") {
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(fd)
+            && !session.flags.has(Flags::MULTI)
+            && let Some(mode) = &mut session.tracking
+        {
+            mode.caching = false;
         }
     }
 
@@ -188,6 +214,7 @@ impl Server {
     pub(crate) fn forget_session(&mut self, fd: Fd, out: &mut Outbox) {
         self.unwatch_all(fd);
         self.unsubscribe_all(fd);
+        self.disable_tracking(fd);
         self.monitors.retain(|&other| other != fd);
         self.soft_limited.retain(|&other| other != fd);
         self.shutdown.blocked.retain(|&other| other != fd);

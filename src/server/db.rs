@@ -7,7 +7,7 @@ use super::notify::Classes;
 use super::reply::encode_command;
 
 impl Server {
-    /// Seconds since 1970 as entries remember their last access.
+    /// Seconds since 1970 on this machine's wall clock.
     #[must_use]
     pub(crate) fn seconds(&self) -> u32 {
         u32::try_from(self.now.unix.secs()).unwrap_or(u32::MAX)
@@ -51,7 +51,7 @@ impl Server {
     pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
         self.notify(Classes::EXPIRED, "expired", db, entry.key.as_slice());
-        self.signal_modified(db, entry.key.as_slice());
+        self.signal_modified_by(None, db, entry.key.as_slice());
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         if self.should_propagate() {
             self.propagate(db, encode_command(&[verb, entry.key.as_slice()]));
@@ -83,6 +83,11 @@ impl Server {
 
     /// Empties a database; returns how many keys it had (`emptyData`).
     pub(crate) fn empty_db(&mut self, db: u32, lazy: bool) -> u64 {
+        self.invalidate_all();
+        self.clear_db(db, lazy)
+    }
+
+    fn clear_db(&mut self, db: u32, lazy: bool) -> u64 {
         self.signal_flushed(db, None);
         let removed = self.keyspace.db_mut(db).clear() as u64;
         if !lazy {
@@ -94,13 +99,19 @@ impl Server {
     /// Empties all databases; returns how many keys they had.
     pub(crate) fn empty_all(&mut self, lazy: bool) -> u64 {
         let count = u32::try_from(self.keyspace.dbs.len()).expect("the number of databases is a setting");
-        (0..count).map(|db| self.empty_db(db, lazy)).sum()
+        self.invalidate_all();
+        (0..count).map(|db| self.clear_db(db, lazy)).sum()
     }
 
     /// Adds a key that isn't there; returns its index (`dbAdd`).
     pub(crate) fn add_key(&mut self, db: u32, key: &[u8], value: Value) -> u32 {
-        let seconds = self.seconds();
-        let at = self.keyspace.db_mut(db).add(Key::copy(key), value, seconds);
+        let access = self.access();
+        self.add_key_with(db, key, value, access)
+    }
+
+    /// [`Server::add_key`] of a key whose last access is known.
+    pub(crate) fn add_key_with(&mut self, db: u32, key: &[u8], value: Value, access: u32) -> u32 {
+        let at = self.keyspace.db_mut(db).add(Key::copy(key), value, access);
         self.key_added(db, key);
         at
     }
@@ -186,8 +197,7 @@ impl Cx<'_> {
         let found = self.s.lookup(db, key, false);
         if let Some(at) = found {
             self.s.stats.hits += 1;
-            let seconds = self.s.seconds();
-            self.s.keyspace.db_mut(db).touch(at, seconds);
+            self.s.touch(db, at);
         } else {
             self.s.missed(db, key);
         }
@@ -219,8 +229,7 @@ impl Cx<'_> {
         let (db, args) = (self.db(), self.args);
         let found = self.s.lookup(db, args.get(i), true);
         if let Some(at) = found {
-            let seconds = self.s.seconds();
-            self.s.keyspace.db_mut(db).touch(at, seconds);
+            self.s.touch(db, at);
         }
         found
     }
@@ -233,9 +242,11 @@ impl Cx<'_> {
 
     /// Sets the key at argument `i`, whatever was there, and signals it (`setKey`).
     pub(crate) fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
-        let (db, seconds, args) = (self.db(), self.s.seconds(), self.args);
+        let (db, args) = (self.db(), self.args);
         let key = args.get(i);
-        if self.s.keyspace.db_mut(db).set(key, value, keep_ttl, seconds) {
+        let found = self.s.keyspace.db(db).find(key);
+        let access = self.s.access_of(db, found);
+        if self.s.keyspace.db_mut(db).set_found(found, key, value, keep_ttl, access) {
             self.s.key_added(db, key);
         }
         self.s.signal_modified(db, key);

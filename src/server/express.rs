@@ -40,6 +40,10 @@ impl Server {
             && !self.async_loading
             && self.monitors.is_empty()
             && self.watchers.is_empty()
+            && self.tracking.is_idle()
+            && self.config.maxmemory == 0
+            && !self.config.maxmemory_policy.counts()
+            && self.config.clients_limit() == 0
             && self.config.notify_keyspace_events == Classes::default()
             && self.blocking.is_empty()
             && self.pause.is_off()
@@ -83,8 +87,8 @@ impl Server {
         self.account(*SET, data.len());
         let value =
             if text.len() <= EMBSTR_MAX { Value::string_copy(text) } else { Value::string(data.slice_ref(text)) };
-        let seconds = self.seconds();
-        self.keyspace.db_mut(db).set_found(found, key, value, false, seconds);
+        let access = self.access();
+        self.keyspace.db_mut(db).set_found(found, key, value, false, access);
         self.exec.dirty += 1;
         if self.should_propagate() {
             self.propagate_now(db, data);
@@ -104,12 +108,12 @@ impl Server {
             return false;
         }
         self.account(*GET, data.len());
-        let seconds = self.seconds();
+        let access = self.access();
         let session = self.sessions.at_mut(fd);
         if let Some(at) = found {
             self.stats.hits += 1;
             let db = self.keyspace.db_mut(db);
-            db.touch(at, seconds);
+            db.touch(at, access);
             db.entry(at).value.with_text(|text| encode::bulk(session.reply.tail(), text));
         } else {
             self.stats.misses += 1;

@@ -45,7 +45,7 @@ impl Server {
             return self.reject(fd, None, args, &text, out);
         }
         self.sessions.at_mut(fd).last_cmd = Some(command.spec.name);
-        match self.gate(fd, command, args) {
+        match self.gate(fd, command, args, out) {
             Verdict::Run => {
                 self.call(fd, command, args, out);
                 let offset = self.repl.offset();
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    fn gate(&mut self, fd: Fd, command: &'static Command, args: &Args) -> Verdict {
+    fn gate(&mut self, fd: Fd, command: &'static Command, args: &Args, out: &mut Outbox) -> Verdict {
         if !command.takes(args.len()) {
             return Verdict::RefuseWith(format!("ERR wrong number of arguments for '{}' command", command.spec.name));
         }
@@ -91,6 +91,13 @@ impl Server {
         if in_multi && command.is(flag::NO_MULTI) {
             return Verdict::Refuse("ERR Command not allowed inside a transaction");
         }
+        if self.config.maxmemory > 0 && self.out_of_memory(fd, command, flags, out) {
+            return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
+        }
+        if self.tracking.clients > 0 {
+            self.limit_tracking();
+        }
+        let session = self.sessions.at(fd);
         if let Some(refusal) = self.gate_state(session.flags, session.resp, command, flags, missing) {
             return refusal;
         }
@@ -104,6 +111,16 @@ impl Server {
         }
         let immediate = is_exec || command.treatment == Treatment::Immediate;
         if in_multi && !immediate { Verdict::Queue } else { Verdict::Run }
+    }
+
+    /// Evicts if that is needed; true when it didn't help and the command would need more memory. What a transaction
+    /// queues needs some, whatever it is.
+    fn out_of_memory(&mut self, fd: Fd, command: &'static Command, flags: u64, out: &mut Outbox) -> bool {
+        let failed = self.perform_evictions(out) == super::eviction::Outcome::Failed;
+        self.send_pending_invalidations(fd);
+        let leaves = matches!(command.spec.name, "exec" | "discard" | "quit" | "reset");
+        let queued = self.sessions.at(fd).flags.has(Flags::MULTI) && !leaves;
+        failed && (flags & flag::DENYOOM != 0 || queued)
     }
 
     /// The checks that depend on this server's role and state.

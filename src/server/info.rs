@@ -3,10 +3,8 @@
 
 use super::call::Cx;
 use super::keyspace::value::format_i64;
+use super::memory::STARTUP;
 use super::{Server, commands, cost, persistence, replication};
-
-/// Memory of an empty server, as a real one reports it.
-const STARTUP: u64 = 876_232;
 
 /// A section: its name, and whether INFO without arguments shows it.
 type Section = (&'static str, bool, fn(&Server, &mut Text));
@@ -75,6 +73,7 @@ impl Text {
 
 pub(super) fn info(cx: &mut Cx<'_>) {
     let args = cx.args;
+    cx.s.stats.peak_memory = cx.s.stats.peak_memory.max(cx.s.used_memory());
     let has = |name: &str| (1..args.len()).any(|i| args.get(i).eq_ignore_ascii_case(name.as_bytes()));
     let defaults = args.len() == 1 || has("default");
     let all = has("all") || has("everything");
@@ -126,23 +125,21 @@ fn clients(s: &Server, t: &mut Text) {
     t.lit("# Clients\r\n");
     t.field("connected_clients", ordinary).lit("cluster_connections:0\r\n").field("maxclients", s.config.maxclients);
     t.lit("client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\n");
-    t.field("blocked_clients", blocked).lit("tracking_clients:0\r\n").field("clients_in_timeout_table", timed as u64);
+    t.field("blocked_clients", blocked)
+        .field("tracking_clients", s.tracking.clients)
+        .field("clients_in_timeout_table", timed as u64);
 }
 
 fn memory(s: &Server, t: &mut Text) {
-    let dataset = s.keyspace.memory();
-    let backlog = replication::backlog_memory(s);
-    let buffers: u64 = s.sessions.iter().map(|session| 17_000 + session.reply.len() as u64).sum();
-    let used = STARTUP + dataset + backlog + buffers;
-    let peak = used.max(s.stats.peak_memory);
-    let rss = used + 6_000_000;
+    let view = s.memory_overview();
+    let (used, rss, peak) = (view.used, view.resident, view.peak);
     t.lit("# Memory\r\n").field("used_memory", used).lit("used_memory_human:").human(used).lit("\r\n");
     t.field("used_memory_rss", rss).lit("used_memory_rss_human:").human(rss).lit("\r\n");
     t.field("used_memory_peak", peak).lit("used_memory_peak_human:").human(peak).lit("\r\n");
     t.lit("used_memory_peak_perc:").hundredths(used * 10_000 / peak).lit("%\r\n");
-    t.field("used_memory_overhead", STARTUP + backlog + buffers).field("used_memory_startup", STARTUP);
-    t.field("used_memory_dataset", dataset).lit("used_memory_dataset_perc:");
-    t.hundredths(dataset * 10_000 / (used - STARTUP).max(1)).lit("%\r\n");
+    t.field("used_memory_overhead", view.overhead).field("used_memory_startup", STARTUP);
+    t.field("used_memory_dataset", view.dataset).lit("used_memory_dataset_perc:");
+    t.hundredths(view.dataset * 10_000 / view.net()).lit("%\r\n");
     t.field("allocator_allocated", used).field("allocator_active", used).field("allocator_resident", rss);
     t.lit(
         "total_system_memory:8589934592\r\ntotal_system_memory_human:8.00G\r\nused_memory_lua:31744\r\n\
@@ -151,17 +148,17 @@ fn memory(s: &Server, t: &mut Text) {
          used_memory_vm_functions:32768\r\nused_memory_vm_total:64512\r\nused_memory_vm_total_human:63.00K\r\n\
          used_memory_functions:184\r\nused_memory_scripts:184\r\nused_memory_scripts_human:184B\r\n",
     );
-    let maxmemory = s.config.inert("maxmemory", "0").parse().unwrap_or(0);
+    let maxmemory = s.config.maxmemory;
     t.field("maxmemory", maxmemory).lit("maxmemory_human:").human(maxmemory).lit("\r\n");
-    t.lit("maxmemory_policy:").lit(s.config.inert("maxmemory-policy", "noeviction")).lit("\r\n");
+    t.lit("maxmemory_policy:").lit(s.config.maxmemory_policy.word()).lit("\r\n");
     t.lit(
         "allocator_frag_ratio:1.00\r\nallocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\nrss_overhead_ratio:1.00\r\n\
          rss_overhead_bytes:0\r\n",
     );
     t.lit("mem_fragmentation_ratio:").hundredths(rss * 100 / used).lit("\r\n");
     t.field("mem_fragmentation_bytes", rss - used).lit("mem_not_counted_for_evict:0\r\n");
-    t.field("mem_replication_backlog", backlog).field("mem_total_replication_buffers", backlog);
-    t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", buffers);
+    t.field("mem_replication_backlog", view.backlog).field("mem_total_replication_buffers", view.backlog);
+    t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", view.clients);
     t.lit(
         "mem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\n\
          lazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
@@ -200,10 +197,10 @@ fn stats(s: &Server, t: &mut Text) {
     t.field("expired_keys", stats.expired_keys);
     t.lit("expired_stale_perc:").hundredths(stats.expired_stale_ppm / 100).lit("\r\n");
     t.field("expired_time_cap_reached_count", stats.expired_time_cap);
-    t.lit(
-        "expire_cycle_cpu_milliseconds:0\r\nevicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\n\
-         current_eviction_exceeded_time:0\r\n",
-    );
+    let (total, current) = s.eviction.exceeded_ms(s.now.mono);
+    t.lit("expire_cycle_cpu_milliseconds:0\r\n");
+    t.field("evicted_keys", stats.evicted_keys).field("evicted_clients", stats.evicted_clients);
+    t.field("total_eviction_exceeded_time", total).field("current_eviction_exceeded_time", current);
     t.field("keyspace_hits", stats.hits).field("keyspace_misses", stats.misses);
     t.field("pubsub_channels", s.pubsub.topics(Channel).len() as u64);
     t.field("pubsub_patterns", s.pubsub.topics(Pattern).len() as u64);
@@ -212,9 +209,11 @@ fn stats(s: &Server, t: &mut Text) {
     t.lit(
         "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n\
          active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n\
-         total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n\
-         tracking_total_items:0\r\ntracking_total_prefixes:0\r\n",
+         total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
     );
+    let (keys, items, prefixes) = s.tracking.totals();
+    t.field("tracking_total_keys", keys).field("tracking_total_items", items);
+    t.field("tracking_total_prefixes", prefixes);
     t.field("unexpected_error_replies", stats.unexpected_errors).field("total_error_replies", stats.error_replies);
     t.lit("dump_payload_sanitizations:0\r\n");
     t.field("total_reads_processed", stats.reads).field("total_writes_processed", stats.writes);

@@ -12,6 +12,7 @@ mod cost;
 mod cron;
 mod db;
 mod digest;
+pub mod eviction;
 mod expire;
 mod express;
 mod gate;
@@ -20,6 +21,7 @@ mod glob;
 mod golden;
 mod info;
 pub mod keyspace;
+mod memory;
 mod multi;
 pub mod notify;
 mod partial_sort;
@@ -34,6 +36,7 @@ mod session;
 mod shutdown;
 mod slowlog;
 mod stats;
+mod tracking;
 
 use std::sync::Arc;
 
@@ -63,6 +66,8 @@ pub struct Server {
     pub(crate) watchers: multi::Watchers,
     pub(crate) blocking: blocking::Blocking,
     pub(crate) pubsub: pubsub::PubSub,
+    pub(crate) tracking: tracking::Tracking,
+    pub(crate) eviction: eviction::Eviction,
     pub(crate) exec: call::Exec,
     pub(crate) repl: replication::Replication,
     pub(crate) persistence: persistence::Persistence,
@@ -121,6 +126,8 @@ impl Server {
             watchers: multi::Watchers::default(),
             blocking: blocking::Blocking::default(),
             pubsub: pubsub::PubSub::default(),
+            tracking: tracking::Tracking::default(),
+            eviction: eviction::Eviction::default(),
             exec: call::Exec::default(),
             persistence: persistence::Persistence::default(),
             pause: pause::Pause::default(),
@@ -152,6 +159,9 @@ impl Server {
         if !self.blocking.is_empty() {
             self.end_waits();
         }
+        if self.eviction.running {
+            self.perform_evictions(out);
+        }
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
         }
@@ -160,9 +170,13 @@ impl Server {
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);
         }
+        if self.tracking.clients > 0 {
+            self.broadcast_invalidations();
+        }
         if self.blocking.has_ready() {
             self.serve_ready(out);
         }
+        self.evict_clients(out);
         if self.expired_noted > 0 {
             let keys = std::mem::take(&mut self.expired_noted);
             out.note(Kind::Server(ServerEvent::Expired { keys }));
@@ -177,7 +191,7 @@ impl Server {
         out.busy(self.meter.take());
         self.meter.begin_turn();
         self.plan_cron();
-        self.wake = if self.pending_input.is_empty() {
+        self.wake = if self.pending_input.is_empty() && !self.eviction.running {
             match (self.cron.due(), replication::next_timer(self)) {
                 (Some(tick), Some(timer)) => Some(tick.min(timer)),
                 (tick, timer) => tick.or(timer),

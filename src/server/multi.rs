@@ -71,11 +71,25 @@ impl Watchers {
 }
 
 impl Server {
-    /// A key changes: transactions that watch it are doomed (`signalModifiedKey`).
+    /// The running session changes a key: transactions that watch it are doomed, and who remembers it is told
+    /// (`signalModifiedKey`).
+    #[inline]
     pub(crate) fn signal_modified(&mut self, db: u32, key: &[u8]) {
-        if self.watchers.is_empty() {
-            return;
+        self.signal_modified_by(self.exec.client, db, key);
+    }
+
+    /// The same when it is not the running session that changes it: expiry, eviction.
+    #[inline]
+    pub(crate) fn signal_modified_by(&mut self, author: Option<Fd>, db: u32, key: &[u8]) {
+        if !self.watchers.is_empty() {
+            self.doom_watchers(db, key);
         }
+        if !self.tracking.is_idle() {
+            self.invalidate(author, key);
+        }
+    }
+
+    fn doom_watchers(&mut self, db: u32, key: &[u8]) {
         for fd in self.watchers.of(db, key) {
             self.sessions.at_mut(fd).flags.set(Flags::DIRTY_CAS);
         }

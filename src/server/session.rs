@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::multi::{MultiState, WatchedKey};
 use super::pubsub::Subscriptions;
+use super::tracking::Mode;
 use crate::id::{Addr, Fd};
 use crate::node::{Outbox, SOCKET_ROOM};
 use crate::resp::CommandReader;
@@ -122,6 +123,18 @@ impl ReplyBuf {
         &mut self.buf
     }
 
+    /// The buffer after the head of an invalidation message; `None`: the session can't be told.
+    pub(crate) fn invalidation(&mut self, resp: u8, subscribed: bool) -> Option<&mut BytesMut> {
+        if resp > 2 {
+            self.tail().extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n");
+        } else if subscribed {
+            self.tail().extend_from_slice(b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
+        } else {
+            return None;
+        }
+        Some(&mut self.buf)
+    }
+
     /// Appends a constant.
     #[inline]
     pub(crate) fn constant(&mut self, text: &'static [u8]) {
@@ -203,6 +216,8 @@ pub(crate) struct Session {
     pub watched: SmallVec<[WatchedKey; 1]>,
     /// Channels and patterns.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// How its keys are tracked; `None`: they aren't.
+    pub tracking: Option<Box<Mode>>,
     /// Offset of the stream after its last write: what WAIT waits for.
     pub woff: u64,
     /// When its output buffer passed the soft limit.
@@ -240,6 +255,7 @@ impl Session {
             multi: None,
             watched: SmallVec::new(),
             subscriptions: None,
+            tracking: None,
             woff: 0,
             soft_limit_since: None,
             postponed: None,
@@ -323,6 +339,13 @@ impl Sessions {
             self.pending_writes.retain(|&other| other != fd);
         }
         Some(session)
+    }
+
+    /// The descriptor of the session with an id (`lookupClientByID`). Ids grow with the order of creation.
+    #[must_use]
+    pub(crate) fn by_id(&self, id: u64) -> Option<Fd> {
+        let at = self.order.binary_search_by_key(&id, |&fd| self.at(fd).id).ok()?;
+        Some(self.order[at])
     }
 
     /// The session of a descriptor.

@@ -69,6 +69,10 @@ pub(crate) struct Stats {
     pub reads: u64,
     /// Writes of sockets.
     pub writes: u64,
+    /// Keys removed for want of memory.
+    pub evicted_keys: u64,
+    /// Sessions closed for want of memory.
+    pub evicted_clients: u64,
     /// Most memory that INFO has seen in use.
     pub peak_memory: u64,
     /// Unexpected errors answered to the master or a replica.

@@ -231,7 +231,7 @@ fn debug_digest_value(cx: &mut Cx<'_>) {
 /// `DEBUG POPULATE <count> [<prefix>] [<size>]`: keys that are not there yet.
 fn debug_populate(cx: &mut Cx<'_>) {
     use crate::server::keyspace::{Key, Value};
-    let (db, seconds, args) = (cx.db(), cx.s.seconds(), cx.args);
+    let (db, access, args) = (cx.db(), cx.s.access(), cx.args);
     let error = "ERR value is out of range, must be positive";
     let mut numbers = [0, 0];
     for (number, i) in numbers.iter_mut().zip([2, 4]).filter(|(_, i)| *i < args.len()) {
@@ -250,7 +250,7 @@ fn debug_populate(cx: &mut Cx<'_>) {
         if size > 0 {
             value.resize(size, 0);
         }
-        cx.s.keyspace.db_mut(db).add(Key::copy(key.as_bytes()), Value::string(value.into()), seconds);
+        cx.s.keyspace.db_mut(db).add(Key::copy(key.as_bytes()), Value::string(value.into()), access);
         cx.s.signal_modified(db, key.as_bytes());
     }
     cx.s.meter.add(count as u64 * cost::LOAD_KEY);
@@ -261,7 +261,7 @@ fn debug_object(cx: &mut Cx<'_>) {
     let (db, args) = (cx.db(), cx.args);
     let Some(at) = cx.s.keyspace.db(db).find(args.get(2)) else { return cx.add_error("ERR no such key") };
     let entry = cx.entry(at);
-    let idle = cx.s.seconds().saturating_sub(entry.touched);
+    let idle = cx.s.idle_seconds(entry.touched);
     let text = format!(
         "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
         entry.value.encoding(),

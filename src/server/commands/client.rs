@@ -1,7 +1,7 @@
 //! CLIENT and its subcommands (`clientCommand`).
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
-use super::{Spec, row};
+use super::{Spec, row, tracking};
 use crate::id::Fd;
 use crate::server::call::Cx;
 use crate::server::session::{Flags, Session};
@@ -9,9 +9,9 @@ use crate::server::session::{Flags, Session};
 /// The rows of the subcommands.
 #[rustfmt::skip]
 pub(super) const CLIENT_SUBS: &[Spec] = &[
-    row("client|caching", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", caching),
+    row("client|caching", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking::caching),
     row("client|getname", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getname),
-    row("client|getredir", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", getredir),
+    row("client|getredir", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking::getredir),
     row("client|help", 2, LOADING | STALE, (0, 0, 0), "@slow @connection", help),
     row("client|id", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", id),
     row("client|info", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", info),
@@ -21,8 +21,8 @@ pub(super) const CLIENT_SUBS: &[Spec] = &[
     row("client|pause", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", pause),
     row("client|reply", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", reply),
     row("client|setname", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", setname),
-    row("client|tracking", -3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking),
-    row("client|trackinginfo", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking_info),
+    row("client|tracking", -3, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking::tracking),
+    row("client|trackinginfo", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow @connection", tracking::tracking_info),
     row("client|unblock", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unblock),
     row("client|unpause", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous @connection", unpause),
 ];
@@ -112,11 +112,12 @@ impl Cx<'_> {
         let idle = now.saturating_sub(session.last_interaction.secs());
         let free = if idle > 2 || session.net_in == 0 { 0 } else { 20_474usize.saturating_sub(qbuf) };
         let output = session.reply.len();
+        let redirect = session.tracking.as_ref().map_or(-1, |mode| i64::try_from(mode.redirect).unwrap_or(i64::MAX));
         let user = if session.flags.has(Flags::MASTER) { "(superuser)" } else { "default" };
         format!(
             "id={} addr={} laddr={} fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
              multi={multi} qbuf={qbuf} qbuf-free={} argv-mem={argv_mem} multi-mem=0 rbs=16384 rbp=16384 obl={} oll=0 \
-             omem=0 tot-mem={} events=r cmd={} user={user} redir=-1 resp={}\n",
+             omem=0 tot-mem={} events=r cmd={} user={user} redir={redirect} resp={}\n",
             session.id,
             session.addr,
             session.laddr,
@@ -137,24 +138,24 @@ impl Cx<'_> {
 }
 
 fn flag_letters(session: &Session) -> String {
+    let has = |flag| session.flags.has(flag);
+    let mode = session.tracking.as_ref();
     let letters = [
-        (Flags::MONITOR, 'O'),
-        (Flags::REPLICA, 'S'),
-        (Flags::MASTER, 'M'),
-        (Flags::PUBSUB, 'P'),
-        (Flags::MULTI, 'x'),
-        (Flags::BLOCKED, 'b'),
-        (Flags::DIRTY_CAS, 'd'),
-        (Flags::CLOSE_AFTER_REPLY, 'c'),
-        (Flags::CLOSE_ASAP, 'A'),
-        (Flags::NO_EVICT, 'e'),
+        (has(Flags::MONITOR), 'O'),
+        (has(Flags::REPLICA) && !has(Flags::MONITOR), 'S'),
+        (has(Flags::MASTER), 'M'),
+        (has(Flags::PUBSUB), 'P'),
+        (has(Flags::MULTI), 'x'),
+        (has(Flags::BLOCKED), 'b'),
+        (mode.is_some(), 't'),
+        (mode.is_some_and(|mode| mode.broken), 'R'),
+        (mode.is_some_and(|mode| mode.bcast), 'B'),
+        (has(Flags::DIRTY_CAS), 'd'),
+        (has(Flags::CLOSE_AFTER_REPLY), 'c'),
+        (has(Flags::CLOSE_ASAP), 'A'),
+        (has(Flags::NO_EVICT), 'e'),
     ];
-    let monitor = session.flags.has(Flags::MONITOR);
-    let text: String = letters
-        .iter()
-        .filter(|(flag, letter)| session.flags.has(*flag) && !(monitor && *letter == 'S'))
-        .map(|(_, letter)| *letter)
-        .collect();
+    let text: String = letters.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
     if text.is_empty() { "N".to_owned() } else { text }
 }
 
@@ -335,38 +336,6 @@ fn getname(cx: &mut Cx<'_>) {
         Some(name) => cx.add_bulk(&name),
         None => cx.add_null(),
     }
-}
-
-fn getredir(cx: &mut Cx<'_>) {
-    cx.add_integer(-1);
-}
-
-/// Client side caching is only ever off.
-fn tracking(cx: &mut Cx<'_>) {
-    if cx.args.len() == 3 && cx.arg_is(2, "off") {
-        return cx.add_ok();
-    }
-    if !cx.arg_is(2, "on") {
-        return cx.add_syntax_error();
-    }
-    super::standalone::not_modelled(cx);
-}
-
-fn caching(cx: &mut Cx<'_>) {
-    cx.add_error(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    );
-}
-
-fn tracking_info(cx: &mut Cx<'_>) {
-    cx.add_map(3);
-    cx.add_bulk(b"flags");
-    cx.add_set(1);
-    cx.add_bulk(b"off");
-    cx.add_bulk(b"redirect");
-    cx.add_integer(-1);
-    cx.add_bulk(b"prefixes");
-    cx.add_array(0);
 }
 
 fn unpause(cx: &mut Cx<'_>) {

@@ -147,6 +147,10 @@ fn set(cx: &mut Cx<'_>) {
             cx.out.note(Kind::Server(ServerEvent::ConfigSet { name: row.name.into(), value: value.into() }));
             replication::config_changed(cx.s, row.name, cx.out);
             persistence::config_changed(cx.s, row.name, cx.out);
+            if row.name == "maxmemory" && cx.s.config.maxmemory > 0 {
+                // At the end of the turn, as a timer of a real server does it.
+                cx.s.eviction.running = true;
+            }
         }
     }
     cx.add_ok();

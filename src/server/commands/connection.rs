@@ -156,6 +156,7 @@ fn reset(cx: &mut Cx<'_>) {
     }
     let fd = cx.fd;
     cx.s.monitors.retain(|&other| other != fd);
+    cx.s.disable_tracking(fd);
     cx.s.unsubscribe_all(fd);
     multi::discard(cx);
     let authenticated = !cx.s.auth_required();

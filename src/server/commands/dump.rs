@@ -24,12 +24,12 @@ fn dump(cx: &mut Cx<'_>) {
 struct Options {
     replace: bool,
     absolute: bool,
-    idle: Option<i64>,
+    idle: Option<u64>,
+    frequency: Option<u8>,
 }
 
 fn options(cx: &mut Cx<'_>) -> Option<Options> {
     let mut options = Options::default();
-    let mut frequency = false;
     let mut i = 4;
     while i < cx.args.len() {
         let more = i + 1 < cx.args.len();
@@ -37,21 +37,21 @@ fn options(cx: &mut Cx<'_>) -> Option<Options> {
             options.replace = true;
         } else if cx.arg_is(i, "absttl") {
             options.absolute = true;
-        } else if cx.arg_is(i, "idletime") && more && !frequency {
+        } else if cx.arg_is(i, "idletime") && more && options.frequency.is_none() {
             let idle = cx.int_arg(i + 1)?;
-            if idle < 0 {
+            let Ok(idle) = u64::try_from(idle) else {
                 cx.add_error("ERR Invalid IDLETIME value, must be >= 0");
                 return None;
-            }
+            };
             options.idle = Some(idle);
             i += 1;
         } else if cx.arg_is(i, "freq") && more && options.idle.is_none() {
             let given = cx.int_arg(i + 1)?;
-            if !(0..=255).contains(&given) {
+            let Ok(given) = u8::try_from(given) else {
                 cx.add_error("ERR Invalid FREQ value, must be >= 0 and <= 255");
                 return None;
-            }
-            frequency = true;
+            };
+            options.frequency = Some(given);
             i += 1;
         } else {
             cx.add_syntax_error();
@@ -86,10 +86,9 @@ fn restore(cx: &mut Cx<'_>) {
         }
         return cx.add_ok();
     }
-    let touched = options.idle.and_then(|idle| u32::try_from(idle).ok());
-    let seconds = cx.s.seconds().saturating_sub(touched.unwrap_or(0));
+    let access = cx.s.access_now().given(options.idle, options.frequency);
     let db = cx.db();
-    let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, seconds);
+    let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, access);
     cx.s.key_added(db, args.get(1));
     if ttl > 0 {
         cx.s.keyspace.db_mut(db).set_expire(at, when);

@@ -103,7 +103,7 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
         cx.s.delete(db, to);
     }
     let entry = cx.s.delete(db, from).expect("found above");
-    Moved { value: entry.value, expire: entry.expire }.put(cx, db, to);
+    Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, db, to);
     cx.signal(2);
     cx.notify(Classes::GENERIC, "rename_from", 1);
     cx.notify(Classes::GENERIC, "rename_to", 2);
@@ -123,7 +123,7 @@ fn move_key(cx: &mut Cx<'_>) {
         return cx.add_integer(0);
     }
     let entry = cx.s.delete(db, key).expect("found above");
-    Moved { value: entry.value, expire: entry.expire }.put(cx, target, key);
+    Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, target, key);
     cx.s.signal_modified(target, key);
     cx.notify(Classes::GENERIC, "move_from", 1);
     cx.s.notify(Classes::GENERIC, "move_to", target, key);
@@ -154,7 +154,7 @@ fn copy(cx: &mut Cx<'_>) {
     }
     let Some(at) = cx.find_read(1) else { return cx.add_integer(0) };
     let entry = cx.entry(at);
-    let copied = Moved { value: entry.value.clone(), expire: entry.expire };
+    let copied = Moved { value: entry.value.clone(), expire: entry.expire, touched: None };
     if cx.s.lookup(target, to, true).is_some() {
         if !replace {
             return cx.add_integer(0);
@@ -352,7 +352,7 @@ fn object_key(cx: &mut Cx<'_>) -> Option<u32> {
 impl Cx<'_> {
     /// An LFU policy takes the place of idle times.
     fn tracks_frequency(&self) -> bool {
-        self.s.config.inert("maxmemory-policy", "noeviction").ends_with("-lfu")
+        self.s.config.maxmemory_policy.counts()
     }
 }
 
@@ -380,15 +380,16 @@ fn object_idletime(cx: &mut Cx<'_>) {
                  policies at runtime LRU and LFU data will take some time to adjust.",
             );
         }
-        let idle = cx.s.seconds().saturating_sub(cx.entry(at).touched);
+        let idle = cx.s.idle_seconds(cx.entry(at).touched);
         cx.add_integer(i64::from(idle));
     }
 }
 
 fn object_freq(cx: &mut Cx<'_>) {
-    if object_key(cx).is_some() {
+    if let Some(at) = object_key(cx) {
         if cx.tracks_frequency() {
-            return super::standalone::not_modelled(cx);
+            let frequency = cx.s.frequency(cx.entry(at).touched);
+            return cx.add_integer(i64::from(frequency));
         }
         cx.add_error(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \

@@ -17,6 +17,7 @@ mod hyperloglog;
 pub(super) mod keys;
 pub(crate) mod keyspecs;
 pub(super) mod lists;
+mod memory;
 pub(crate) mod meta;
 pub(super) mod pubsub;
 pub(super) mod sets;
@@ -32,6 +33,7 @@ mod lcs;
 mod random;
 mod scans;
 mod string_options;
+mod tracking;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -192,6 +194,7 @@ const GROUPS: &[&[Spec]] = &[
     admin::SPECS,
     replication::SPECS,
     standalone::SPECS,
+    memory::SPECS,
 ];
 
 /// The table: open addressing over the lower-cased name.

@@ -1,10 +1,8 @@
-//! What a server that is no cluster node and has no users but the default one says about clusters, access control and
-//! its memory.
+//! What a server that is no cluster node and has no users but the default one says about clusters and access control.
 
 use super::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, READONLY, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
-use crate::server::keyspace::Value;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -16,7 +14,6 @@ pub(crate) const SPECS: &[Spec] = &[
     row("lolwut", -1, READONLY | FAST, (0, 0, 0), "@read @fast", lolwut),
     row("bgrewriteaof", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", not_modelled),
     container(row("acl", -2, 0, (0, 0, 0), "@slow", super::no_handler), ACL_SUBS),
-    container(row("memory", -2, 0, (0, 0, 0), "@slow", super::no_handler), MEMORY_SUBS),
 ];
 
 const ACL_ADMIN: u64 = ADMIN | NOSCRIPT | LOADING | STALE;
@@ -36,16 +33,6 @@ const ACL_SUBS: &[Spec] = &[
     row("acl|setuser", -3, ACL_ADMIN, (0, 0, 0), "@admin @slow @dangerous", not_modelled),
     row("acl|users", 2, ACL_ADMIN, (0, 0, 0), "@admin @slow @dangerous", acl_users),
     row("acl|whoami", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), "@slow", acl_whoami),
-];
-
-#[rustfmt::skip]
-const MEMORY_SUBS: &[Spec] = &[
-    row("memory|doctor", 2, 0, (0, 0, 0), "@slow", not_modelled),
-    row("memory|help", 2, LOADING | STALE, (0, 0, 0), "@slow", memory_help),
-    row("memory|malloc-stats", 2, 0, (0, 0, 0), "@slow", not_modelled),
-    row("memory|purge", 2, 0, (0, 0, 0), "@slow", memory_purge),
-    row("memory|stats", 2, 0, (0, 0, 0), "@slow", not_modelled),
-    row("memory|usage", -3, READONLY, (2, 2, 1), "@read @slow", memory_usage),
 ];
 
 /// Subcommands that CLUSTER has, none of which means anything here.
@@ -217,81 +204,6 @@ fn acl_file(cx: &mut Cx<'_>) {
     );
 }
 
-fn memory_purge(cx: &mut Cx<'_>) {
-    cx.add_ok();
-}
-
-/// What the allocator sets aside for so many bytes: the classes of jemalloc.
-fn allocated(bytes: usize) -> usize {
-    if bytes <= 8 {
-        return 8;
-    }
-    if bytes <= 128 {
-        return bytes.next_multiple_of(16);
-    }
-    // Four classes between one power of two and the next.
-    bytes.next_multiple_of(bytes.next_power_of_two() / 8)
-}
-
-/// MEMORY USAGE (`objectComputeSize`): exact for what is stored here.
-fn memory_usage(cx: &mut Cx<'_>) {
-    const OBJECT: usize = 16;
-    const DICT_ENTRY: usize = 24;
-    let args = cx.args;
-    let mut i = 3;
-    while i < args.len() {
-        if !cx.arg_is(i, "samples") || i + 1 == args.len() {
-            return cx.add_syntax_error();
-        }
-        let Some(samples) = cx.int_arg(i + 1) else { return };
-        if samples < 0 {
-            return cx.add_syntax_error();
-        }
-        i += 2;
-    }
-    let Some(at) = cx.s.lookup(cx.db(), args.get(2), false) else { return cx.add_null() };
-    let text = |len: usize| {
-        len + if len < 1 << 8 {
-            4
-        } else if len < 1 << 16 {
-            6
-        } else {
-            10
-        }
-    };
-    let value = match &cx.entry(at).value {
-        Value::Int(_) => OBJECT,
-        Value::Str(value) if value.len() <= crate::server::keyspace::value::EMBSTR_MAX => {
-            allocated(OBJECT + text(value.len()))
-        }
-        Value::Str(value) | Value::Raw(value) => OBJECT + allocated(text(value.len())),
-        Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => {
-            return cx.add_error("ERR MEMORY USAGE is not modelled for values that aren't strings");
-        }
-    };
-    let key = args.get(2).len();
-    cx.add_count(value + allocated(if key < 32 { key + 2 } else { text(key) }) + DICT_ENTRY);
-}
-
-fn memory_help(cx: &mut Cx<'_>) {
-    cx.add_help(
-        "memory",
-        &[
-            "DOCTOR",
-            "    Return memory problems reports.",
-            "MALLOC-STATS",
-            "    Return internal statistics report from the memory allocator.",
-            "PURGE",
-            "    Attempt to purge dirty pages for reclamation by the allocator.",
-            "STATS",
-            "    Return information about the memory usage of the server.",
-            "USAGE <key> [SAMPLES <count>]",
-            "    Return memory in bytes used by <key> and its value. Nested values are",
-            "    sampled up to <count> times (default: 5, 0 means sample all).",
-        ],
-    );
-}
-
 fn acl_help(cx: &mut Cx<'_>) {
     cx.add_help(
         "acl",
@@ -324,17 +236,4 @@ fn acl_help(cx: &mut Cx<'_>) {
             "    Return the current connection username.",
         ],
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::allocated;
-
-    #[test]
-    fn classes_of_the_allocator() {
-        for (bytes, class) in [(6, 8), (25, 32), (37, 48), (60, 64), (104, 112), (129, 160), (257, 320), (1_025, 1_280)]
-        {
-            assert_eq!(allocated(bytes), class, "{bytes}");
-        }
-    }
 }

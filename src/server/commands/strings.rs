@@ -65,11 +65,12 @@ fn set(cx: &mut Cx<'_>) {
 
 /// SET without options: the old value needn't be looked at unless it is expired.
 fn set_plain(cx: &mut Cx<'_>) {
-    let (db, seconds, args) = (cx.db(), cx.s.seconds(), cx.args);
+    let (db, args) = (cx.db(), cx.args);
     let key = args.get(1);
-    let found = cx.s.lookup(db, key, true);
+    let found = cx.find_write(1);
+    let access = cx.s.access_of(db, found);
     let value = cx.string_arg(2);
-    if cx.s.keyspace.db_mut(db).set_found(found, key, value, false, seconds) {
+    if cx.s.keyspace.db_mut(db).set_found(found, key, value, false, access) {
         cx.s.key_added(db, key);
     }
     cx.s.signal_modified(db, key);
@@ -450,12 +451,15 @@ pub(super) struct Moved {
     pub(super) value: Value,
     /// Its expiry or [`NO_EXPIRY`].
     pub(super) expire: i64,
+    /// Its last access, when the value itself is moved.
+    pub(super) touched: Option<u32>,
 }
 
 impl Moved {
     /// Puts it under a key that is not there.
     pub(super) fn put(self, cx: &mut Cx<'_>, db: u32, key: &[u8]) {
-        let at = cx.s.add_key(db, key, self.value);
+        let access = self.touched.unwrap_or_else(|| cx.s.access());
+        let at = cx.s.add_key_with(db, key, self.value, access);
         if self.expire != NO_EXPIRY {
             cx.s.keyspace.db_mut(db).set_expire(at, self.expire);
         }

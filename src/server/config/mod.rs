@@ -10,6 +10,8 @@ pub use rows::{
     DENY_LOADING, Domain, Field, HIDDEN, IMMUTABLE, MULTI_ARG, PROTECTED, ROWS, Row, SENSITIVE, Unit, find,
 };
 
+use crate::server::eviction::Policy;
+
 use crate::conf::{ConfError, ConfWarning, Directive, nearest, parse_memory};
 
 /// `yes`, `no` or `local`: who may use DEBUG.
@@ -66,6 +68,15 @@ pub struct BufferLimit {
     pub soft: u64,
     /// For how many seconds.
     pub soft_seconds: u64,
+}
+
+/// `maxmemory-clients`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsLimit {
+    /// So many bytes; 0: no limit.
+    Bytes(u64),
+    /// So much of `maxmemory`, in percent.
+    Percent(u64),
 }
 
 /// `client-output-buffer-limit` for its three classes.
@@ -141,6 +152,17 @@ pub struct Config {
     pub min_replicas_to_write: u64,
     pub min_replicas_max_lag: u64,
     pub hll_sparse_max_bytes: u64,
+    pub maxmemory: u64,
+    pub maxmemory_policy: Policy,
+    pub maxmemory_samples: u64,
+    pub maxmemory_eviction_tenacity: u64,
+    /// Bytes, or a percentage of `maxmemory`.
+    pub maxmemory_clients: ClientsLimit,
+    pub replica_ignore_maxmemory: bool,
+    pub lazyfree_lazy_eviction: bool,
+    pub lfu_log_factor: u64,
+    pub lfu_decay_time: u64,
+    pub tracking_table_max_keys: u64,
     pub notify_keyspace_events: super::notify::Classes,
     /// Directives without effect here that differ from their default, as text.
     other: BTreeMap<&'static str, String>,
@@ -208,6 +230,16 @@ impl Default for Config {
             min_replicas_to_write: 0,
             min_replicas_max_lag: 10,
             hll_sparse_max_bytes: 3_000,
+            maxmemory: 0,
+            maxmemory_policy: Policy::NoEviction,
+            maxmemory_samples: 5,
+            maxmemory_eviction_tenacity: 10,
+            maxmemory_clients: ClientsLimit::Bytes(0),
+            replica_ignore_maxmemory: true,
+            lazyfree_lazy_eviction: false,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
+            tracking_table_max_keys: 1_000_000,
             notify_keyspace_events: super::notify::Classes::default(),
             other: BTreeMap::new(),
         }
@@ -319,6 +351,18 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that all sessions together may take; 0: any (`getClientEvictionLimit`).
+    #[must_use]
+    pub fn clients_limit(&self) -> u64 {
+        match self.maxmemory_clients {
+            ClientsLimit::Bytes(bytes) => bytes.max(if bytes == 0 { 0 } else { 128 << 10 }),
+            ClientsLimit::Percent(percent) => {
+                let limit = u128::from(self.maxmemory) * u128::from(percent) / 100;
+                u64::try_from(limit).unwrap_or(u64::MAX).max(if limit == 0 { 0 } else { 128 << 10 })
+            }
+        }
     }
 
     /// The text of a directive without effect here; `default` where it was not set.
@@ -477,8 +521,9 @@ mod tests {
 
     #[test]
     fn what_is_not_modelled_warns() {
-        let (_, warnings) = config("maxmemory 1gb\nmaxclients 5\nloglevel debug\nactivedefrag no\n").expect("valid");
+        let text = "io-threads 4\nmaxmemory 1gb\nmaxclients 5\nloglevel debug\nactivedefrag no\n";
+        let (_, warnings) = config(text).expect("valid");
         assert_eq!(warnings.len(), 1);
-        assert_eq!(warnings[0].directive, "maxmemory");
+        assert_eq!(warnings[0].directive, "io-threads");
     }
 }

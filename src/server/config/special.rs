@@ -1,7 +1,8 @@
 //! Directives with a syntax of their own: how they are read and printed.
 
-use super::{BufferLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
+use super::{BufferLimit, ClientsLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
 use crate::conf::parse_memory;
+use crate::server::eviction::Policy;
 use crate::server::notify::Classes;
 
 pub(super) fn get_save(config: &Config) -> String {
@@ -97,7 +98,6 @@ pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
             }
             Ok(value)
         }
-        "maxmemory-clients" if value == "0%" => Ok("0".to_owned()),
         _ => Ok(value),
     }
 }
@@ -108,6 +108,32 @@ pub(super) fn get_notify_keyspace_events(config: &Config) -> String {
 
 pub(super) fn set_notify_keyspace_events(config: &mut Config, args: &[&str]) -> Result<(), String> {
     config.notify_keyspace_events = Classes::parse(&args.join(" "))?;
+    Ok(())
+}
+
+pub(super) fn get_maxmemory_policy(config: &Config) -> String {
+    config.maxmemory_policy.word().to_owned()
+}
+
+pub(super) fn set_maxmemory_policy(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.maxmemory_policy = Policy::parse(args[0]).ok_or("argument must be a policy")?;
+    Ok(())
+}
+
+pub(super) fn get_maxmemory_clients(config: &Config) -> String {
+    match config.maxmemory_clients {
+        ClientsLimit::Bytes(bytes) => bytes.to_string(),
+        ClientsLimit::Percent(0) => "0".to_owned(),
+        ClientsLimit::Percent(percent) => format!("{percent}%"),
+    }
+}
+
+pub(super) fn set_maxmemory_clients(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let invalid = "argument must be a memory or percent value";
+    config.maxmemory_clients = match args[0].strip_suffix('%') {
+        Some(percent) => ClientsLimit::Percent(percent.parse().map_err(|_| invalid)?),
+        None => ClientsLimit::Bytes(parse_memory(args[0]).ok_or(invalid)?),
+    };
     Ok(())
 }
 

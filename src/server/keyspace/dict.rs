@@ -98,6 +98,13 @@ impl<T> Dict<T> {
         self.len == 0
     }
 
+    /// An empty table with buckets for so many items (`dictExpand`).
+    #[must_use]
+    pub fn with_room(items: usize) -> Dict<T> {
+        let buckets = vec![EMPTY; items.next_power_of_two().max(INITIAL)];
+        Dict { tables: [buckets, Vec::new()], ..Dict::default() }
+    }
+
     /// Buckets of both tables together (`dictSlots`).
     #[must_use]
     pub fn buckets(&self) -> usize {
@@ -239,7 +246,7 @@ impl<T> Dict<T> {
     }
 
     /// Moves one bucket, as every change of the table does.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let Some(mut from) = self.rehash else { return };
         let mut empty = EMPTY_VISITS;
         while from < self.tables[0].len() && self.tables[0][from].at == NIL {
@@ -335,6 +342,42 @@ impl<T> Dict<T> {
         self.chain(table, head, &mut |at| chain.push(at));
         let pick = usize::try_from(rng.below(chain.len() as u64)).expect("below a length");
         Some(chain[pick])
+    }
+
+    /// Some items, found in buckets that follow one another from a random one on (`dictGetSomeKeys`): up to `count`,
+    /// fewer when they are far apart.
+    pub fn some(&self, count: usize, rng: &mut Rng) -> Vec<u32> {
+        let count = count.min(self.len);
+        let mut found = Vec::with_capacity(count);
+        if count == 0 {
+            return found;
+        }
+        let largest = self.tables[0].len().max(self.tables[1].len());
+        let start = |rng: &mut Rng| usize::try_from(rng.below(largest as u64)).expect("below a length");
+        let (mut at, mut empty) = (start(rng), 0);
+        for _ in 0..count * 10 {
+            for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| at < table.len()) {
+                if table[at].at != NIL {
+                    empty = 0;
+                    self.chain(number, at, &mut |item| found.push(item));
+                } else {
+                    empty += 1;
+                }
+            }
+            if found.len() >= count {
+                break;
+            }
+            at = (at + 1) & (largest - 1);
+            if empty >= 5 && empty > count {
+                (at, empty) = (start(rng), 0);
+            }
+        }
+        // Of the last chain any may have been meant.
+        while found.len() > count {
+            let extra = usize::try_from(rng.below(found.len() as u64)).expect("below a length");
+            found.swap_remove(extra);
+        }
+        found
     }
 
     /// All items, in the order of their indices.

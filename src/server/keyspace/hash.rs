@@ -1,7 +1,8 @@
 //! Hashes: a list of pairs while it is small, a table beyond (`t_hash.c`).
 
+use super::alloc;
 use super::dict::{Dict, hash_key};
-use super::packing::{PACKED_ELEMENT, Packing, TABLE_ELEMENT};
+use super::packing::Packing;
 use super::text::Key;
 use super::value::ValueText;
 use crate::rng::Rng;
@@ -16,9 +17,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    fn bytes(&self) -> usize {
-        self.field.len() + self.value.len()
+    fn bytes(&self, packed: bool) -> usize {
+        size(self.field.as_slice(), packed) + size(self.value.as_slice(), packed)
     }
+}
+
+/// What a text takes in a list pack or in a table.
+fn size(text: &[u8], packed: bool) -> usize {
+    if packed { alloc::packed(text) } else { alloc::string(text.len()) }
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +39,7 @@ enum Form {
 #[derive(Clone, Debug)]
 pub struct Hash {
     form: Form,
-    /// Bytes of all fields and values.
+    /// Memory of all fields and values.
     bytes: usize,
 }
 
@@ -68,8 +74,26 @@ impl Hash {
     /// Bytes it takes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let each = if self.is_packed() { 2 * PACKED_ELEMENT } else { TABLE_ELEMENT };
-        64 + self.bytes + self.len() * each
+        match &self.form {
+            Form::Packed(_) => alloc::OBJECT + alloc::allocated(alloc::PACK + self.bytes),
+            Form::Table(table) => {
+                let fixed = alloc::OBJECT + alloc::TABLE_CLASS + alloc::buckets(table.buckets());
+                fixed + self.bytes + table.len() * alloc::ENTRY_CLASS
+            }
+        }
+    }
+
+    /// What MEMORY USAGE says of it.
+    #[must_use]
+    pub fn usage(&self, samples: usize) -> usize {
+        match &self.form {
+            Form::Packed(_) => self.memory(),
+            Form::Table(table) => {
+                let sizes = table.iter().take(samples).map(|pair| alloc::ENTRY + pair.bytes(false));
+                let fixed = alloc::OBJECT + alloc::TABLE + table.buckets() * 8;
+                alloc::estimate(fixed, sizes.sum(), samples.min(table.len()), table.len())
+            }
+        }
     }
 
     /// The pair of a field.
@@ -101,7 +125,8 @@ impl Hash {
         if self.is_packed() && (packing.too_long(field) || packing.too_long(value.as_slice())) {
             self.become_table();
         }
-        self.bytes += value.len();
+        let packed = self.is_packed();
+        self.bytes += size(value.as_slice(), packed);
         let old = match &mut self.form {
             Form::Packed(pairs) => match pairs.iter_mut().find(|pair| pair.field.as_slice() == field) {
                 Some(pair) => Some(std::mem::replace(&mut pair.value, value)),
@@ -115,6 +140,8 @@ impl Hash {
                 match table.find(hash, |pair| pair.field.as_slice() == field) {
                     Some(at) => Some(std::mem::replace(&mut table.get_mut(at).value, value)),
                     None => {
+                        // The search for it was a step too.
+                        table.step();
                         table.insert(hash, Pair { field: Key::copy(field), value });
                         None
                     }
@@ -122,9 +149,9 @@ impl Hash {
             }
         };
         match &old {
-            Some(old) => self.bytes -= old.len(),
+            Some(old) => self.bytes -= size(old.as_slice(), packed),
             None => {
-                self.bytes += field.len();
+                self.bytes += size(field, packed);
                 if self.is_packed() && packing.too_many(self.len()) {
                     self.become_table();
                 }
@@ -135,6 +162,7 @@ impl Hash {
 
     /// Removes a field; false when it wasn't there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
+        let packed = self.is_packed();
         let removed = match &mut self.form {
             Form::Packed(pairs) => {
                 let found = pairs.iter().position(|pair| pair.field.as_slice() == field);
@@ -146,15 +174,17 @@ impl Hash {
             }
         };
         if let Some(pair) = &removed {
-            self.bytes -= pair.bytes();
+            self.bytes -= pair.bytes(packed);
         }
         removed.is_some()
     }
 
     fn become_table(&mut self) {
         let Form::Packed(pairs) = &mut self.form else { return };
-        let mut table = Dict::default();
+        let mut table = Dict::with_room(pairs.len());
+        self.bytes = 0;
         for pair in pairs.drain(..) {
+            self.bytes += pair.bytes(false);
             table.insert(hash_key(pair.field.as_slice()), pair);
         }
         self.form = Form::Table(table);

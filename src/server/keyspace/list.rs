@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::alloc;
 use super::text::Key;
 
 /// An end of a list.
@@ -13,10 +14,14 @@ pub enum End {
     Tail,
 }
 
+/// Most bytes of a node unless `list-max-listpack-size` says otherwise.
+pub const NODE: usize = 8_192;
+
 /// Texts in an order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct List {
     items: VecDeque<Key>,
+    /// Bytes of all elements as list packs have them.
     bytes: usize,
 }
 
@@ -36,12 +41,36 @@ impl List {
     /// Bytes it takes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        128 + self.bytes + self.items.len() * 3
+        let (full, rest) = (self.bytes / NODE, self.bytes % NODE);
+        let node = alloc::allocated(alloc::QUICKNODE);
+        let nodes = full * (node + NODE) + node + alloc::allocated(alloc::PACK + rest);
+        alloc::OBJECT + alloc::allocated(alloc::QUICKLIST) + nodes
+    }
+
+    /// What MEMORY USAGE says of it, as if its nodes, of up to `node` bytes, had been filled from the head.
+    #[must_use]
+    pub fn usage(&self, samples: usize, node: usize) -> usize {
+        let (mut nodes, mut sum, mut size) = (0_usize, 0, 0);
+        let close = |nodes: &mut usize, sum: &mut usize, size: usize| {
+            if *nodes < samples {
+                *sum += alloc::QUICKNODE + alloc::allocated(size);
+            }
+            *nodes += 1;
+        };
+        for item in &self.items {
+            if size > 0 && size + item.len() + 8 > node {
+                close(&mut nodes, &mut sum, size);
+                size = 0;
+            }
+            size = size.max(alloc::PACK) + alloc::packed(item.as_slice());
+        }
+        close(&mut nodes, &mut sum, size.max(alloc::PACK));
+        alloc::estimate(alloc::OBJECT + alloc::QUICKLIST, sum, samples.min(nodes), nodes)
     }
 
     /// Adds an element at an end.
     pub fn push(&mut self, end: End, text: &[u8]) {
-        self.bytes += text.len();
+        self.bytes += alloc::packed(text);
         match end {
             End::Head => self.items.push_front(Key::copy(text)),
             End::Tail => self.items.push_back(Key::copy(text)),
@@ -54,7 +83,7 @@ impl List {
             End::Head => self.items.pop_front(),
             End::Tail => self.items.pop_back(),
         }?;
-        self.bytes -= item.len();
+        self.bytes -= alloc::packed(item.as_slice());
         Some(item)
     }
 
@@ -78,7 +107,7 @@ impl List {
     /// When there is none.
     pub fn replace(&mut self, place: usize, text: &[u8]) {
         let old = std::mem::replace(&mut self.items[place], Key::copy(text));
-        self.bytes = self.bytes - old.len() + text.len();
+        self.bytes = self.bytes - alloc::packed(old.as_slice()) + alloc::packed(text);
     }
 
     /// Puts an element before the one at a place.
@@ -86,7 +115,7 @@ impl List {
     /// # Panics
     /// When the place is beyond the end.
     pub fn insert(&mut self, place: usize, text: &[u8]) {
-        self.bytes += text.len();
+        self.bytes += alloc::packed(text);
         self.items.insert(place, Key::copy(text));
     }
 
@@ -103,14 +132,14 @@ impl List {
             seen += 1;
             !(first < seen && seen <= first + removed)
         });
-        self.bytes -= removed * text.len();
+        self.bytes -= removed * alloc::packed(text);
         removed
     }
 
     /// Keeps the elements at `from..to` only.
     pub fn keep(&mut self, from: usize, to: usize) {
-        let behind: usize = self.items.drain(to..).map(|item| item.len()).sum();
-        let before: usize = self.items.drain(..from).map(|item| item.len()).sum();
+        let behind: usize = self.items.drain(to..).map(|item| alloc::packed(item.as_slice())).sum();
+        let before: usize = self.items.drain(..from).map(|item| alloc::packed(item.as_slice())).sum();
         self.bytes -= behind + before;
     }
 

@@ -1,5 +1,6 @@
 //! The data: databases of keys with values and expiry times. No protocol, no clock.
 
+pub mod alloc;
 pub mod dict;
 pub mod double;
 pub mod float;
@@ -38,7 +39,7 @@ pub struct Entry {
     pub value: Value,
     /// When it expires, in milliseconds since 1970; [`NO_EXPIRY`]: never.
     pub expire: i64,
-    /// When it was last touched, in seconds since 1970 (`lru`).
+    /// When it was last used, or how often: 24 bits whose meaning the eviction policy gives (`lru`).
     pub touched: u32,
     /// Its place in the index of expiring keys, while it has an expiry.
     expire_at: u32,
@@ -48,7 +49,7 @@ impl Entry {
     /// Bytes that it takes in memory, about as a real server's allocator counts them.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        (self.key.len() + self.value.memory() + 56) as u64
+        (alloc::ENTRY_CLASS + alloc::string(self.key.len()) + self.value.memory()) as u64
     }
 }
 
@@ -252,7 +253,9 @@ impl Db {
     /// Bytes of all entries, about as a real server's allocator counts them.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.tables.memory
+        let tables = &*self.tables;
+        let expiring = tables.expires.len() * alloc::ENTRY_CLASS + alloc::buckets(tables.expires.buckets());
+        tables.memory + (alloc::buckets(tables.keys.buckets()) + expiring) as u64
     }
 
     /// All entries, in a fixed order.

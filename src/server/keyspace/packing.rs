@@ -1,11 +1,6 @@
-//! When small collections are kept packed: the limits of the configuration, and what elements take in memory.
+//! When small collections are kept packed: the limits of the configuration.
 
 use crate::rng::Rng;
-
-/// Bytes of an element in a list pack besides its own.
-pub const PACKED_ELEMENT: usize = 2;
-/// Bytes of an entry of a table besides its texts': the entry, its bucket, the headers of its strings.
-pub const TABLE_ELEMENT: usize = 56;
 
 /// Up to what a collection stays packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::alloc;
 use super::dict::{Dict, hash_key};
-use super::packing::{TABLE_ELEMENT, pick};
+use super::packing::pick;
 use super::text::Key;
 use super::value::format_i64;
 use crate::resp::parse_i64;
@@ -24,7 +25,7 @@ enum Form {
 #[derive(Clone, Debug)]
 pub struct Set {
     form: Form,
-    /// Bytes of all members of a table.
+    /// Memory of all members of a table.
     bytes: usize,
 }
 
@@ -32,6 +33,13 @@ impl Default for Set {
     fn default() -> Self {
         Set { form: Form::Ints(Vec::new()), bytes: 0 }
     }
+}
+
+/// Integers all as wide as the widest, behind a header.
+fn ints_memory(ints: &[i64]) -> usize {
+    let wide = |n: &i64| if i16::try_from(*n).is_ok() { 2 } else { 4 + 4 * usize::from(i32::try_from(*n).is_err()) };
+    let width = ints.first().map_or(2, wide).max(ints.last().map_or(2, wide));
+    alloc::allocated(8 + ints.len() * width)
 }
 
 /// An integer as sets keep it: only the text that it prints as.
@@ -72,14 +80,24 @@ impl Set {
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.form {
-            Form::Ints(ints) => {
-                let wide = |n: &i64| {
-                    if i16::try_from(*n).is_ok() { 2 } else { 4 + 4 * usize::from(i32::try_from(*n).is_err()) }
-                };
-                let width = ints.first().map_or(2, wide).max(ints.last().map_or(2, wide));
-                24 + ints.len() * width
+            Form::Ints(ints) => alloc::OBJECT + ints_memory(ints),
+            Form::Table(table) => {
+                let fixed = alloc::OBJECT + alloc::TABLE_CLASS + alloc::buckets(table.buckets());
+                fixed + self.bytes + table.len() * alloc::ENTRY_CLASS
             }
-            Form::Table(table) => 64 + self.bytes + table.len() * TABLE_ELEMENT,
+        }
+    }
+
+    /// What MEMORY USAGE says of it.
+    #[must_use]
+    pub fn usage(&self, samples: usize) -> usize {
+        match &self.form {
+            Form::Ints(ints) => alloc::OBJECT + ints_memory(ints),
+            Form::Table(table) => {
+                let sizes = table.iter().take(samples).map(|member| alloc::ENTRY + alloc::string(member.len()));
+                let fixed = alloc::OBJECT + alloc::TABLE + table.buckets() * 8;
+                alloc::estimate(fixed, sizes.sum(), samples.min(table.len()), table.len())
+            }
         }
     }
 
@@ -111,7 +129,7 @@ impl Set {
             return false;
         }
         table.insert(hash, Key::copy(member));
-        self.bytes += member.len();
+        self.bytes += alloc::string(member.len());
         true
     }
 
@@ -125,7 +143,7 @@ impl Set {
             Form::Table(table) => {
                 let Some(at) = table.find(hash_key(member), |key| key.as_slice() == member) else { return false };
                 table.remove(at);
-                self.bytes -= member.len();
+                self.bytes -= alloc::string(member.len());
                 true
             }
         }
@@ -133,11 +151,11 @@ impl Set {
 
     fn become_table(&mut self) {
         let Form::Ints(ints) = &self.form else { return };
-        let mut table = Dict::default();
+        let mut table = Dict::with_room(ints.len());
         for &n in ints {
             let mut buffer = [0; 20];
             let text = format_i64(n, &mut buffer);
-            self.bytes += text.len();
+            self.bytes += alloc::string(text.len());
             table.insert(hash_key(text), Key::copy(text));
         }
         self.form = Form::Table(table);

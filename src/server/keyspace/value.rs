@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::alloc;
 use super::hash::{Hash, Pair};
 use super::list::List;
 use super::set::Set;
@@ -205,12 +206,32 @@ impl Value {
     #[must_use]
     pub fn memory(&self) -> usize {
         match self {
-            Value::Int(_) => 16,
-            Value::Str(text) | Value::Raw(text) => (text.len() + 19).next_multiple_of(16),
+            // Small integers are shared.
+            Value::Int(0..10_000) => 0,
+            Value::Int(_) => alloc::OBJECT,
+            Value::Str(text) if text.len() <= EMBSTR_MAX => alloc::embedded(text.len()),
+            Value::Str(text) | Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
             Value::List(list) => list.memory(),
             Value::Set(set) => set.memory(),
             Value::ZSet(set) => set.memory(),
             Value::Hash(hash) => hash.memory(),
+        }
+    }
+}
+
+impl Value {
+    /// What MEMORY USAGE says of it, looking at so many elements of a collection (`objectComputeSize`); a node of a list
+    /// has up to `node` bytes.
+    #[must_use]
+    pub fn usage(&self, samples: usize, node: usize) -> usize {
+        match self {
+            Value::Int(_) => alloc::OBJECT,
+            Value::Str(text) if text.len() <= EMBSTR_MAX => alloc::embedded(text.len()),
+            Value::Str(text) | Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
+            Value::List(list) => list.usage(samples, node),
+            Value::Set(set) => set.usage(samples),
+            Value::ZSet(set) => set.usage(samples),
+            Value::Hash(hash) => hash.usage(samples),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::alloc;
 use super::dict::{Dict, hash_key};
-use super::packing::{PACKED_ELEMENT, Packing, TABLE_ELEMENT, pick};
+use super::packing::{Packing, pick};
 use super::skiplist::{SkipList, order};
 use super::text::Key;
 use crate::rng::Rng;
@@ -25,6 +26,7 @@ enum Form {
 #[derive(Clone, Debug)]
 pub struct ZSet {
     form: Form,
+    /// Memory of all members, and of their scores in a list pack.
     bytes: usize,
 }
 
@@ -69,8 +71,34 @@ impl ZSet {
     /// Bytes it takes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let each = if self.is_packed() { 2 * PACKED_ELEMENT + 8 } else { TABLE_ELEMENT + 40 };
-        64 + self.bytes + self.len() * each
+        match &self.form {
+            Form::Packed(_) => alloc::OBJECT + alloc::allocated(alloc::PACK + self.bytes),
+            Form::Ordered { members, .. } => {
+                let fixed = alloc::OBJECT + alloc::SKIPLIST + alloc::TABLE_CLASS + alloc::buckets(members.buckets());
+                let nodes = members.len() * alloc::SKIPNODE_THIRDS / 3;
+                fixed + self.bytes + members.len() * alloc::ENTRY_CLASS + nodes
+            }
+        }
+    }
+
+    /// What MEMORY USAGE says of it; the levels of a skip list's nodes are drawn, here their average counts.
+    #[must_use]
+    pub fn usage(&self, samples: usize) -> usize {
+        match &self.form {
+            Form::Packed(_) => self.memory(),
+            Form::Ordered { members, .. } => {
+                let samples = samples.min(members.len());
+                let texts: usize = self.iter().take(samples).map(|(_, member)| alloc::string(member.len())).sum();
+                let sum = texts + samples * alloc::ENTRY + samples * alloc::SKIPNODE_THIRDS / 3;
+                let fixed = alloc::OBJECT + alloc::SKIPLIST + alloc::TABLE + members.buckets() * 8;
+                alloc::estimate(fixed, sum, samples, members.len())
+            }
+        }
+    }
+
+    /// What a member takes.
+    fn size(&self, member: &[u8], score: f64) -> usize {
+        if self.is_packed() { alloc::packed(member) + alloc::packed_score(score) } else { alloc::string(member.len()) }
     }
 
     /// A member's score.
@@ -101,7 +129,7 @@ impl ZSet {
     }
 
     fn put(&mut self, member: Key, score: f64) {
-        self.bytes += member.len();
+        self.bytes += self.size(member.as_slice(), score);
         match &mut self.form {
             Form::Packed(items) => {
                 // A list pack holds it as an integer, which has no negative zero.
@@ -113,6 +141,8 @@ impl ZSet {
             Form::Ordered { list, members } => {
                 let hash = hash_key(member.as_slice());
                 let index = list.insert(score, member);
+                // The search for it was a step too.
+                members.step();
                 members.insert(hash, index);
             }
         }
@@ -126,7 +156,7 @@ impl ZSet {
     }
 
     fn take_out(&mut self, member: &[u8], score: f64) {
-        self.bytes -= member.len();
+        self.bytes -= self.size(member, score);
         match &mut self.form {
             Form::Packed(items) => items.retain(|(_, key)| key.as_slice() != member),
             Form::Ordered { list, members } => {
@@ -165,6 +195,8 @@ impl ZSet {
         }
         let items: Vec<(f64, Key)> = self.iter().map(|(score, member)| (score, member.clone())).collect();
         if items.iter().all(|(_, member)| !packing.too_long(member.as_slice())) {
+            let sizes = items.iter().map(|(score, key)| alloc::packed(key.as_slice()) + alloc::packed_score(*score));
+            self.bytes = sizes.sum();
             self.form = Form::Packed(items);
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn begin(
         limits: Limits::of(&s.config),
         expire_before: s.repl.is_master().then(|| s.ms()),
         expired: Vec::new(),
-        touched: s.seconds(),
+        access: s.access_now(),
     };
     let read = rdb::read(data, s.config.rdbchecksum, u32::try_from(databases).unwrap_or(16), &mut loader);
     let outcome = read.map(|loaded| Staged { keyspace: loader.keyspace, loaded, expired: loader.expired });

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::rdb::{About, KeyInfo, Load, Options, RdbValue, StreamPosition, Writer};
 use crate::server::config::Config;
+use crate::server::eviction::Access;
 use crate::server::keyspace::hash::Hash;
 use crate::server::keyspace::list::{End, List};
 use crate::server::keyspace::packing::Packing;
@@ -31,7 +32,7 @@ pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter)
             let number = u32::try_from(number).expect("databases are few");
             writer.select_db(number, db.len() as u64, db.expires_len() as u64);
             keys += db.len() as u64;
-            write_db(&mut writer, db);
+            write_db(s, &mut writer, db);
         }
     }
     let data = writer.finish();
@@ -39,9 +40,10 @@ pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter)
     (data, ns)
 }
 
-fn write_db(writer: &mut Writer, db: &Db) {
+fn write_db(s: &Server, writer: &mut Writer, db: &Db) {
     for entry in db.iter() {
-        let info = KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), ..KeyInfo::default() };
+        let (idle_s, frequency) = s.remembered_access(entry.touched);
+        let info = KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), idle_s, frequency };
         writer.entry(entry.key.as_slice(), &entry.value, &info);
     }
 }
@@ -117,8 +119,8 @@ pub(super) struct Loader {
     pub(super) expire_before: Option<i64>,
     /// What was left out: database and key.
     pub(super) expired: Vec<(u32, Bytes)>,
-    /// Seconds since 1970: when the entries count as touched.
-    pub(super) touched: u32,
+    /// What entries remember of their last access, of which the file may say more.
+    pub(super) access: Access,
 }
 
 impl Load for Loader {
@@ -131,7 +133,7 @@ impl Load for Loader {
         if db.find(&key).is_some() {
             return false;
         }
-        let at = db.add(Key::copy(&key), self.limits.build(value), self.touched);
+        let at = db.add(Key::copy(&key), self.limits.build(value), self.access.given(info.idle_s, info.frequency));
         if let Some(when) = info.expire_ms.filter(|&when| when != -1) {
             db.set_expire(at, when);
         }

@@ -339,6 +339,14 @@ pub(crate) fn change_replid(s: &mut Server, out: &mut Outbox) {
     history::renew(s, out);
 }
 
+/// Memory of the stream that replicas hold on to beyond the backlog's size: what is evicted must not count it
+/// (`freeMemoryGetNotCountedMemory`).
+pub(crate) fn uncounted_memory(s: &Server) -> u64 {
+    let size = s.config.repl_backlog_size;
+    // Each block has a header.
+    backlog_memory(s).saturating_sub(size + (size / (16 << 10) + 1) * 64)
+}
+
 /// Bytes of the replication buffer's blocks, for INFO.
 pub(crate) fn backlog_memory(s: &Server) -> u64 {
     s.repl.backlog.as_ref().map_or(0, Backlog::memory)

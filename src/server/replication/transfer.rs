@@ -200,6 +200,7 @@ fn empty_data(s: &mut Server) {
     for db in 0..u32::try_from(s.keyspace.dbs.len()).unwrap_or(0) {
         s.signal_flushed(db, None);
     }
+    s.invalidate_all();
     let keys = s.keyspace.clear() as u64;
     if !s.config.replica_lazy_flush {
         s.meter.add(keys * cost::FREE);

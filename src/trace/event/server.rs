@@ -215,6 +215,11 @@ pub enum ServerEvent {
         /// How many since the last such event.
         keys: u32,
     },
+    /// Keys were removed for want of memory.
+    Evicted {
+        /// How many at once.
+        keys: u32,
+    },
     /// A setting was changed at run time.
     ConfigSet {
         /// The directive.
@@ -300,6 +305,7 @@ impl fmt::Display for ServerEvent {
             }
             ServerEvent::Slow { command, us } => write!(f, "slow {command} {us} us"),
             ServerEvent::Expired { keys } => write!(f, "expired {keys} keys"),
+            ServerEvent::Evicted { keys } => write!(f, "evicted {keys} keys"),
             ServerEvent::ConfigSet { name, value } => write!(f, "config set {name} {value}"),
             ServerEvent::Fatal { message } => write!(f, "fatal {message}"),
             ServerEvent::Final { master, link_up, replid, offset, keys, dataset, .. } => {

@@ -1,0 +1,111 @@
+//! How much memory the server uses, and for what (`getMemoryOverheadData`): an estimate of what a real one's allocator
+//! would have given out.
+
+use super::session::Session;
+use super::{Server, replication};
+
+/// Memory of an empty server, as a real one reports it.
+pub(crate) const STARTUP: u64 = 876_232;
+/// The library of functions, empty.
+const FUNCTIONS: u64 = 200;
+/// A connection with its reply buffer.
+const SESSION: u64 = 17_160;
+/// Its query buffer, which is given back after two idle seconds.
+const QUERY_BUFFER: u64 = 20_474;
+/// What a process has resident beside that.
+const RESIDENT: u64 = 6_000_000;
+
+/// What the tables of one database take beside the data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DbOverhead {
+    /// Its number.
+    pub number: usize,
+    /// The table of keys.
+    pub main: u64,
+    /// The table of those that expire.
+    pub expires: u64,
+}
+
+/// Where memory goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Overview {
+    /// In use.
+    pub used: u64,
+    /// Most that was seen in use.
+    pub peak: u64,
+    /// Pages that the process has.
+    pub resident: u64,
+    /// The replication backlog.
+    pub backlog: u64,
+    /// Connections.
+    pub clients: u64,
+    /// The library of functions.
+    pub functions: u64,
+    /// Databases that have keys.
+    pub dbs: Vec<DbOverhead>,
+    /// Keys in all.
+    pub keys: u64,
+    /// All that isn't data.
+    pub overhead: u64,
+    /// The data.
+    pub dataset: u64,
+}
+
+impl Overview {
+    /// What is in use beyond an empty server.
+    #[must_use]
+    pub(crate) fn net(&self) -> u64 {
+        self.used.saturating_sub(STARTUP).max(1)
+    }
+}
+
+impl Server {
+    /// What a session takes.
+    #[must_use]
+    pub(crate) fn session_memory(&self, session: &Session) -> u64 {
+        let idle = self.now.unix.secs().saturating_sub(session.last_interaction.secs());
+        let fresh = if idle > 2 || session.net_in == 0 { 0 } else { QUERY_BUFFER };
+        let queued = session.multi.as_ref().map_or(0, |multi| multi.queue.len() * 64) as u64;
+        let unread = session.reader.unread() as u64;
+        SESSION + fresh.max(unread) + session.reply.len() as u64 + queued
+    }
+
+    fn sessions_memory(&self) -> u64 {
+        self.sessions.iter().map(|session| self.session_memory(session)).sum()
+    }
+
+    /// Bytes in use (`zmalloc_used_memory`).
+    #[must_use]
+    pub(crate) fn used_memory(&self) -> u64 {
+        let fixed = STARTUP + FUNCTIONS + replication::backlog_memory(self);
+        fixed + self.keyspace.memory() + self.sessions_memory()
+    }
+
+    /// Where memory goes.
+    #[must_use]
+    pub(crate) fn memory_overview(&self) -> Overview {
+        let used = self.used_memory();
+        let backlog = replication::backlog_memory(self);
+        let clients = self.sessions_memory();
+        let mut dbs = Vec::new();
+        let mut overhead = STARTUP + FUNCTIONS + backlog + clients;
+        for (number, db) in self.keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+            let main = (db.len() * (24 + 16) + db.keys().buckets() * 8) as u64;
+            let expires = (db.expires_len() * 24 + db.expires().buckets() * 8) as u64;
+            overhead += main + expires;
+            dbs.push(DbOverhead { number, main, expires });
+        }
+        Overview {
+            used,
+            peak: used.max(self.stats.peak_memory),
+            resident: used + RESIDENT,
+            backlog,
+            clients,
+            functions: FUNCTIONS,
+            dbs,
+            keys: self.keyspace.len() as u64,
+            overhead,
+            dataset: used.saturating_sub(overhead),
+        }
+    }
+}
