@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::commands::{Command, flag};
 use super::reply::encode_command;
+use super::scripting::SCRIPT;
 use super::session::Flags;
 use super::{Server, cost, replication};
 use crate::id::Fd;
@@ -15,6 +16,13 @@ use crate::resp::Args;
 use crate::time::NS_PER_MS;
 use crate::trace::event::ServerEvent;
 use crate::trace::{Digest, Kind};
+
+/// What is propagated goes into the append-only file (`PROPAGATE_AOF`).
+const TO_AOF: u8 = 1;
+/// It goes to the replicas (`PROPAGATE_REPL`).
+const TO_REPLICAS: u8 = 2;
+/// To both.
+pub(crate) const ALL_TARGETS: u8 = TO_AOF | TO_REPLICAS;
 
 /// What a handler works with.
 #[derive(Debug)]
@@ -37,7 +45,7 @@ pub(crate) struct Exec {
     /// Changes to the dataset since the last save (`server.dirty`).
     pub dirty: u64,
     /// Commands to propagate when the outermost call ends (`also_propagate`).
-    also: SmallVec<[(u32, Bytes); 2]>,
+    also: SmallVec<[(u32, Bytes, u8); 2]>,
     /// Operations to note in the trace once they have an offset.
     pub(super) writes: SmallVec<[u64; 2]>,
     /// What is propagated instead of the command's own arguments.
@@ -52,6 +60,8 @@ pub(crate) struct Exec {
     pub failed: bool,
     /// Calls inside calls.
     depth: u32,
+    /// Whom a script's commands are propagated to: [`ALL_TARGETS`] or fewer (`redis.set_repl`).
+    pub(crate) targets: u8,
     /// EXEC runs its queue.
     pub in_exec: bool,
     /// The running command came from our master.
@@ -117,7 +127,7 @@ impl Server {
     /// [`encode_command`] makes it.
     pub(crate) fn propagate(&mut self, db: u32, bytes: Bytes) {
         if self.should_propagate() {
-            self.exec.also.push((db, bytes));
+            self.exec.also.push((db, bytes, ALL_TARGETS));
         }
     }
 
@@ -155,14 +165,21 @@ impl Server {
         let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
         let changed = self.exec.dirty > dirty;
         let propagated = (changed || self.exec.force) && !self.exec.prevent;
-        if propagated && !command.is_exec() && self.should_propagate() {
+        let targets = if fd == SCRIPT { self.exec.targets } else { ALL_TARGETS };
+        if propagated && targets != 0 && !command.is_exec() && self.should_propagate() {
             let bytes = match self.exec.rewrite.take() {
                 Some(bytes) => bytes,
                 None => own_bytes(args),
             };
-            self.exec.also.push((db, bytes));
+            self.exec.also.push((db, bytes, targets));
         }
-        if changed && !command.is_exec() && !self.exec.from_master && session_alive && self.repl.is_master() {
+        if changed
+            && !command.is_exec()
+            && !self.exec.from_master
+            && session_alive
+            && fd != SCRIPT
+            && self.repl.is_master()
+        {
             let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
             self.exec.writes.push(operation(&args));
         }
@@ -190,8 +207,8 @@ impl Server {
 
     /// The same without MULTI and EXEC: deletions of the active expire cycle.
     pub(crate) fn propagate_pending_bare(&mut self, out: &mut Outbox) {
-        for (db, bytes) in std::mem::take(&mut self.exec.also) {
-            self.propagate_now(db, &bytes);
+        for (db, bytes, targets) in std::mem::take(&mut self.exec.also) {
+            self.propagate_to(db, &bytes, targets);
         }
         self.note_writes(out);
     }
@@ -200,16 +217,16 @@ impl Server {
         match self.exec.also.len() {
             0 => {}
             1 => {
-                let (db, bytes) = self.exec.also.pop().expect("one is there");
-                self.propagate_now(db, &bytes);
+                let (db, bytes, targets) = self.exec.also.pop().expect("one is there");
+                self.propagate_to(db, &bytes, targets);
             }
             _ => {
                 let ops = std::mem::take(&mut self.exec.also);
                 let first = ops[0].0;
                 self.propagate_now(first, b"*1\r\n$5\r\nMULTI\r\n");
                 let mut last = first;
-                for (db, bytes) in &ops {
-                    self.propagate_now(*db, bytes);
+                for (db, bytes, targets) in &ops {
+                    self.propagate_to(*db, bytes, *targets);
                     last = *db;
                 }
                 self.propagate_now(last, b"*1\r\n$4\r\nEXEC\r\n");
@@ -227,14 +244,18 @@ impl Server {
     }
 
     pub(crate) fn propagate_now(&mut self, db: u32, bytes: &[u8]) {
+        self.propagate_to(db, bytes, ALL_TARGETS);
+    }
+
+    fn propagate_to(&mut self, db: u32, bytes: &[u8], targets: u8) {
         #[cfg(test)]
-        if let Some(tap) = &mut self.tap {
+        if let Some(tap) = self.tap.as_mut().filter(|_| targets & TO_REPLICAS != 0) {
             tap.push((db, Bytes::copy_from_slice(bytes)));
         }
-        if self.persistence.wants_stream() {
+        if targets & TO_AOF != 0 && self.persistence.wants_stream() {
             super::persistence::feed(self, db, bytes);
         }
-        if self.repl.wants_stream() {
+        if targets & TO_REPLICAS != 0 && self.repl.wants_stream() {
             replication::feed(self, db, bytes);
         }
     }
@@ -268,10 +289,14 @@ impl Server {
     }
 
     /// Shows a command to those who called MONITOR (`replicationFeedMonitors`).
-    fn feed_monitors(&mut self, fd: Fd, args: &Args) {
+    pub(crate) fn feed_monitors(&mut self, fd: Fd, args: &Args) {
+        if self.monitors.is_empty() {
+            return;
+        }
         let Some(session) = self.sessions.get(fd).filter(|_| !self.loading) else { return };
         let us = self.now.unix.us();
-        let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, session.db, session.addr);
+        let by = if fd == SCRIPT { "lua".to_owned() } else { session.addr.to_string() };
+        let mut line = format!("+{}.{:06} [{} {by}]", us / 1_000_000, us % 1_000_000, session.db);
         for (i, arg) in args.iter().enumerate() {
             let arg = if self.exec.redacted.contains(&i) { super::slowlog::REDACTED } else { arg };
             line.push(' ');

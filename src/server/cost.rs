@@ -33,6 +33,10 @@ pub(crate) const SAVE_16: u64 = 60;
 pub(crate) const LOAD_KEY: u64 = 700;
 /// Loading sixteen bytes of an RDB file.
 pub(crate) const LOAD_16: u64 = 20;
+/// Entering and leaving the interpreter of scripts.
+pub(crate) const SCRIPT: u64 = 1_500;
+/// One instruction of Lua's machine, library functions and garbage included, on average.
+pub(crate) const INSTRUCTION: u64 = 20;
 /// INFO with the default sections.
 pub(crate) const INFO: u64 = 40_000;
 

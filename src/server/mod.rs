@@ -32,6 +32,7 @@ pub mod replication;
 mod reply;
 #[cfg(test)]
 mod rig;
+mod scripting;
 mod session;
 mod shutdown;
 mod slowlog;
@@ -71,6 +72,7 @@ pub struct Server {
     pub(crate) exec: call::Exec,
     pub(crate) repl: replication::Replication,
     pub(crate) persistence: persistence::Persistence,
+    pub(crate) scripting: scripting::Scripting,
     pub(crate) pause: pause::Pause,
     pub(crate) expire_cycle: expire::Cycle,
     pub(crate) shutdown: shutdown::Shutdown,
@@ -130,6 +132,7 @@ impl Server {
             eviction: eviction::Eviction::default(),
             exec: call::Exec::default(),
             persistence: persistence::Persistence::default(),
+            scripting: scripting::Scripting::default(),
             pause: pause::Pause::default(),
             expire_cycle: expire::Cycle::default(),
             shutdown: shutdown::Shutdown::default(),

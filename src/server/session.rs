@@ -59,6 +59,9 @@ impl Flags {
     /// A replica that is to be resynchronised without PSYNC (SYNC).
     pub(crate) const PRE_PSYNC: Flags = Flags(1 << 20);
 
+    /// Not a client: the session of scripts, which never waits (`CLIENT_SCRIPT`, `CLIENT_DENY_BLOCKING`).
+    pub(crate) const SCRIPT: Flags = Flags(1 << 30);
+
     /// Closes soon: nothing more is said to it.
     pub(crate) const GOING: Flags = Flags(Self::CLOSE_AFTER_REPLY.0 | Self::CLOSE_ASAP.0);
 
@@ -314,6 +317,8 @@ pub(crate) struct Sessions {
     order: Vec<Fd>,
     /// Sessions that have something to flush at the end of the turn, in the order they got it.
     pub pending_writes: Vec<Fd>,
+    /// The session of the running script; its descriptor is [`super::scripting::SCRIPT`].
+    pub(crate) script: Option<Box<Session>>,
     /// How many there have been.
     created: u64,
 }
@@ -351,12 +356,18 @@ impl Sessions {
     /// The session of a descriptor.
     #[must_use]
     pub(crate) fn get(&self, fd: Fd) -> Option<&Session> {
-        self.slots.get(fd.index())?.as_deref()
+        match self.slots.get(fd.index()) {
+            Some(slot) => slot.as_deref(),
+            None => self.script.as_deref().filter(|script| script.fd == fd),
+        }
     }
 
     /// The session of a descriptor.
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Session> {
-        self.slots.get_mut(fd.index())?.as_deref_mut()
+        match self.slots.get_mut(fd.index()) {
+            Some(slot) => slot.as_deref_mut(),
+            None => self.script.as_deref_mut().filter(|script| script.fd == fd),
+        }
     }
 
     /// The session of a descriptor that is known to have one.
@@ -365,7 +376,7 @@ impl Sessions {
     /// When it has none.
     #[must_use]
     pub(crate) fn at(&self, fd: Fd) -> &Session {
-        self.slots[fd.index()].as_deref().expect("the session exists while its command runs")
+        self.get(fd).expect("the session exists while its command runs")
     }
 
     /// The session of a descriptor that is known to have one.
@@ -373,7 +384,7 @@ impl Sessions {
     /// # Panics
     /// When it has none.
     pub(crate) fn at_mut(&mut self, fd: Fd) -> &mut Session {
-        self.slots[fd.index()].as_deref_mut().expect("the session exists while its command runs")
+        self.get_mut(fd).expect("the session exists while its command runs")
     }
 
     /// How many.

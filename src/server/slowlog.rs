@@ -60,7 +60,7 @@ impl Server {
             time: self.now.unix.secs(),
             us,
             args: shortened(args, &self.exec.redacted),
-            peer: session.addr.to_string(),
+            peer: if fd == super::scripting::SCRIPT { "?:0".to_owned() } else { session.addr.to_string() },
             name: session.name.clone().unwrap_or_default(),
         };
         self.slowlog.next += 1;

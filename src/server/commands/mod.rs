@@ -20,6 +20,7 @@ pub(super) mod lists;
 mod memory;
 pub(crate) mod meta;
 pub(super) mod pubsub;
+pub(super) mod scripting;
 pub(super) mod sets;
 mod sort;
 mod standalone;
@@ -193,6 +194,7 @@ const GROUPS: &[&[Spec]] = &[
     pubsub::SPECS,
     admin::SPECS,
     replication::SPECS,
+    scripting::SPECS,
     standalone::SPECS,
     memory::SPECS,
 ];

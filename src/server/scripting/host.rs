@@ -1,0 +1,233 @@
+//! A script's run: whether it may begin, and the commands that it calls (`scriptPrepareForRun`, `scriptCall`).
+
+use bytes::Bytes;
+
+use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, flag, lua};
+use crate::resp::Args;
+use crate::server::call::{ALL_TARGETS, Cx};
+use crate::server::commands::{self, Command, flag as command_flag};
+use crate::server::cost;
+use crate::server::session::{Flags, Session};
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The SHA1 of the script's text, or of the library's.
+    pub sha: [u8; 20],
+    /// How errors call it: its SHA1, or the function's name.
+    pub name: String,
+    /// The text.
+    pub body: Bytes,
+    /// The function of the library.
+    pub function: Option<&'a [u8]>,
+    /// Its flags.
+    pub flags: u8,
+    /// A command that ends in `_RO` runs it.
+    pub read_only: bool,
+    /// The first argument that is a key, and how many are.
+    pub keys: (usize, usize),
+}
+
+/// The server as the script sees it.
+struct Caller<'a, 'b> {
+    cx: &'a mut Cx<'b>,
+    /// The script must not write.
+    read_only: bool,
+    /// It has called a command that writes.
+    dirty: bool,
+    /// Instructions accounted for.
+    work: u64,
+    /// Nanoseconds since it began.
+    began: u64,
+}
+
+/// Nanoseconds that a script may take: what takes longer is not modelled.
+const LONGEST: u64 = 10_000_000_000;
+/// Instructions of that time.
+const BUDGET: u64 = LONGEST / cost::INSTRUCTION;
+
+/// Why a script can't begin (`scriptPrepareForRun`).
+fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
+    let s = &*cx.s;
+    let stale = !s.config.replica_serve_stale_data && s.repl.stale();
+    if request.flags & flag::COMPAT != 0 {
+        return stale.then_some("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+    }
+    if stale && request.flags & flag::ALLOW_STALE == 0 {
+        return Some(
+            "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag is \
+             not set on the script.",
+        );
+    }
+    if request.flags & flag::NO_WRITES != 0 {
+        return None;
+    }
+    let obey = cx.session().flags.has(Flags::MASTER);
+    if !s.repl.is_master() && s.config.replica_read_only && !obey {
+        return Some("READONLY Can not run script with write flag on readonly replica");
+    }
+    if !obey && s.persistence.write_error(s).is_some() {
+        return Some(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable \
+             scripts are blocked. Use 'no-writes' flag for read only scripts.",
+        );
+    }
+    if request.read_only {
+        return Some("ERR Can not execute a script with write flag using *_ro command.");
+    }
+    (!s.repl.enough_good_replicas(&s.config)).then_some("NOREPLICAS Not enough good replicas to write.")
+}
+
+/// Runs a script and answers its caller.
+pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
+    cx.prevent_propagation();
+    if let Some(text) = refusal(cx, request) {
+        return cx.add_error(text);
+    }
+    let (caller, now) = (cx.session(), cx.s.now.unix);
+    let client_resp = caller.resp;
+    let mut session = Session::new(SCRIPT, 0, caller.addr, caller.laddr, now);
+    session.db = caller.db;
+    session.authenticated = true;
+    session.flags.set(Flags::SCRIPT);
+    cx.s.sessions.script = Some(Box::new(session));
+    let args = cx.args;
+    let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
+    let (keys, rest) = words.split_at(request.keys.1);
+    let job = Job {
+        sha: request.sha,
+        code: Code::new(&request.body),
+        function: request.function,
+        keys,
+        args: rest,
+        client_resp,
+        random: cx.s.scripting.random,
+        json: cx.s.scripting.json[usize::from(request.function.is_some())],
+        budget: BUDGET,
+    };
+    let read_only = request.read_only || request.flags & flag::COMPAT == 0 && request.flags & flag::NO_WRITES != 0;
+    let began = cx.s.meter.total();
+    cx.s.meter.add(cost::SCRIPT);
+    let mut host = Caller { cx, read_only, dirty: false, work: 0, began };
+    let run = lua::run(&job, &mut host);
+    host.account(run.work);
+    finish(cx, request, run);
+    cx.prevent_propagation();
+}
+
+/// Answers the caller.
+fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
+    cx.s.scripting.random = run.random;
+    cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
+    cx.s.sessions.script = None;
+    cx.s.exec.failed = false;
+    match run.ending {
+        Ending::Returned => {
+            cx.s.exec.failed = run.reply.first() == Some(&b'-');
+            cx.reply().extend_from_slice(&run.reply);
+            for error in &run.errors {
+                cx.s.stats.count_error(error);
+            }
+        }
+        Ending::Failed(text, at, counted) => {
+            let place = at.map(|(source, line)| format!(" script: {}, on {source}:{line}.", request.name));
+            let text = format!("{text}{}", place.unwrap_or_default());
+            if counted {
+                cx.s.exec.failed = true;
+                crate::resp::encode::error(cx.reply(), &text);
+            } else {
+                cx.add_error(&text);
+            }
+        }
+        Ending::Overran => cx.add_error("ERR a script that works for so long is not modelled"),
+    }
+}
+
+impl Caller<'_, '_> {
+    /// Charges the instructions executed since the last time.
+    fn account(&mut self, work: u64) {
+        let more = work - self.work;
+        if more > 0 {
+            self.work = work;
+            self.cx.s.meter.add(more * cost::INSTRUCTION);
+        }
+    }
+
+    /// Why a command can't be called (`scriptVerify…`).
+    fn refusal(&self, command: Option<&'static Command>, count: usize) -> Option<String> {
+        let Some(command) = command else {
+            return Some("Unknown Redis command called from script".to_owned());
+        };
+        let (arity, len) = (command.spec.arity, i32::try_from(count).unwrap_or(i32::MAX));
+        if (arity > 0 && arity != len) || len < -arity {
+            return Some("Wrong number of args calling Redis command from script".to_owned());
+        }
+        if command.is(command_flag::NOSCRIPT) {
+            return Some("This Redis command is not allowed from script".to_owned());
+        }
+        let s = &*self.cx.s;
+        if s.repl.stale() && !s.config.replica_serve_stale_data && !command.is(command_flag::STALE) {
+            return Some("Can not execute the command on a stale replica".to_owned());
+        }
+        if self.read_only && command.is(command_flag::WRITE | command_flag::MAY_REPLICATE) {
+            return Some("Write commands are not allowed from read-only scripts.".to_owned());
+        }
+        if !command.is(command_flag::WRITE) || self.dirty {
+            return None;
+        }
+        if !s.repl.is_master() && s.config.replica_read_only && !s.exec.from_master {
+            return Some("-READONLY You can't write against a read only replica.".to_owned());
+        }
+        if let Some(text) = s.persistence.write_error(s) {
+            return Some(format!("-{text}"));
+        }
+        (!s.repl.enough_good_replicas(&s.config)).then(|| "-NOREPLICAS Not enough good replicas to write.".to_owned())
+    }
+}
+
+/// The command that these words call.
+fn lookup(parts: &[&[u8]]) -> Option<&'static Command> {
+    let command = commands::lookup(parts[0])?;
+    match parts.get(1) {
+        Some(sub) if !command.subs.is_empty() => commands::lookup_sub(command, sub),
+        _ => Some(command),
+    }
+}
+
+impl Host for Caller<'_, '_> {
+    fn call(&mut self, parts: &[&[u8]], resp: u8, targets: u8, work: u64) -> Answer {
+        self.account(work);
+        if self.cx.s.meter.total() - self.began > LONGEST {
+            return Answer::Overrun;
+        }
+        let command = lookup(parts);
+        if let Some(text) = self.refusal(command, parts.len()) {
+            let s = &mut *self.cx.s;
+            s.stats.count_error(text.strip_prefix('-').unwrap_or("ERR"));
+            if let Some(command) = command {
+                s.stats.commands[command.id].rejected += 1;
+            }
+            return Answer::Refused(text);
+        }
+        let command = command.expect("there is one, or it would have been refused");
+        self.dirty |= command.is(command_flag::WRITE);
+        let args = Args::from_parts(parts);
+        let (s, out) = (&mut *self.cx.s, &mut *self.cx.out);
+        s.sessions.at_mut(SCRIPT).resp = resp;
+        s.exec.targets = targets;
+        // Only TIME sees that time passes during a script.
+        let now = s.now;
+        if command.spec.name == "time" {
+            s.now.unix.0 += s.meter.total() - self.began;
+        }
+        s.call(SCRIPT, command, &args, out);
+        s.now = now;
+        s.exec.targets = ALL_TARGETS;
+        let session = s.sessions.at_mut(SCRIPT);
+        Answer::Reply(std::mem::take(session.reply.tail()))
+    }
+
+    fn may_run(&mut self, parts: &[&[u8]]) -> Option<bool> {
+        lookup(parts).map(|_| true)
+    }
+}

@@ -1,0 +1,459 @@
+//! Lua 5.1 as scripts and functions see it. An interpreter belongs to a thread and is a cache: it holds compiled code,
+//! and nothing that a script could leave behind. What a script may find of an earlier one (its random numbers) is the
+//! server's and is handed in.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "Lua has more types than any one place looks at")]
+
+mod api;
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod convert;
+mod errors;
+mod numbers;
+mod structs;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use mlua::{
+    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value, VmState,
+};
+use rustc_hash::FxHashMap;
+
+pub(in crate::server) use errors::Info;
+use errors::Thrown;
+
+use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Rand48, Run, sha1};
+
+/// How often the instructions are counted.
+const STEP: u32 = 1_000;
+/// Memory allocated since the last collection that asks for the next one.
+const GARBAGE: usize = 64 << 20;
+/// More memory than this a script doesn't get.
+const MEMORY_MAX: usize = 2 << 30;
+/// Compiled scripts that are kept.
+const COMPILED_MAX: usize = 4_096;
+
+/// What functions in Rust and the running script share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// A script runs.
+    running: Cell<bool>,
+    /// The protocol of its calls.
+    resp: Cell<u8>,
+    /// Whom its writes go to.
+    targets: Cell<u8>,
+    random: Cell<Rand48>,
+    /// What scripts have set `cjson` to.
+    json: Rc<Cell<JsonSettings>>,
+    /// Instructions so far.
+    work: Cell<u64>,
+    /// How many it may have.
+    budget: Cell<u64>,
+    /// Memory in use after the last collection.
+    settled: Cell<usize>,
+    /// What the handler has made of the error that ended the script.
+    failure: RefCell<Option<Info>>,
+    /// Functions of the library that is being loaded.
+    loading: RefCell<Option<Vec<Registered>>>,
+}
+
+/// A function as a library has registered it.
+#[derive(Clone, Debug)]
+struct Registered {
+    name: Vec<u8>,
+    description: Option<Vec<u8>>,
+    flags: u8,
+    callback: Function,
+}
+
+/// Whose globals compiled code gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum World {
+    Eval,
+    Functions,
+}
+
+/// One interpreter.
+struct Interpreter {
+    lua: Lua,
+    shared: Rc<Shared>,
+    eval: Table,
+    eval_globals: Table,
+    functions: Table,
+    redis: Table,
+    function_redis: Table,
+    run: Function,
+    call: Function,
+    load: Function,
+    clean: Function,
+    compiled: FxHashMap<(World, [u8; 20]), Function>,
+    world: World,
+}
+
+impl fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interpreter")
+    }
+}
+
+thread_local! {
+    static INTERPRETER: RefCell<Option<Interpreter>> = const { RefCell::new(None) };
+}
+
+/// Lends this thread's interpreter.
+fn with<R>(work: impl FnOnce(&mut Interpreter) -> R) -> R {
+    let kept = INTERPRETER.with(RefCell::take);
+    let mut interpreter = kept.unwrap_or_else(|| Interpreter::new().expect("the sandbox is built from our own code"));
+    let result = work(&mut interpreter);
+    INTERPRETER.with(|slot| slot.replace(Some(interpreter)));
+    result
+}
+
+/// Compiles a script (without running it). The error is Lua's message.
+pub(in crate::server) fn compile(body: &[u8]) -> std::result::Result<(), String> {
+    with(|interpreter| interpreter.compile(World::Eval, sha1(body), Code::new(body).text).map(drop))
+}
+
+/// Runs a script to its end, or until it has used up its budget.
+pub(in crate::server) fn run(job: &Job<'_>, host: &mut dyn Host) -> Run {
+    with(|interpreter| interpreter.run_script(job, host))
+}
+
+/// Loads a library to see which functions it registers.
+#[expect(dead_code, reason = "FUNCTION LOAD comes next")]
+pub(in crate::server) fn load(code: &[u8], budget: u64) -> std::result::Result<Vec<Listed>, String> {
+    with(|interpreter| {
+        let functions = interpreter.load_library(code, budget)?;
+        Ok(functions
+            .into_iter()
+            .map(|function| Listed {
+                name: function.name.into(),
+                description: function.description.map(Into::into),
+                flags: function.flags,
+            })
+            .collect())
+    })
+}
+
+impl Interpreter {
+    fn new() -> Result<Interpreter> {
+        let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::MATH, LuaOptions::new())?;
+        lua.gc_stop();
+        lua.set_memory_limit(MEMORY_MAX)?;
+        let shared = Rc::new(Shared::default());
+        let libraries = lua.create_table()?;
+        libraries.set("cjson", cjson::library(&lua, &shared.json)?)?;
+        libraries.set("cmsgpack", cmsgpack::library(&lua)?)?;
+        libraries.set("struct", structs::library(&lua)?)?;
+        libraries.set("bit", bit::library(&lua)?)?;
+        let native = api::native(&lua, &shared)?;
+        let sandbox: Table = lua
+            .load(include_str!("sandbox.lua"))
+            .set_name("=[redis]")
+            .set_mode(mlua::chunk::ChunkMode::Text)
+            .call((native, libraries))?;
+        let counted = Rc::clone(&shared);
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, _| {
+            count(lua, &counted)?;
+            Ok(VmState::Continue)
+        })?;
+        let eval: Table = sandbox.get("eval")?;
+        lua.set_globals(eval.clone())?;
+        Ok(Interpreter {
+            eval_globals: sandbox.get("eval_globals")?,
+            functions: sandbox.get("functions")?,
+            redis: sandbox.get("redis")?,
+            function_redis: sandbox.get("function_redis")?,
+            run: sandbox.get("run")?,
+            call: sandbox.get("call")?,
+            load: sandbox.get("load")?,
+            clean: sandbox.get("clean")?,
+            compiled: FxHashMap::default(),
+            world: World::Eval,
+            eval,
+            shared,
+            lua,
+        })
+    }
+
+    fn compile(&mut self, world: World, sha: [u8; 20], text: &[u8]) -> std::result::Result<Function, String> {
+        if let Some(function) = self.compiled.get(&(world, sha)) {
+            return Ok(function.clone());
+        }
+        let (environment, name) = match world {
+            World::Eval => (&self.eval, "@user_script"),
+            World::Functions => (&self.functions, "@user_function"),
+        };
+        let chunk = self.lua.load(text).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);
+        let function = match chunk.set_environment(environment.clone()).into_function() {
+            Ok(function) => function,
+            Err(Error::SyntaxError { message, .. }) => return Err(message),
+            Err(other) => return Err(other.to_string()),
+        };
+        if self.compiled.len() >= COMPILED_MAX {
+            self.compiled.clear();
+        }
+        self.compiled.insert((world, sha), function.clone());
+        Ok(function)
+    }
+
+    /// Chunks that a script loads get the globals of its world.
+    fn enter(&mut self, world: World) -> Result<()> {
+        if self.world != world {
+            self.world = world;
+            self.lua.set_globals(if world == World::Eval { self.eval.clone() } else { self.functions.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, random: Rand48, json: JsonSettings, budget: u64) {
+        let shared = &self.shared;
+        shared.resp.set(2);
+        shared.targets.set(3);
+        shared.random.set(random);
+        shared.json.set(json);
+        shared.work.set(0);
+        shared.budget.set(budget);
+        shared.settled.set(self.lua.used_memory());
+        shared.failure.replace(None);
+    }
+
+    fn run_script(&mut self, job: &Job<'_>, host: &mut dyn Host) -> Run {
+        let mut reply = BytesMut::new();
+        let mut errors = Vec::new();
+        let ending = match self.prepare(job) {
+            Ok((function, callback)) => {
+                self.begin(job.random, job.json, job.budget);
+                self.shared.running.set(true);
+                let ended = self.execute(job, &function, callback, host);
+                self.shared.running.set(false);
+                let written = ended.and_then(|ended| match ended {
+                    Ok(value) => {
+                        let script = self.shared.resp.get();
+                        let mut writer =
+                            convert::Writer { out: &mut reply, client: job.client_resp, script, errors: Vec::new() };
+                        writer.write(value)?;
+                        errors = writer.errors;
+                        Ok(Ending::Returned)
+                    }
+                    Err(info) => Ok(Ending::Failed(info.text, info.at, info.counted)),
+                });
+                if self.shared.work.get() >= job.budget {
+                    Ending::Overran
+                } else {
+                    written.unwrap_or_else(|error| Ending::Failed(format!("ERR {error}"), None, false))
+                }
+            }
+            Err(problem) => Ending::Failed(format!("ERR {problem}"), None, false),
+        };
+        self.tidy(job.code.leaves_traces);
+        Run {
+            ending,
+            reply,
+            errors,
+            random: self.shared.random.get(),
+            json: self.shared.json.get(),
+            work: self.shared.work.get(),
+        }
+    }
+
+    /// The compiled chunk, and the callback if it is a library.
+    fn prepare(&mut self, job: &Job<'_>) -> std::result::Result<(Function, Option<Function>), String> {
+        let Some(name) = job.function else {
+            self.enter(World::Eval).map_err(|error| error.to_string())?;
+            return Ok((self.compile(World::Eval, job.sha, job.code.text)?, None));
+        };
+        let functions = self.load_library(job.code.text, u64::MAX)?;
+        let function = functions.into_iter().find(|function| function.name == name);
+        let function = function.ok_or("the library doesn't register this function any more")?;
+        Ok((function.callback.clone(), Some(function.callback)))
+    }
+
+    /// Runs a library's own code: the functions that it registers. They start afresh each time.
+    fn load_library(&mut self, code: &[u8], budget: u64) -> std::result::Result<Vec<Registered>, String> {
+        self.enter(World::Functions).map_err(|error| error.to_string())?;
+        let chunk = self
+            .compile(World::Functions, sha1(code), code)
+            .map_err(|problem| format!("Error compiling function: {problem}"))?;
+        self.begin(Rand48::default(), JsonSettings::default(), budget);
+        self.shared.loading.replace(Some(Vec::new()));
+        let loaded: Result<(bool, Value)> = self.load.call(chunk);
+        let functions = self.shared.loading.take().unwrap_or_default();
+        if self.shared.work.get() >= budget {
+            return Err("Error registering functions: ERR FUNCTION LOAD timeout".to_owned());
+        }
+        match loaded {
+            Ok((true, _)) => Ok(functions),
+            Ok((false, problem)) => Err(format!("Error registering functions: {}", Info::of(&problem).text)),
+            Err(error) => Err(format!("Error registering functions: ERR {error}")),
+        }
+    }
+
+    fn execute(
+        &self,
+        job: &Job<'_>,
+        function: &Function,
+        callback: Option<Function>,
+        host: &mut dyn Host,
+    ) -> Result<std::result::Result<Value, Info>> {
+        let lua = &self.lua;
+        let keys = strings(lua, job.keys)?;
+        let args = strings(lua, job.args)?;
+        let host = RefCell::new(host);
+        let (ok, value): (bool, Value) = lua.scope(|scope| {
+            let commands = scope.create_function(|lua, args: MultiValue| self.command(lua, &args, &host, true))?;
+            let protected = scope.create_function(|lua, args: MultiValue| self.command(lua, &args, &host, false))?;
+            let check = scope.create_function(|_, args: MultiValue| check_command(&args, &host))?;
+            let redis = if callback.is_some() { &self.function_redis } else { &self.redis };
+            redis.raw_set("call", commands)?;
+            redis.raw_set("pcall", protected)?;
+            redis.raw_set("acl_check_cmd", check)?;
+            if callback.is_some() {
+                self.call.call((function, keys, args))
+            } else {
+                self.eval_globals.raw_set("KEYS", keys)?;
+                self.eval_globals.raw_set("ARGV", args)?;
+                self.run.call(function)
+            }
+        })?;
+        if ok {
+            return Ok(Ok(value));
+        }
+        let info = self.shared.failure.take();
+        Ok(Err(info.unwrap_or_else(|| Info::of(&value))))
+    }
+
+    /// `redis.call` and `redis.pcall`.
+    fn command(&self, lua: &Lua, args: &MultiValue, host: &RefCell<&mut dyn Host>, raise: bool) -> Result<Value> {
+        let fail = |text: &[u8], counted: bool| {
+            if raise {
+                Err(Thrown::Table(errors::of_text(text), counted).into())
+            } else {
+                Ok(Value::Table(errors::table(lua, &errors::of_text(text), counted)?))
+            }
+        };
+        let Some(parts) = words(args) else {
+            let text: &[u8] = if args.is_empty() {
+                b"Please specify at least one argument for this redis lib call"
+            } else {
+                b"Lua redis lib command arguments must be strings or integers"
+            };
+            return fail(text, false);
+        };
+        let parts: smallvec::SmallVec<[&[u8]; 8]> = parts.iter().map(AsRef::as_ref).collect();
+        let mut host = host.borrow_mut();
+        let shared = &self.shared;
+        match host.call(&parts, shared.resp.get(), shared.targets.get(), shared.work.get()) {
+            Answer::Refused(text) => fail(text.as_bytes(), true),
+            Answer::Overrun => {
+                shared.work.set(shared.budget.get());
+                Err(Thrown::Overrun.into())
+            }
+            Answer::Reply(reply) if raise && reply.first() == Some(&b'-') => {
+                let end = memchr::memchr(b'\r', &reply).unwrap_or(reply.len());
+                Err(Thrown::Table(errors::of_reply(&reply[1..end]), true).into())
+            }
+            Answer::Reply(reply) => convert::to_lua(lua, &reply),
+        }
+    }
+
+    fn tidy(&mut self, leaves_traces: bool) {
+        if leaves_traces {
+            self.shared.budget.set(u64::MAX);
+            self.clean.call::<()>(()).expect("our own function");
+        }
+        let used = self.lua.used_memory();
+        if used > self.shared.settled.get() + GARBAGE / 8 || used > GARBAGE {
+            collect(&self.lua, &self.shared);
+        }
+    }
+}
+
+/// `redis.acl_check_cmd`.
+fn check_command(args: &MultiValue, host: &RefCell<&mut dyn Host>) -> Result<bool> {
+    let Some(parts) = words(args) else {
+        return errors::thrown_table(if args.is_empty() {
+            "Please specify at least one argument for this redis lib call"
+        } else {
+            "Lua redis lib command arguments must be strings or integers"
+        });
+    };
+    let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+    match host.borrow_mut().may_run(&parts) {
+        Some(allowed) => Ok(allowed),
+        None => errors::thrown_table("Invalid command passed to redis.acl_check_cmd()"),
+    }
+}
+
+/// A word of a command.
+enum Word {
+    Text(mlua::BorrowedBytes),
+    Number(String),
+}
+
+impl AsRef<[u8]> for Word {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Word::Text(text) => text,
+            Word::Number(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// Arguments as words; none, or another type among them: `None`.
+fn words(args: &MultiValue) -> Option<smallvec::SmallVec<[Word; 8]>> {
+    if args.is_empty() {
+        return None;
+    }
+    args.iter()
+        .map(|value| match value {
+            Value::String(text) => Some(Word::Text(text.as_bytes())),
+            Value::Integer(number) => Some(Word::Number(whole(*number))),
+            Value::Number(number) => Some(Word::Number(numbers::general(*number, 17))),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A whole number with 17 digits at most.
+#[expect(clippy::cast_precision_loss, reason = "it was a double")]
+fn whole(number: i64) -> String {
+    if number.unsigned_abs() < 100_000_000_000_000_000 {
+        number.to_string()
+    } else {
+        numbers::general(number as f64, 17)
+    }
+}
+
+fn strings(lua: &Lua, texts: &[&[u8]]) -> Result<Table> {
+    let table = lua.create_table_with_capacity(texts.len(), 0)?;
+    for text in texts {
+        let text: LuaString = lua.create_string(text)?;
+        table.raw_push(text)?;
+    }
+    Ok(table)
+}
+
+fn collect(lua: &Lua, shared: &Shared) {
+    // Collecting starts Lua's own cycle again.
+    let _ = lua.gc_collect();
+    lua.gc_stop();
+    shared.settled.set(lua.used_memory());
+}
+
+/// So many instructions more.
+fn count(lua: &Lua, shared: &Shared) -> Result<()> {
+    let work = shared.work.get() + u64::from(STEP);
+    shared.work.set(work);
+    if work >= shared.budget.get() {
+        return Err(Thrown::Overrun.into());
+    }
+    if lua.used_memory() > shared.settled.get() + GARBAGE {
+        collect(lua, shared);
+    }
+    Ok(())
+}
