@@ -16,7 +16,7 @@ mod queue;
 
 pub use clock::{EPOCH, beginning};
 pub use deploy::Factory;
-pub use port::{Injection, Outside};
+pub use port::{DIALLED, Injection, Life, Outside, Presence};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use clock::Clock;
 use disk::{Disk, Storage};
 use faults::Faults;
-use net::{Inboxes, Net, Sock, Wire};
+use net::{Inboxes, Net, Wire};
 use process::Process;
 use queue::{Due, Queue};
 
@@ -64,7 +64,9 @@ pub struct World {
     faults: Faults,
     hosts: Arc<BTreeMap<Arc<str>, Ip>>,
     sessions: Vec<operator::Session>,
-    outsiders: BTreeMap<u32, Sock>,
+    outsiders: BTreeMap<u32, port::Outsider>,
+    /// The number of the next connection to the outside.
+    dials: u32,
     outbound: Vec<Outside>,
     /// Lent to each call of a node; holds the trace.
     out: Outbox,
@@ -133,6 +135,7 @@ impl World {
             hosts: deploy::hosts(&scenario),
             sessions: Vec::new(),
             outsiders: BTreeMap::new(),
+            dials: DIALLED,
             outbound: Vec::new(),
             out: Outbox::default(),
             scenario,

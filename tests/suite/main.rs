@@ -10,6 +10,8 @@ mod compare;
 mod conformance;
 mod cost;
 mod differential;
+#[cfg(unix)]
+mod hosts;
 mod limits;
 mod many_runs_cli;
 mod real_master;

@@ -57,6 +57,7 @@ impl Net {
     /// A process died: its kernel closes what it had, also what it had not yet accepted.
     pub(in crate::world) fn close_all(&mut self, owner: u16, machine: MachineId, cause: EventId, wire: &mut Wire<'_>) {
         self.listeners[machine.index()].retain(|_, listener| listener.owner != owner);
+        self.listening += 1;
         let began = wire.now;
         for sock in self.socks(|end| end.owner == owner) {
             let Some(conn) = self.live_mut(sock) else { continue };

@@ -137,6 +137,7 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         expect: Vec::new(),
         cpu_scale_milli: 1000,
         test: TestPlan::default(),
+        served: None,
     }
 }
 
