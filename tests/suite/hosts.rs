@@ -132,7 +132,7 @@ impl Served {
     }
 
     /// Ends it; the last object that it printed.
-    fn stop(mut self) -> (Json, TempDir) {
+    fn stop(self) -> (Json, TempDir) {
         self.ctl(&["stop"]);
         self.ended()
     }
