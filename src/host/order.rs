@@ -60,7 +60,6 @@ pub enum Answer {
 
 /// How things stand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// The scenario's name.
     pub scenario: String,
@@ -78,7 +77,6 @@ pub struct Status {
 
 /// How a node stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct NodeStatus {
     /// Its name.
     pub name: String,
@@ -96,7 +94,6 @@ pub struct NodeStatus {
 
 /// A fault in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct FaultStatus {
     /// Its number, for `heal`.
     pub number: u16,

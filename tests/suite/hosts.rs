@@ -344,6 +344,8 @@ fn what_does_not_fit_waits_on_either_side() {
 fn limits_and_passwords_hold() {
     let scenario = r#"
 description = "A server that is careful."
+duration = "10s"
+settle = "2s"
 [[redis]]
 name = "r1"
 config = { requirepass = "secret", maxclients = 10, client-output-buffer-limit = "pubsub 1mb 0 0" }
