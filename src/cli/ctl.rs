@@ -47,6 +47,7 @@ pub(super) fn ctl(args: &CtlArgs) -> Outcome {
 
 /// The order that the arguments mean.
 fn order(args: &OrderArgs) -> Order {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "all others are faults")]
     match args {
         OrderArgs::Status => Order::Status,
         OrderArgs::Events { follow } => Order::Events { follow: *follow },

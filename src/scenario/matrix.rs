@@ -357,7 +357,7 @@ mod tests {
         let text = format!("{BASE}[matrix]\n{matrix}");
         let read_file = |_: &str| Err(String::new());
         let load = |sets: &[String]| {
-            super::load(Input { name: "m.toml", text: &text, sets, read_file: &read_file })
+            crate::scenario::load(Input { name: "m.toml", text: &text, sets, read_file: &read_file })
                 .map_err(|r| r.render(200, false))
         };
         let error = load(&[]).expect_err("a matrix");

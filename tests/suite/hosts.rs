@@ -1,6 +1,9 @@
 //! Deployments on real sockets: what clients see of faults, what is recorded and replayed, real servers and sentinels that
 //! join.
 
+#![allow(clippy::disallowed_methods, reason = "served deployments live in real time")]
+#![allow(clippy::print_stderr, reason = "says what was not compared")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -450,7 +453,7 @@ fn a_real_replica_and_a_real_sentinel_join() {
         Client::new(port).is_ok_and(|mut sentinel| {
             sentinel.send("SENTINEL master mymaster");
             let mut lines = Vec::new();
-            while !lines.last().is_some_and(|line| line == "parallel-syncs") {
+            while lines.last().is_none_or(|line| line != "parallel-syncs") {
                 match sentinel.line() {
                     Ok(line) => lines.push(line),
                     Err(_) => return false,
