@@ -1,6 +1,9 @@
 //! The short way of the commonest requests: one whole SET or GET, of an ordinary session, at a server with which nothing
 //! special is going on. It does what the long way through reader, gate and call would do, without looking for what
-//! isn't there; tests compare the two.
+//! isn't there; tests compare the two. A SET with whose turn nothing else happens is done with its whole turn.
+//!
+//! Whoever gives servers something new to look at says so here: what keeps a command from simply being executed, in
+//! [`Server::is_plain`]; what the end of a turn has to do, in [`Server::is_swift`].
 
 use std::sync::LazyLock;
 
@@ -11,13 +14,16 @@ use super::keyspace::value::EMBSTR_MAX;
 use super::keyspace::{Type, Value};
 use super::notify::Classes;
 use super::session::Flags;
-use super::{Server, call, cost};
+use super::{Server, call, cost, expire, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::resp::{encode, short_request};
-use crate::time::{NS_PER_MS, Span};
+use crate::resp::{encode, short_request, short_set};
+use crate::time::{Instant, NS_PER_MS, Now, Span};
 use crate::trace::Kind;
 use crate::trace::event::ServerEvent;
+
+/// What SET answers.
+const OK: &[u8] = b"+OK\r\n";
 
 /// Longer requests take the long way.
 const LONGEST: usize = 1_024;
@@ -49,6 +55,70 @@ impl Server {
             && self.pause.is_off()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)
+    }
+
+    /// Whether, besides, the end of a turn has nothing to do but to send replies.
+    pub(crate) fn is_swift(&self) -> bool {
+        self.plain
+            && self.unblocked.is_empty()
+            && self.pending_input.is_empty()
+            && self.closing.is_empty()
+            && self.sessions.pending_writes.is_empty()
+            && self.expired_noted == 0
+            && !self.shutdown.exited
+            && !self.should_propagate()
+            && !self.persistence.is_loading()
+            && expire::fast_cycle_is_off(self)
+            && replication::is_at_rest(self)
+    }
+
+    /// The whole turn of one SET ([`crate::node::Node::quick_turn`]).
+    #[inline]
+    pub(crate) fn swift_set(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
+        if !self.swift || now.mono >= self.cron.next {
+            return false;
+        }
+        let Some((key, text)) = short_set(data) else { return false };
+        let Server { sessions, keyspace, meter, stats, exec, repl, .. } = self;
+        let Some(session) = sessions.get_mut(fd) else { return false };
+        if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
+            return false;
+        }
+        let db = keyspace.db_mut(session.db);
+        let found = db.find(key);
+        if found.is_some_and(|at| db.entry(at).expire >= 0) {
+            return false;
+        }
+        self.now = now;
+        let seconds = super::db::seconds(now);
+        if !found.is_some_and(|at| db.overwrite(at, text, seconds)) {
+            db.set_found(found, key, Value::string_copy(text), false, seconds);
+        }
+        let len = data.len() as u64;
+        let copied = len / 16 * cost::COPY_16;
+        let (read, executed) = (meter.spend(cost::READ + copied), meter.spend(cost::COMMAND + copied));
+        let written = meter.spend(cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16);
+        let stat = &mut stats.commands[SET.id];
+        stat.calls += 1;
+        stat.ns += executed;
+        stats.num_commands += 1;
+        stats.net_in += len;
+        stats.reads += 1;
+        stats.net_out += OK.len() as u64;
+        stats.writes += 1;
+        exec.begin();
+        exec.dirty += 1;
+        let offset = repl.offset();
+        session.answer_swiftly(SET.spec.name, now.unix, (data.len(), OK.len()), offset);
+        out.note_often(Kind::Server(ServerEvent::Write { op: call::operation(&[key, text]), offset }));
+        self.plan_cron();
+        self.wake = self.cron.due();
+        let quick = &mut out.quick;
+        (quick.busy, quick.busy_after) = (Span::from_ns(read + executed), Span::from_ns(written));
+        quick.fd = Some(fd);
+        assert!(quick.message.set(OK), "it is short");
+        quick.wake = self.wake.unwrap_or(Instant::NEVER);
+        true
     }
 
     /// Executes what was read if it is a request for the short way. The reading itself is accounted for already.
@@ -96,7 +166,7 @@ impl Server {
         let (op, offset) = (call::operation(&[key, text]), self.repl.offset());
         out.note_often(Kind::Server(ServerEvent::Write { op, offset }));
         let session = self.sessions.at_mut(fd);
-        session.reply.constant(b"+OK\r\n");
+        session.reply.constant(OK);
         self.answered(fd, *SET, data.len());
         true
     }

@@ -13,6 +13,7 @@ mod port;
 mod probe;
 mod process;
 mod queue;
+mod quick;
 
 pub use clock::{EPOCH, beginning};
 pub use deploy::Factory;
@@ -280,19 +281,6 @@ impl World {
             Due::Heal { fault } => self.heal_fault(fault),
             Due::Flap { fault } => self.on_flap(fault),
         }
-    }
-
-    /// The short way for what most events are: bytes reach an idle process, and nothing else happens at this instant.
-    fn deliver_alone(&mut self, at: Instant) -> bool {
-        let World { net, queue, processes, inboxes, .. } = self;
-        if !inboxes.none_ready() {
-            return false;
-        }
-        let Some(Due::Net(due)) = queue.only_at(at) else { return false };
-        let idle = |owner: u16| processes.get(usize::from(owner)).is_some_and(Process::idle);
-        let Some(alone) = net.deliver_alone(due, at, queue, idle) else { return false };
-        self.turn_for(alone);
-        true
     }
 
     /// A node's process starts for the first time, unless a fault came first.

@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use slab::Slab;
-
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -49,7 +47,9 @@ pub(super) struct Queue {
     /// The top of the heap has been taken and waits to be replaced: most events schedule another one, and replacing
     /// the top costs half of a pop and a push.
     taken: bool,
-    slots: Slab<Due>,
+    slots: Vec<Due>,
+    /// Those of `slots` that hold nothing. That of a taken top isn't among them: what replaces it goes there.
+    free: Vec<u32>,
     sequence: u64,
     /// Draws the order of simultaneous events; `None`: as they were scheduled.
     ties: Option<Box<Rng>>,
@@ -58,7 +58,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
-        Queue { heap: BinaryHeap::new(), taken: false, slots: Slab::new(), sequence: TIMELINE_TIES, ties }
+        Queue { heap: BinaryHeap::new(), taken: false, slots: Vec::new(), free: Vec::new(), sequence: TIMELINE_TIES, ties }
     }
 
     /// Whether simultaneous events come in a drawn order.
@@ -87,44 +87,69 @@ impl Queue {
     /// Takes out every fault that [`Queue::push_fault`] put in and that has not come yet.
     pub(super) fn drop_faults(&mut self) {
         self.settle();
-        let slots = &mut self.slots;
+        let (slots, free) = (&self.slots, &mut self.free);
         self.heap.retain(|&Reverse(key)| {
-            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[Self::slot(key)], Due::Fault { .. });
+            let slot = Self::slot(key);
+            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[slot as usize], Due::Fault { .. });
             if theirs {
-                slots.remove(Self::slot(key));
+                free.push(slot);
             }
             !theirs
         });
     }
 
+    #[inline]
     fn insert(&mut self, at: Instant, tie: u64, due: Due) {
-        let slot = self.slots.insert(due);
-        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
-        let key = Reverse(u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS | slot as u128);
+        let above = u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS;
         if self.taken {
             self.taken = false;
-            *self.heap.peek_mut().expect("what was taken is still there") = key;
+            let mut top = self.heap.peek_mut().expect("what was taken is still there");
+            let slot = Self::slot(top.0);
+            self.slots[slot as usize] = due;
+            *top = Reverse(above | u128::from(slot));
         } else {
-            self.heap.push(key);
+            self.insert_more(above, due);
         }
     }
 
-    /// The smallest key that was not taken.
-    fn first(&self) -> Option<u128> {
-        if self.taken {
-            // The next smallest of a heap is a child of the smallest.
-            self.heap.as_slice().iter().skip(1).take(2).map(|Reverse(key)| *key).min()
+    #[inline(never)]
+    fn insert_more(&mut self, above: u128, due: Due) {
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = due;
+            slot
         } else {
-            self.heap.peek().map(|Reverse(key)| *key)
+            self.slots.push(due);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
+        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
+        self.heap.push(Reverse(above | u128::from(slot)));
+    }
+
+    /// The smallest key that was not taken.
+    #[inline]
+    fn first(&self) -> Option<u128> {
+        match (self.heap.as_slice(), self.taken) {
+            ([], _) | ([_], true) => None,
+            ([Reverse(first), ..], false) => Some(*first),
+            // The next smallest of a heap is a child of the smallest.
+            ([_, Reverse(only)], true) => Some(*only),
+            ([_, Reverse(left), Reverse(right), ..], true) => Some(*left.min(right)),
         }
     }
 
     /// Makes the top of the heap the next event.
+    #[inline]
     fn settle(&mut self) {
         if self.taken {
-            self.taken = false;
-            self.heap.pop();
+            self.drop_taken();
         }
+    }
+
+    #[inline(never)]
+    fn drop_taken(&mut self) {
+        self.taken = false;
+        let Reverse(key) = self.heap.pop().expect("what was taken is still there");
+        self.free.push(Self::slot(key));
     }
 
     #[inline]
@@ -132,21 +157,31 @@ impl Queue {
         self.first().map(Self::time)
     }
 
-    /// The next event, if it is the only one at this instant. [`Queue::drop_first`] takes it out.
-    pub(super) fn only_at(&mut self, at: Instant) -> Option<Due> {
-        self.settle();
-        let heap = self.heap.as_slice();
-        let Reverse(first) = heap.first()?;
-        let another = heap.iter().skip(1).take(2).any(|Reverse(key)| Self::time(*key) == at);
-        (Self::time(*first) == at && !another).then(|| self.slots[Self::slot(*first)])
+    /// Whether nothing is due up to this instant, itself included.
+    #[inline]
+    pub(super) fn nothing_until(&self, at: Instant) -> bool {
+        self.first().is_none_or(|first| Self::time(first) > at)
     }
 
-    /// Takes the next event out.
+    /// The next event, if it is the only one at this instant. [`Queue::drop_first`] takes it out.
+    #[inline]
+    pub(super) fn only_at(&mut self, at: Instant) -> Option<Due> {
+        self.settle();
+        let (first, alone) = match self.heap.as_slice() {
+            [] => return None,
+            [Reverse(first)] => (*first, true),
+            [Reverse(first), Reverse(left)] => (*first, Self::time(*left) != at),
+            [Reverse(first), Reverse(left), Reverse(right), ..] => {
+                (*first, Self::time(*left) != at && Self::time(*right) != at)
+            }
+        };
+        (alone && Self::time(first) == at).then(|| self.slots[Self::slot(first) as usize])
+    }
+
+    /// Takes the next event out, which [`Queue::only_at`] has just returned.
     #[inline]
     pub(super) fn drop_first(&mut self) {
-        self.settle();
-        let Reverse(key) = self.heap.peek().expect("it was looked at");
-        self.slots.remove(Self::slot(*key));
+        assert!(!self.taken, "an event is taken once");
         self.taken = true;
     }
 
@@ -158,12 +193,12 @@ impl Queue {
             return None;
         }
         self.taken = true;
-        Some(self.slots.remove(Self::slot(key)))
+        Some(self.slots[Self::slot(key) as usize])
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
-    fn slot(key: u128) -> usize {
-        (key & ((1 << SLOT_BITS) - 1)) as usize
+    fn slot(key: u128) -> u32 {
+        (key as u32) & ((1 << SLOT_BITS) - 1)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 40 bits")]

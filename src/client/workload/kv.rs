@@ -71,6 +71,12 @@ impl Kv {
         }
     }
 
+    /// How many bytes a request has at most.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        self.encoder.set.len().max(self.encoder.get.len())
+    }
+
     /// The operation's request.
     #[inline]
     pub(crate) fn request(&mut self, op: Op) -> Request<'_> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::connection::{Segment, Sock, State, UNACCEPTED};
+use super::connection::{Data, Segment, Sock, State, UNACCEPTED};
 use super::flow::schedule;
 use super::{Net, NetWhat, Wire};
 use crate::id::{EventId, MachineId};
@@ -50,7 +50,7 @@ impl Net {
         let pipe = &mut conn.pipes[sock.side()];
         pipe.ended = true;
         pipe.wants_room = false;
-        pipe.unsent.push_back(Segment { data: Bytes::new(), cause, at: Instant::NEVER, hole: false });
+        pipe.unsent.push_back(Segment { data: Data::Shared(Bytes::new()), cause, at: Instant::NEVER, hole: false });
         self.pump(sock, wire);
     }
 

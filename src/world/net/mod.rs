@@ -10,11 +10,13 @@ mod flow;
 mod handshake;
 mod link;
 mod partition;
+mod quick;
 mod recovery;
 mod shared;
 
 pub(super) use connection::Sock;
 pub(super) use handshake::Caller;
+pub(super) use quick::{Delivered, Processes};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -274,6 +276,12 @@ impl Net {
     pub(super) fn attach(&mut self, sock: Sock, number: u32) {
         let conn = self.live_mut(sock).expect("an end is attached when its acceptance is taken");
         conn.ends[sock.side()].number = number;
+    }
+
+    /// Whether this is the end that its process knows by that descriptor.
+    #[inline]
+    pub(super) fn is_descriptor(&self, sock: Sock, fd: Fd) -> bool {
+        self.live(sock).is_some_and(|conn| conn.ends[sock.side()].number == fd.0)
     }
 
     /// How much the socket takes now.
