@@ -223,6 +223,8 @@ impl Server {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
+    use crate::node::{Input, Node as _};
     use crate::server::rig::Rig;
     use crate::trace::Event;
 
@@ -230,6 +232,7 @@ mod tests {
     const WORDS: &[&str] = &[
         "SET a 1",
         "SET b some-text",
+        "SET a 22222222222222222222223",
         "set a 22222222222222222222222",
         "SeT a vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
         "GET a",
@@ -290,11 +293,35 @@ mod tests {
         data.to_vec()
     }
 
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Way {
+        Long,
+        Short,
+        /// Whole turns where they can be had.
+        Swift,
+    }
+
+    /// A turn for these bytes; true if it went by in one.
+    fn turn(rig: &mut Rig, swift: bool, fd: Fd, data: &[u8]) -> bool {
+        if swift && rig.server.quick_turn(rig.now, fd, data, &mut rig.out) {
+            let quick = rig.out.quick.clone();
+            assert_eq!(quick.wake, rig.server.wake_at().unwrap_or(Instant::NEVER));
+            rig.out.busy(quick.busy);
+            rig.out.send(quick.fd.expect("an answer"), quick.message.to_bytes());
+            rig.out.busy(quick.busy_after);
+            rig.collect();
+            return true;
+        }
+        rig.turn(Input::Bytes { fd, data: Bytes::copy_from_slice(data) });
+        false
+    }
+
     /// Everything that can be seen of a server that goes through these steps.
-    fn watch(express: bool, steps: &[Step]) -> (Rig, Vec<Event>) {
+    fn watch(way: Way, steps: &[Step]) -> (Rig, Vec<Event>) {
         let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
-        rig.server.express = express;
-        rig.server.plain &= express;
+        rig.server.express = way != Way::Long;
+        rig.server.plain &= rig.server.express;
+        rig.server.swift &= rig.server.plain;
         for step in steps {
             match step {
                 Step::Pass(ms) => rig.pass(*ms),
@@ -304,7 +331,7 @@ mod tests {
                     for part in [&all[..cut], &all[cut..]] {
                         let fd = rig.fd(&format!("c{who}"));
                         if !part.is_empty() {
-                            rig.turn(crate::node::Input::Bytes { fd, data: bytes::Bytes::copy_from_slice(part) });
+                            turn(&mut rig, way == Way::Swift, fd, part);
                         }
                     }
                 }
@@ -315,7 +342,7 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let usual = prop::collection::vec(0usize..7, 1..3).prop_map(|words| (words, None));
+        let usual = prop::collection::vec(0usize..8, 1..3).prop_map(|words| (words, None));
         let any = (prop::collection::vec(0usize..WORDS.len(), 1..3), prop::option::weighted(0.2, any::<usize>()));
         let say =
             (0u8..3, prop_oneof![3 => usual, 2 => any]).prop_map(|(who, (words, cut))| Step::Say(who, words, cut));
@@ -327,25 +354,38 @@ mod tests {
         /// With and without the short way a server sends, notes, costs and counts the same.
         #[test]
         fn the_short_way_is_the_long_way(steps in steps()) {
-            let ((short, seen), (long, expected)) = (watch(true, &steps), watch(false, &steps));
-            prop_assert_eq!(seen, expected);
-            prop_assert_eq!(&short.received, &long.received);
-            prop_assert_eq!(&short.closed, &long.closed);
-            prop_assert_eq!(&short.others, &long.others);
-            prop_assert_eq!(short.server.keyspace.digest(), long.server.keyspace.digest());
-            let state = |rig: &Rig| {
-                let s = &rig.server;
-                let ticks = (s.cron.next, s.cron.loops, s.cron.due());
-                format!("{:?} {:?} {:?} {:?} {ticks:?}", s.stats, s.sessions, s.exec, s.meter)
-            };
-            prop_assert_eq!(state(&short), state(&long));
+            let (long, expected) = watch(Way::Long, &steps);
+            for way in [Way::Short, Way::Swift] {
+                let (short, seen) = watch(way, &steps);
+                prop_assert_eq!(&seen, &expected);
+                prop_assert_eq!(&short.received, &long.received);
+                prop_assert_eq!(&short.closed, &long.closed);
+                prop_assert_eq!(&short.others, &long.others);
+                prop_assert_eq!(short.server.keyspace.digest(), long.server.keyspace.digest());
+                let state = |rig: &Rig| {
+                    let s = &rig.server;
+                    let ticks = (s.cron.next, s.cron.loops, s.cron.due(), s.wake_at());
+                    let memory = s.keyspace.memory();
+                    format!("{:?} {:?} {:?} {:?} {ticks:?} {memory}", s.stats, s.sessions, s.exec, s.meter)
+                };
+                prop_assert_eq!(state(&short), state(&long));
+            }
         }
     }
 
     #[test]
     fn the_usual_takes_the_short_way() {
-        let usual = [Step::Say(0, vec![0], None), Step::Say(0, vec![4], None), Step::Say(0, vec![6], None)];
-        assert!(watch(true, &usual).0.server.plain);
-        assert!(!watch(true, &[Step::Say(0, vec![18], None)]).0.server.plain, "MONITOR is no ordinary time");
+        let usual = [Step::Say(0, vec![0], None), Step::Say(0, vec![5], None), Step::Say(0, vec![7], None)];
+        assert!(watch(Way::Short, &usual).0.server.plain);
+        assert!(!watch(Way::Short, &[Step::Say(0, vec![19], None)]).0.server.plain, "MONITOR is no ordinary time");
+    }
+
+    #[test]
+    fn a_set_takes_a_whole_turn() {
+        let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
+        let fd = rig.fd("a");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"));
+        assert!(!turn(&mut rig, true, fd, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), "only SET does");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"), "after it, too");
     }
 }

@@ -16,7 +16,7 @@ mod queue;
 mod quick;
 
 pub use clock::{EPOCH, beginning};
-pub use deploy::Factory;
+pub use deploy::{Factory, programs};
 pub use port::{DIALLED, Injection, Life, Outside, Presence};
 
 use std::collections::BTreeMap;

@@ -58,7 +58,14 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
-        Queue { heap: BinaryHeap::new(), taken: false, slots: Vec::new(), free: Vec::new(), sequence: TIMELINE_TIES, ties }
+        Queue {
+            heap: BinaryHeap::new(),
+            taken: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            sequence: TIMELINE_TIES,
+            ties,
+        }
     }
 
     /// Whether simultaneous events come in a drawn order.

@@ -14,6 +14,7 @@ mod differential;
 mod hosts;
 mod limits;
 mod many_runs_cli;
+mod quick;
 mod real_master;
 mod real_replica;
 mod replication;

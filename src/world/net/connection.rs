@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::flight::Flight;
 use crate::id::{Addr, EventId, MachineId};
 use crate::node::Short;
 use crate::time::Instant;
@@ -153,7 +154,7 @@ pub(super) struct Pipe {
     pub(super) unsent: VecDeque<Segment>,
     pub(super) unsent_bytes: u64,
     /// Transmitted and not yet in the receiver's kernel, in order.
-    pub(super) flight: VecDeque<Segment>,
+    pub(super) flight: Flight,
     pub(super) flight_bytes: u64,
     /// In the receiver's kernel, not yet read by its process.
     pub(super) unread: u64,

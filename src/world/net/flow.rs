@@ -185,7 +185,8 @@ impl Net {
             State::Open if len > 0 => {
                 conn.pipes[side].unread += len;
                 let Segment { data, cause, .. } = segment;
-                let arrived = Arrived { sock: Some(sock.peer()), what: What::Bytes(data.into_bytes()), cause, via: Via::Message };
+                let arrived =
+                    Arrived { sock: Some(sock.peer()), what: What::Bytes(data.into_bytes()), cause, via: Via::Message };
                 wire.inboxes.push(end.owner, arrived);
             }
             State::Open => {

@@ -6,6 +6,7 @@
 
 mod connection;
 mod ending;
+mod flight;
 mod flow;
 mod handshake;
 mod link;

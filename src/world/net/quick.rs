@@ -86,7 +86,7 @@ impl Net {
         };
         let pipe = &mut conn.pipes[sock.side()];
         let end = &mut conn.ends[1 - sock.side()];
-        let next = pipe.flight.get(1).map(|next| next.at);
+        let next = pipe.flight.second().map(|next| next.at);
         let Some(head) = pipe.flight.front() else { return Delivered::Not };
         let len = head.len();
         if pipe.delivery_epoch != due.epoch
@@ -112,7 +112,7 @@ impl Net {
         }
         let fd = Fd(end.number);
         if processes.offer(end.owner, fd, head.data.as_slice(), head.cause) {
-            pipe.flight.pop_front();
+            pipe.flight.drop_front();
             return Delivered::Quickly(end.owner, sock.peer());
         }
         let Segment { data, cause, .. } = pipe.flight.pop_front().expect("looked at above");
