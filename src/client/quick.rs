@@ -26,27 +26,30 @@ impl Client {
         {
             return false;
         }
-        self.operations.sent.pop_front();
         let ok = ClientEvent::Ok { op: op.number, value: None, server: self.connection.peer, replicas: None };
         out.note_often(Kind::Client(ok));
-        if self.operations.sent.is_empty() {
+        if self.operations.sent.len() == 1 {
             self.pacer.finished(now.mono);
         }
         out.quick.fd = None;
-        if self.pacer.next() <= now.mono {
+        let deadline = if self.pacer.next() <= now.mono {
             self.pacer.begin();
             let op = self.kv.draw();
             let value = self.kv.value(op);
             let request = self.kv.request(op);
             let invoked = ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash: request.hash() };
             out.note_often(Kind::Client(invoked));
-            assert!(out.quick.message.set(request.bytes()), "requests are short");
             out.quick.fd = Some(fd);
-            self.connection.wrote(request.bytes().len());
+            self.connection.wrote(request.put_into(&mut out.quick.message));
             let deadline = now.mono + self.config.policy.timeout;
-            self.operations.sent.push_back(Sent { request: Request::Op(op), deadline });
-        }
-        let earliest = self.pacer.next().min(self.operations.wake_at()).min(self.control_at);
+            // Only the one that was answered was in flight.
+            *self.operations.sent.front_mut().expect("looked at above") = Sent { request: Request::Op(op), deadline };
+            deadline
+        } else {
+            self.operations.sent.pop_front();
+            self.operations.wake_at()
+        };
+        let earliest = self.pacer.next().min(deadline).min(self.control_at);
         self.alarm = self.alarm.min(earliest);
         (out.quick.busy, out.quick.busy_after, out.quick.wake) = (Span::ZERO, Span::ZERO, self.alarm);
         true

@@ -37,17 +37,18 @@ impl Short {
         true
     }
 
+    /// Holds the first `len` of these bytes from now on, at most all. A copy of known size is a few instructions.
+    #[inline]
+    pub fn fill(&mut self, bytes: &[u8; Short::MAX], len: usize) {
+        self.bytes = *bytes;
+        self.len = u8::try_from(len.min(Short::MAX)).expect("95 fits a byte");
+    }
+
     /// The bytes.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
-    }
-
-    /// The bytes, for changing them in place.
-    #[inline]
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[..usize::from(self.len)]
     }
 
     /// How many.

@@ -14,12 +14,13 @@ use super::keyspace::value::EMBSTR_MAX;
 use super::keyspace::{Type, Value};
 use super::notify::Classes;
 use super::session::Flags;
-use super::{Server, call, cost, expire, replication};
+use super::{Server, cost, expire, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::{encode, short_request, short_set};
 use crate::time::{Instant, NS_PER_MS, Now, Span};
 use crate::trace::Kind;
+use crate::trace::digest::hash_pair;
 use crate::trace::event::ServerEvent;
 
 /// What SET answers.
@@ -98,7 +99,8 @@ impl Server {
         let copied = len / 16 * cost::COPY_16;
         let (read, executed) = (meter.spend(cost::READ + copied), meter.spend(cost::COMMAND + copied));
         let written = meter.spend(cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16);
-        let stat = &mut stats.commands[SET.id];
+        let set: &Command = *SET;
+        let stat = &mut stats.commands[set.id];
         stat.calls += 1;
         stat.ns += executed;
         stats.num_commands += 1;
@@ -109,8 +111,8 @@ impl Server {
         exec.begin();
         exec.dirty += 1;
         let offset = repl.offset();
-        session.answer_swiftly(SET.spec.name, now.unix, (data.len(), OK.len()), offset);
-        out.note_often(Kind::Server(ServerEvent::Write { op: call::operation(&[key, text]), offset }));
+        session.answer_swiftly(set.spec.name, now.unix, (data.len(), OK.len()), offset);
+        out.note_often(Kind::Server(ServerEvent::Write { op: hash_pair(key, text), offset }));
         self.plan_cron();
         self.wake = self.cron.due();
         let quick = &mut out.quick;
@@ -163,7 +165,7 @@ impl Server {
         if self.should_propagate() {
             self.propagate_now(db, data);
         }
-        let (op, offset) = (call::operation(&[key, text]), self.repl.offset());
+        let (op, offset) = (hash_pair(key, text), self.repl.offset());
         out.note_often(Kind::Server(ServerEvent::Write { op, offset }));
         let session = self.sessions.at_mut(fd);
         session.reply.constant(OK);

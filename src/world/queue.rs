@@ -1,8 +1,5 @@
 //! The engine's queue: what happens next, ordered by time and then by sequence (or by a seeded draw).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -43,7 +40,7 @@ const TIE_MASK: u64 = (1 << TIE_BITS) - 1;
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     /// Time (64 bits), tie (40), slot (24).
-    heap: BinaryHeap<Reverse<u128>>,
+    heap: Vec<u128>,
     /// The top of the heap has been taken and waits to be replaced: most events schedule another one, and replacing
     /// the top costs half of a pop and a push.
     taken: bool,
@@ -59,7 +56,7 @@ impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
         Queue {
-            heap: BinaryHeap::new(),
+            heap: Vec::new(),
             taken: false,
             slots: Vec::new(),
             free: Vec::new(),
@@ -95,7 +92,7 @@ impl Queue {
     pub(super) fn drop_faults(&mut self) {
         self.settle();
         let (slots, free) = (&self.slots, &mut self.free);
-        self.heap.retain(|&Reverse(key)| {
+        self.heap.retain(|&key| {
             let slot = Self::slot(key);
             let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[slot as usize], Due::Fault { .. });
             if theirs {
@@ -103,6 +100,8 @@ impl Queue {
             }
             !theirs
         });
+        // What is sorted is a heap.
+        self.heap.sort_unstable();
     }
 
     #[inline]
@@ -110,10 +109,9 @@ impl Queue {
         let above = u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS;
         if self.taken {
             self.taken = false;
-            let mut top = self.heap.peek_mut().expect("what was taken is still there");
-            let slot = Self::slot(top.0);
+            let slot = Self::slot(self.heap[0]);
             self.slots[slot as usize] = due;
-            *top = Reverse(above | u128::from(slot));
+            sink(&mut self.heap, above | u128::from(slot));
         } else {
             self.insert_more(above, due);
         }
@@ -129,7 +127,7 @@ impl Queue {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
-        self.heap.push(Reverse(above | u128::from(slot)));
+        rise(&mut self.heap, above | u128::from(slot));
     }
 
     /// The smallest key that was not taken.
@@ -137,10 +135,10 @@ impl Queue {
     fn first(&self) -> Option<u128> {
         match (self.heap.as_slice(), self.taken) {
             ([], _) | ([_], true) => None,
-            ([Reverse(first), ..], false) => Some(*first),
+            ([first, ..], false) => Some(*first),
             // The next smallest of a heap is a child of the smallest.
-            ([_, Reverse(only)], true) => Some(*only),
-            ([_, Reverse(left), Reverse(right), ..], true) => Some(*left.min(right)),
+            ([_, only], true) => Some(*only),
+            ([_, left, right, ..], true) => Some(*left.min(right)),
         }
     }
 
@@ -155,8 +153,11 @@ impl Queue {
     #[inline(never)]
     fn drop_taken(&mut self) {
         self.taken = false;
-        let Reverse(key) = self.heap.pop().expect("what was taken is still there");
-        self.free.push(Self::slot(key));
+        self.free.push(Self::slot(self.heap[0]));
+        let last = self.heap.pop().expect("what was taken is still there");
+        if !self.heap.is_empty() {
+            sink(&mut self.heap, last);
+        }
     }
 
     #[inline]
@@ -176,11 +177,9 @@ impl Queue {
         self.settle();
         let (first, alone) = match self.heap.as_slice() {
             [] => return None,
-            [Reverse(first)] => (*first, true),
-            [Reverse(first), Reverse(left)] => (*first, Self::time(*left) != at),
-            [Reverse(first), Reverse(left), Reverse(right), ..] => {
-                (*first, Self::time(*left) != at && Self::time(*right) != at)
-            }
+            [first] => (*first, true),
+            [first, left] => (*first, Self::time(*left) != at),
+            [first, left, right, ..] => (*first, Self::time(*left) != at && Self::time(*right) != at),
         };
         (alone && Self::time(first) == at).then(|| self.slots[Self::slot(first) as usize])
     }
@@ -195,7 +194,7 @@ impl Queue {
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let &Reverse(key) = self.heap.peek()?;
+        let &key = self.heap.first()?;
         if Self::time(key) != at {
             return None;
         }
@@ -217,6 +216,41 @@ impl Queue {
         #[allow(clippy::cast_possible_truncation, reason = "the high half of 128 bits")]
         Instant((key >> 64) as u64)
     }
+}
+
+/// Puts a key in place of the smallest.
+#[inline]
+fn sink(heap: &mut [u128], key: u128) {
+    let mut at = 0;
+    loop {
+        let mut child = 2 * at + 1;
+        match heap.get(child..) {
+            Some(&[left, right, ..]) => child += usize::from(right < left),
+            Some(&[_]) => {}
+            Some(&[]) | None => break,
+        }
+        if key <= heap[child] {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = key;
+}
+
+/// Adds a key.
+fn rise(heap: &mut Vec<u128>, key: u128) {
+    let mut at = heap.len();
+    heap.push(key);
+    while at > 0 {
+        let parent = (at - 1) / 2;
+        if heap[parent] <= key {
+            break;
+        }
+        heap[at] = heap[parent];
+        at = parent;
+    }
+    heap[at] = key;
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl World {
         let mut offer = Offer { at, processes, clocks, out };
         match net.deliver_alone(due, at, queue, &mut offer) {
             Delivered::Not => return false,
-            Delivered::Quickly(owner, sock) => self.end_quick_turn(NodeId(owner), sock),
+            Delivered::Quickly(owner, sock, from) => self.end_quick_turn(NodeId(owner), sock, from),
             Delivered::Alone(alone) => self.turn_for(alone),
         }
         true
@@ -58,7 +58,7 @@ impl World {
 
     /// What the node wanted done takes effect.
     #[inline(always)]
-    fn end_quick_turn(&mut self, id: NodeId, sock: Sock) {
+    fn end_quick_turn(&mut self, id: NodeId, sock: Sock, from: Fd) {
         let (busy, after) = (self.out.quick.busy, self.out.quick.busy_after);
         let process = &mut self.processes[id.index()];
         let newest = self.out.newest();
@@ -70,7 +70,7 @@ impl World {
         }
         if let Some(fd) = self.out.quick.fd {
             // An answer goes where the question came from.
-            let sock = if self.net.is_descriptor(sock, fd) { sock } else { self.processes[id.index()].sock(fd) };
+            let sock = if fd == from { sock } else { self.processes[id.index()].sock(fd) };
             let World { net, queue, inboxes, out, now, .. } = self;
             let cause = out.cause();
             let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };

@@ -19,17 +19,26 @@ pub(in crate::world) struct Sock {
 }
 
 impl Sock {
+    #[inline]
     pub(super) fn index(self) -> usize {
         self.slot as usize
     }
 
+    /// 0 or 1, in a form that shows it.
+    #[inline]
     pub(super) fn side(self) -> usize {
-        usize::from(self.side)
+        usize::from(self.side & 1)
+    }
+
+    /// The side of the other end.
+    #[inline]
+    pub(super) fn far(self) -> usize {
+        self.side() ^ 1
     }
 
     /// The other end.
     pub(super) fn peer(self) -> Sock {
-        Sock { side: 1 - self.side, ..self }
+        Sock { side: self.side ^ 1, ..self }
     }
 }
 

@@ -42,6 +42,10 @@ impl Path {
     pub(super) fn latency(&mut self) -> Span {
         match (&self.latency, &mut self.latency_draws) {
             (Dist::Constant(span), _) => *span,
+            // By far the commonest; its bounds are in order.
+            (&Dist::Uniform(Span(low), Span(high)), Some(rng)) if high < u64::MAX => {
+                Span(low + rng.below(high - low + 1))
+            }
             (dist, Some(rng)) => dist.draw(rng),
             (_, None) => unreachable!("a path whose latency varies has a stream"),
         }

@@ -279,12 +279,6 @@ impl Net {
         conn.ends[sock.side()].number = number;
     }
 
-    /// Whether this is the end that its process knows by that descriptor.
-    #[inline]
-    pub(super) fn is_descriptor(&self, sock: Sock, fd: Fd) -> bool {
-        self.live(sock).is_some_and(|conn| conn.ends[sock.side()].number == fd.0)
-    }
-
     /// How much the socket takes now.
     pub(super) fn room(&self, sock: Sock) -> usize {
         let held = self.live(sock).map_or(0, |conn| conn.pipes[sock.side()].held());

@@ -14,8 +14,8 @@ use crate::time::Instant;
 pub(in crate::world) enum Delivered {
     /// Nothing: it is not for the short way.
     Not,
-    /// This end's process has taken it at once.
-    Quickly(u16, Sock),
+    /// The process of this end has taken it at once; its descriptor.
+    Quickly(u16, Sock, Fd),
     /// It is to be given to a process.
     Alone(Alone),
 }
@@ -54,7 +54,7 @@ impl Net {
         let conn = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)?;
         let pipe = &mut conn.pipes[side];
         assert!(!pipe.ended, "nothing is sent after a close");
-        let back_open = self.paths.get(conn.paths[1 - side]).open;
+        let back_open = self.paths.get(conn.paths[sock.far()]).open;
         let path = self.paths.get_mut(conn.paths[side]);
         let clear = path.plain
             && back_open
@@ -85,7 +85,7 @@ impl Net {
             return Delivered::Not;
         };
         let pipe = &mut conn.pipes[sock.side()];
-        let end = &mut conn.ends[1 - sock.side()];
+        let end = &mut conn.ends[sock.far()];
         let next = pipe.flight.second().map(|next| next.at);
         let Some(head) = pipe.flight.front() else { return Delivered::Not };
         let len = head.len();
@@ -96,7 +96,7 @@ impl Net {
             || len == 0
             || next.is_some_and(|at| at <= now)
             || end.state != State::Open
-            || !self.paths.get(conn.paths[1 - sock.side()]).open
+            || !self.paths.get(conn.paths[sock.far()]).open
             || !processes.idle(end.owner)
         {
             return Delivered::Not;
@@ -113,7 +113,7 @@ impl Net {
         let fd = Fd(end.number);
         if processes.offer(end.owner, fd, head.data.as_slice(), head.cause) {
             pipe.flight.drop_front();
-            return Delivered::Quickly(end.owner, sock.peer());
+            return Delivered::Quickly(end.owner, sock.peer(), fd);
         }
         let Segment { data, cause, .. } = pipe.flight.pop_front().expect("looked at above");
         Delivered::Alone(Alone { owner: end.owner, fd, data: data.into_bytes(), cause })
