@@ -5,19 +5,12 @@ use super::call::Cx;
 use super::keyspace::{Entry, Key, Type, Value};
 use super::notify::Classes;
 use super::reply::encode_command;
-use crate::time::Now;
-
-/// Seconds since 1970, as entries keep them.
-#[inline]
-pub(crate) fn seconds(now: Now) -> u32 {
-    u32::try_from(now.unix.secs()).unwrap_or(u32::MAX)
-}
 
 impl Server {
     /// Seconds since 1970 on this machine's wall clock.
     #[must_use]
     pub(crate) fn seconds(&self) -> u32 {
-        seconds(self.now)
+        u32::try_from(self.now.unix.secs()).unwrap_or(u32::MAX)
     }
 
     /// Milliseconds since 1970 on this machine's wall clock: what expiry compares with.

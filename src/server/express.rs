@@ -66,6 +66,8 @@ impl Server {
             && self.closing.is_empty()
             && self.sessions.pending_writes.is_empty()
             && self.expired_noted == 0
+            && !self.eviction.running
+            && !self.blocking.has_ready()
             && !self.shutdown.exited
             && !self.should_propagate()
             && !self.persistence.is_loading()
@@ -80,6 +82,9 @@ impl Server {
             return false;
         }
         let Some((key, text)) = short_set(data) else { return false };
+        // Whichever way it goes, it begins so.
+        self.now = now;
+        let access = self.access();
         let Server { sessions, keyspace, meter, stats, exec, repl, .. } = self;
         let Some(session) = sessions.get_mut(fd) else { return false };
         if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
@@ -90,10 +95,8 @@ impl Server {
         if found.is_some_and(|at| db.entry(at).expire >= 0) {
             return false;
         }
-        self.now = now;
-        let seconds = super::db::seconds(now);
-        if !found.is_some_and(|at| db.overwrite(at, text, seconds)) {
-            db.set_found(found, key, Value::string_copy(text), false, seconds);
+        if !found.is_some_and(|at| db.overwrite(at, text, access)) {
+            db.set_found(found, key, Value::string_copy(text), false, access);
         }
         let len = data.len() as u64;
         let copied = len / 16 * cost::COPY_16;

@@ -55,14 +55,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
-        Queue {
-            heap: Vec::new(),
-            taken: false,
-            slots: Vec::new(),
-            free: Vec::new(),
-            sequence: TIMELINE_TIES,
-            ties,
-        }
+        Queue { heap: Vec::new(), taken: false, slots: Vec::new(), free: Vec::new(), sequence: TIMELINE_TIES, ties }
     }
 
     /// Whether simultaneous events come in a drawn order.

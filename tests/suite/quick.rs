@@ -14,6 +14,9 @@ use splitbrain::world::{World, programs};
 
 use crate::scenario_files;
 
+/// What is watched of a deployment: a few hundred to some ten thousand operations.
+const LENGTH_US: u64 = 200_000;
+
 /// A node that knows no short way.
 #[derive(Clone, Debug)]
 struct LongWay(Box<dyn Node>);
@@ -58,7 +61,7 @@ fn watch(text: &str, seed: u64, quick: bool, step_us: u64) -> (Vec<Event>, u64) 
     };
     let mut events = Vec::new();
     let mut at = 0;
-    while at < 1_500_000 {
+    while at < LENGTH_US {
         at += step_us;
         world.advance(Instant(at * 1_000));
         if at % 7 == 3 {
@@ -103,20 +106,20 @@ const WORKLOADS: &[&str] = &[
     "rate = \"3000/s\", keys = 50, write-ratio = 1.0, value-size = \"32b\"",
 ];
 const FAULTS: &[&str] = &[
-    "at = \"0.4s\"\nfor = \"0.3s\"\npause = \"r1\"",
-    "at = \"0.3s\"\ncrash = \"r1\"\nrestart-after = \"0.2s\"",
-    "at = \"0.5s\"\nfor = \"0.3s\"\npartition = [[\"r1\"], [\"c0\"]]",
-    "at = \"0.2s\"\nfor = \"1s\"\ncpu = { nodes = \"r1\", slow-down = 30.0 }",
-    "at = \"0.6s\"\nexec = { node = \"r1\", command = \"DEBUG SLEEP 0.05\" }",
-    "at = \"0.6s\"\nexec = { node = \"r1\", command = \"CLIENT PAUSE 100 WRITE\" }",
-    "at = \"0.7s\"\nexec = { node = \"r1\", command = \"FLUSHALL\" }",
-    "at = \"0.5s\"\nexec = { node = \"r2\", command = \"REPLICAOF NO ONE\" }",
+    "at = \"80ms\"\nfor = \"60ms\"\npause = \"r1\"",
+    "at = \"60ms\"\ncrash = \"r1\"\nrestart-after = \"40ms\"",
+    "at = \"100ms\"\nfor = \"60ms\"\npartition = [[\"r1\"], [\"c0\"]]",
+    "at = \"40ms\"\nfor = \"200ms\"\ncpu = { nodes = [\"r1\"], slow-down = 30.0 }",
+    "at = \"120ms\"\nexec = { node = \"r1\", command = \"DEBUG SLEEP 0.01\" }",
+    "at = \"120ms\"\nexec = { node = \"r1\", command = \"CLIENT PAUSE 20 WRITE\" }",
+    "at = \"140ms\"\nexec = { node = \"r1\", command = \"FLUSHALL\" }",
+    "at = \"100ms\"\nexec = { node = \"r2\", command = \"REPLICAOF NO ONE\" }",
 ];
 const SERVERS: &[&str] = &["", "config = { hz = 500 }", "config = { save = \"1 5\" }"];
 const RESTS: &[&str] = &["", "tie-break = \"random\"", "cpu-costs = 0", "cpu-costs = 20"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// The trace, what caused what in it, and what it took the engine do not show which way was taken.
     #[test]
@@ -128,7 +131,7 @@ proptest! {
         replica in prop::bool::weighted(0.2),
         rest in 0..RESTS.len(),
         seed in 0u64..1_000,
-        step_us in prop_oneof![Just(1_500_000u64), 300u64..40_000],
+        step_us in prop_oneof![Just(LENGTH_US), 300u64..40_000],
     ) {
         let workloads: Vec<&str> = workloads.iter().map(|&n| WORKLOADS[n]).collect();
         let faults: Vec<&str> = faults.iter().map(|&n| FAULTS[n]).collect();

@@ -187,7 +187,7 @@ impl Db {
     /// Sets a string that has no expiry to another one of the same length, where it lies. False if that can't be done;
     /// then nothing has changed.
     #[inline]
-    pub fn overwrite(&mut self, at: u32, text: &[u8], seconds: u32) -> bool {
+    pub fn overwrite(&mut self, at: u32, text: &[u8], access: u32) -> bool {
         // Shorter ones can be integers.
         if text.len() <= 20 {
             return false;
@@ -196,7 +196,7 @@ impl Db {
         let Value::Str(old) = &mut entry.value else { return false };
         let done = old.overwrite(text);
         if done {
-            entry.touched = seconds;
+            entry.touched = access;
         }
         done
     }
