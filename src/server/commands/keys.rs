@@ -366,8 +366,9 @@ fn object_encoding(cx: &mut Cx<'_>) {
 fn object_refcount(cx: &mut Cx<'_>) {
     use crate::server::keyspace::Value;
     if let Some(at) = object_key(cx) {
-        // Small integers are shared objects, whose count stands still at its maximum.
-        let shared = matches!(cx.entry(at).value, Value::Int(0..10_000));
+        // Small integers are shared objects, whose count stands still at its maximum; not where each has an access time.
+        let apart = cx.s.config.maxmemory > 0 && cx.s.config.maxmemory_policy.remembers();
+        let shared = !apart && matches!(cx.entry(at).value, Value::Int(0..10_000));
         cx.add_integer(if shared { i64::from(i32::MAX) } else { 1 });
     }
 }
