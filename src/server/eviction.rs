@@ -103,6 +103,8 @@ pub(crate) struct Eviction {
     next_db: usize,
     /// There is more to do than one go had time for.
     pub running: bool,
+    /// The command that runs began without enough memory: what a script calls may not need more (`script_oom`).
+    pub out_of_memory: bool,
     /// Since when more memory is used than allowed, as far as is known.
     exceeded_since: Option<Instant>,
     /// Nanoseconds in which more was used, before that.
