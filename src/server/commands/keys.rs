@@ -100,10 +100,11 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
         if nx {
             return cx.add_integer(0);
         }
-        cx.s.delete(db, to);
+        cx.s.remove(db, to);
     }
-    let entry = cx.s.delete(db, from).expect("found above");
+    let entry = cx.s.remove(db, from).expect("found above");
     Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, db, to);
+    cx.signal(1);
     cx.signal(2);
     cx.notify(Classes::GENERIC, "rename_from", 1);
     cx.notify(Classes::GENERIC, "rename_to", 2);
