@@ -91,6 +91,7 @@ impl Server {
         if in_multi && command.is(flag::NO_MULTI) {
             return Verdict::Refuse("ERR Command not allowed inside a transaction");
         }
+        self.eviction.out_of_memory = false;
         if self.config.maxmemory > 0 && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
         }
