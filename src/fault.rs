@@ -152,10 +152,23 @@ pub struct Timed {
     pub restart_after: Option<Dist>,
     /// Begins this long after the fault with that index began, instead of after the start: `after = 0` in a scenario.
     pub after: Option<u16>,
+    /// Begins `at` after an event of the trace, instead of after the start.
+    pub when: Option<Trigger>,
     /// What.
     pub fault: Fault,
     /// The fault as a sentence, with the scenario's names: made by [`Fault::describe`].
     pub text: Arc<str>,
+}
+
+/// An event of the trace that a fault waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// The event's name, one of those of the trace.
+    pub event: Arc<str>,
+    /// At which nodes; none: anywhere.
+    pub nodes: Vec<NodeId>,
+    /// The how-many-th of them, from 1.
+    pub nth: u32,
 }
 
 /// The times of a fault in one run.
@@ -179,6 +192,17 @@ impl Timed {
             lasts: self.lasts.as_ref().map(|dist| draw(dist, "for")),
             restart_after: self.restart_after.as_ref().map(|dist| draw(dist, "restart-after")),
         }
+    }
+}
+
+impl Trigger {
+    /// In words: `when c1 lock-acquired`, `when +odown (the 2nd)`.
+    #[must_use]
+    pub fn describe(&self, node: &dyn Fn(NodeId) -> String) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|&id| node(id)).collect();
+        let who = if nodes.is_empty() { String::new() } else { format!(" {}", nodes.join(" ")) };
+        let nth = if self.nth == 1 { String::new() } else { format!(" no. {}", self.nth) };
+        format!("when{who} {}{nth}", self.event)
     }
 }
 

@@ -25,6 +25,8 @@ pub mod sentinel;
 
 pub mod client;
 
+pub mod resource;
+
 pub mod stats;
 
 pub mod check;
@@ -36,7 +38,5 @@ pub mod world;
 pub mod run;
 
 pub mod report;
-
-pub mod host;
 
 pub mod cli;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::findings::NodeInfo;
 use super::lineage::Lineage;
+use super::locks::Book;
 use crate::id::{Addr, EventId, HexId, NodeId};
 use crate::time::Instant;
 use crate::trace::event::{ClientEvent, NodeRole, OpKind, SentinelEvent, ServerEvent, WorldEvent};
@@ -21,6 +22,8 @@ pub struct Context {
     pub lineage: Lineage,
     /// Every write that was invoked.
     pub writes: Writes,
+    /// Who wanted and held locks.
+    pub locks: Book,
     /// The operation that the event being seen is about, if it is a client's.
     pub op: Option<Op>,
     /// When the settle period began: what happens from then on isn't measured.
@@ -171,6 +174,9 @@ impl Context {
     pub(super) fn see(&mut self, event: &Event) {
         self.last = (event.id, event.at);
         self.op = None;
+        if matches!(event.kind, Kind::Lock(_) | Kind::World(_)) {
+            self.locks.see(event);
+        }
         match (&event.kind, event.node) {
             (Kind::Client(said), Some(node)) => self.client(event, node, said),
             (Kind::Server(said), Some(node)) => self.server(event, node, said),
@@ -178,7 +184,8 @@ impl Context {
             (Kind::Sentinel(SentinelEvent::Ready { id, .. }), Some(node)) => {
                 self.sentinels.insert(*id, node);
             }
-            (Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_), _) | (Kind::Client(_) | Kind::Server(_), None) => {}
+            (Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_) | Kind::Lock(_), _)
+            | (Kind::Client(_) | Kind::Server(_), None) => {}
         }
     }
 

@@ -34,8 +34,40 @@ pub struct Findings {
     pub unavailable: Vec<UnavailableWindow>,
     /// The first stale reads.
     pub stale: Vec<StaleRead>,
+    /// Times in which two clients believed that they hold the same lock.
+    pub lock_overlaps: Vec<LockOverlap>,
+    /// Writes that a resource took from somebody who had got the lock before the one who wrote last.
+    pub stale_writes: Vec<StaleWrite>,
     /// How calm came back after the last fault.
     pub recovery: Recovery,
+}
+
+/// Two clients believed at the same time that they hold a lock.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LockOverlap {
+    /// Which lock.
+    pub lock: Arc<str>,
+    /// Who: the earlier one first.
+    pub holders: [NodeId; 2],
+    /// In which rounds of theirs.
+    pub rounds: [u32; 2],
+    /// Since when: the later one's acquisition.
+    pub from: Mark,
+    /// Until when: the end of whichever belief ended first.
+    pub to: Mark,
+}
+
+/// A write under a lock that came after one of a later holder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StaleWrite {
+    /// Under which lock.
+    pub lock: Arc<str>,
+    /// Who wrote.
+    pub writer: NodeId,
+    /// Who had written before, and had got the lock later.
+    pub after: NodeId,
+    /// When.
+    pub at: Mark,
 }
 
 /// How calm came back.

@@ -11,6 +11,7 @@ pub mod failovers;
 pub mod findings;
 pub mod latency;
 pub mod lineage;
+pub mod locks;
 pub mod lost_writes;
 pub mod metrics;
 pub mod one_leader;
@@ -69,11 +70,13 @@ pub enum Family {
     Sentinel,
     /// [`Kind::Client`]
     Client,
+    /// [`Kind::Lock`]
+    Lock,
 }
 
 impl Family {
-    const ALL: [Family; 6] =
-        [Family::World, Family::Net, Family::Disk, Family::Server, Family::Sentinel, Family::Client];
+    const ALL: [Family; 7] =
+        [Family::World, Family::Net, Family::Disk, Family::Server, Family::Sentinel, Family::Client, Family::Lock];
 
     fn of(kind: &Kind) -> Family {
         match kind {
@@ -83,6 +86,7 @@ impl Family {
             Kind::Server(_) => Family::Server,
             Kind::Sentinel(_) => Family::Sentinel,
             Kind::Client(_) => Family::Client,
+            Kind::Lock(_) => Family::Lock,
         }
     }
 }
@@ -142,6 +146,10 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(one_leader::OneLeader::default()),
         Box::new(stale_reads::StaleReads::default()),
         Box::new(convergence::Convergence::default()),
+        Box::new(locks::MutualExclusion),
+        Box::new(locks::ProtectedWrites),
+        Box::new(locks::Fencing),
+        Box::new(locks::LockProgress),
         // After convergence, whose metric it reads.
         Box::new(recovery::Recovery::default()),
     ]
@@ -153,7 +161,7 @@ pub struct Suite {
     context: Context,
     checkers: Vec<Seat>,
     /// Who wants to see which family.
-    wanted: [Vec<usize>; 6],
+    wanted: [Vec<usize>; 7],
 }
 
 #[derive(Clone)]

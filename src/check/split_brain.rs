@@ -67,7 +67,13 @@ impl Checker for SplitBrain {
             Kind::Server(ServerEvent::Write { .. }) if !context.settling() => self.write(node, event.at, event.id),
             Kind::Server(ServerEvent::BecameReplica { .. })
             | Kind::World(WorldEvent::Died { .. } | WorldEvent::Paused) => self.stop(node),
-            Kind::Server(_) | Kind::World(_) | Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_) | Kind::Client(_) => {}
+            Kind::Server(_)
+            | Kind::World(_)
+            | Kind::Net(_)
+            | Kind::Disk(_)
+            | Kind::Sentinel(_)
+            | Kind::Client(_)
+            | Kind::Lock(_) => {}
         }
     }
 

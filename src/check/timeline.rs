@@ -178,7 +178,7 @@ impl Checker for Timeline {
             Kind::World(said) => self.world(event, said),
             Kind::Server(said) => self.server(event, said),
             Kind::Sentinel(said) => self.sentinel(event, said, context),
-            Kind::Client(_) | Kind::Net(_) | Kind::Disk(_) => {}
+            Kind::Client(_) | Kind::Net(_) | Kind::Disk(_) | Kind::Lock(_) => {}
         }
     }
 

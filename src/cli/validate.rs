@@ -78,20 +78,22 @@ fn collect(folder: &Path, out: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 /// `3 servers, 3 sentinels, 5 clients, 1 fault in 60s`
 fn inventory(scenario: &Scenario) -> String {
-    let (mut servers, mut sentinels, mut clients) = (0, 0, 0);
+    let (mut servers, mut sentinels, mut clients, mut resources) = (0, 0, 0, 0);
     for node in &scenario.nodes {
         match node.kind {
             NodeKind::Server(_) => servers += 1,
             NodeKind::Sentinel(_) => sentinels += 1,
-            NodeKind::Client(_) => clients += 1,
+            NodeKind::Client(_) | NodeKind::Locker(_) => clients += 1,
+            NodeKind::Resource(_) => resources += 1,
         }
     }
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     format!(
-        "{}, {}, {}, {} in {}",
+        "{}, {}, {}, {}{} in {}",
         plural(servers, "server"),
         plural(sentinels, "sentinel"),
         plural(clients, "client"),
+        if resources > 0 { format!("{}, ", plural(resources, "resource")) } else { String::new() },
         plural(scenario.faults.len(), "fault"),
         scenario.duration
     )

@@ -1,5 +1,7 @@
 //! What a client does and how patient it is. Plain data, made by the scenario.
 
+pub mod lock;
+
 use std::sync::Arc;
 
 use crate::id::Addr;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DiskOp, DiskRequest, Output, Quick};
+use super::{DiskOp, DiskRequest, Output};
 use crate::id::{Addr, EventId, Fd, NodeId};
 use crate::time::Span;
 use crate::trace::{Kind, Tracer, Via};
@@ -59,8 +59,6 @@ impl FdTable {
 pub struct Outbox {
     /// What the node wants done, in order.
     pub outputs: Vec<Output>,
-    /// What a turn that went the short way wants done instead.
-    pub quick: Quick,
     /// The trace's end: notes are numbered and stamped as they are made.
     pub tracer: Tracer,
     /// The calling node's descriptors.
@@ -74,7 +72,7 @@ pub struct Outbox {
     newest: EventId,
     /// The same of the call before, if this one belongs to it.
     before: EventId,
-    /// The cause of the first output.
+    /// The cause at [`Outbox::begin`].
     first: EventId,
     /// From which output on the cause was another one; in order. Notes are rarer than outputs.
     marks: Vec<(usize, EventId)>,
@@ -122,14 +120,9 @@ impl Outbox {
         }
     }
 
-    #[inline]
     fn set_cause(&mut self, cause: EventId) {
         self.cause = cause;
-        if self.outputs.is_empty() {
-            self.first = cause;
-        } else {
-            self.marks.push((self.outputs.len(), cause));
-        }
+        self.marks.push((self.outputs.len(), cause));
     }
 
     /// What messages sent from here on are caused by.

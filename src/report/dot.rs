@@ -86,6 +86,7 @@ fn add_places(stage: &Stage, graph: &mut DiGraph<Place, Relation>) -> BTreeMap<N
             NodeRole::Server => (named(), "cylinder"),
             NodeRole::Sentinel => (named(), "hexagon"),
             NodeRole::Client => (actor.name.to_string(), "box"),
+            NodeRole::Resource => (named(), "folder"),
         };
         let alone = stage.actors.iter().filter(|other| other.machine == actor.machine).count() == 1;
         if actor.role != NodeRole::Client || !alone {

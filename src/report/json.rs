@@ -49,6 +49,18 @@ pub fn object(run: &Run, report: Option<&str>) -> Json {
             "to_ms": at(window.to.at),
             "nodes": window.nodes.iter().map(|&node| findings.name(Some(node))).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
+        "lock_violations": findings.lock_overlaps.iter().map(|overlap| json!({
+            "lock": overlap.lock,
+            "holders": overlap.holders.map(|node| findings.name(Some(node))),
+            "from_ms": at(overlap.from.at),
+            "to_ms": at(overlap.to.at),
+        })).collect::<Vec<_>>(),
+        "stale_writes": findings.stale_writes.iter().map(|write| json!({
+            "lock": write.lock,
+            "writer": findings.name(Some(write.writer)),
+            "after": findings.name(Some(write.after)),
+            "at_ms": at(write.at.at),
+        })).collect::<Vec<_>>(),
         "unavailable": findings.unavailable.iter().map(|window| json!({
             "clients": window.population,
             "operation": if window.writes { "write" } else { "read" },

@@ -149,7 +149,7 @@ impl Stage {
             match &event.kind {
                 Kind::World(world) => stage.see_world(event, world, &mut lives),
                 Kind::Sentinel(said) => stage.see_sentinel(event, said),
-                Kind::Net(_) | Kind::Disk(_) | Kind::Server(_) | Kind::Client(_) => {}
+                Kind::Net(_) | Kind::Disk(_) | Kind::Server(_) | Kind::Client(_) | Kind::Lock(_) => {}
             }
         }
         let end = stage.end;

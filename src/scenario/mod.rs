@@ -24,8 +24,10 @@ pub use tree::Format;
 
 use crate::check::Expectation;
 use crate::client::config::ClientConfig;
+use crate::client::config::lock::LockConfig;
 use crate::fault::{LinkEffect, Timed};
 use crate::id::{Addr, Ip, MachineId, NodeId};
+use crate::resource::config::ResourceConfig;
 use crate::rng::{Dist, Ratio, Seed, Seeds};
 use crate::time::Span;
 use crate::{sentinel, server};
@@ -57,40 +59,13 @@ pub struct Scenario {
     pub chaos: Option<chaos::Plan>,
     /// What must hold at the end.
     pub expect: Vec<Expectation>,
+    /// The keys of all locks, which the servers' trace follows.
+    pub locks: Vec<Arc<str>>,
     /// What commands cost on the CPU, relative to the table: in thousandths; 0 switches costs off.
     pub cpu_scale_milli: u32,
     /// How it is tested over many seeds.
     pub test: TestPlan,
-    /// Its nodes listen where a host puts them, all at one address; `None`: machines have addresses of their own.
-    pub served: Option<Served>,
 }
-
-/// A deployment whose servers and sentinels share one address and have a port each, so that a host can put them on real
-/// sockets and what they announce is where they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// The address.
-    pub ip: Ip,
-    /// The machine that everything outside is on: partitions and links that name it are between clients and the
-    /// deployment. It has no node.
-    pub outside: MachineId,
-    /// Whether the scenario's own clients run.
-    pub clients: bool,
-}
-
-/// How [`load_served`] lays a deployment out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Every node's address.
-    pub ip: Ip,
-    /// The first server's port; the others follow, then the sentinels.
-    pub base_port: u16,
-    /// Whether the scenario's own clients run, and its expectations count.
-    pub clients: bool,
-}
-
-/// The name of [`Served::outside`].
-pub const OUTSIDE: &str = "outside";
 
 /// How a scenario is tested over many seeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,16 +109,7 @@ pub struct Loaded {
 /// # Errors
 /// All mistakes that can be found at once, and the warnings. A file with a `[matrix]` is many scenarios: [`load_variants`].
 pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
-    matrix::load(input, None)
-}
-
-/// The same for a deployment that a host puts on real sockets. Addresses in its configuration files and commands are
-/// translated to where their nodes are then; announced ones are left out.
-///
-/// # Errors
-/// As [`load`]; that the ports are too few.
-pub fn load_served(input: Input<'_>, layout: Layout) -> Result<Loaded, Box<Report>> {
-    matrix::load(input, Some(layout))
+    matrix::load(input)
 }
 
 /// The file's name without folders and extension, with what can't stand in a scenario's name replaced.
@@ -267,7 +233,7 @@ pub struct NodeSpec {
     pub kind: NodeKind,
 }
 
-/// The three kinds of process.
+/// The kinds of process.
 #[derive(Clone, Debug)]
 pub enum NodeKind {
     /// redis-server
@@ -276,6 +242,10 @@ pub enum NodeKind {
     Sentinel(Box<sentinel::config::Config>),
     /// an application
     Client(Box<ClientConfig>),
+    /// an application that locks
+    Locker(Box<LockConfig>),
+    /// what a lock protects
+    Resource(ResourceConfig),
 }
 
 impl Scenario {

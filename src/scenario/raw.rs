@@ -3,6 +3,11 @@
 //! The doc comment of a field is its description in the JSON schema.
 
 pub mod chaos;
+mod faults;
+mod locks;
+
+pub use faults::{Clock, Command, Cpu, Disk, Exec, Fault, OneWay, Partition, Paused, PausedWhen, Trigger, When};
+pub use locks::{Load, LockWorkload, Resource};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -47,6 +52,8 @@ tables! {
         "link" link: Vec<Link>,
         /// The applications.
         "client" client: Vec<Client>,
+        /// What locks protect.
+        "resource" resource: Vec<Resource>,
         /// What goes wrong and when.
         "fault" fault: Vec<Fault>,
         /// Faults drawn from the seed, besides those of the timeline.
@@ -203,7 +210,7 @@ tables! {
         /// The sentinels it asks, in this order. Default: all that watch the master.
         "sentinels" sentinels: Option<Names>,
         /// What it does.
-        "workload" workload: Option<Workload>,
+        "workload" workload: Option<Load>,
         /// Its time-outs and retries.
         "policy" policy: Option<Policy>,
         /// The password it gives, or { user, password }.
@@ -284,78 +291,6 @@ tables! {
         "queue-timeout" queue_timeout: Option<At<Time>>,
     }
 
-    /// Something that goes wrong: a time and exactly one kind.
-    pub struct Fault in "[[fault]]" requires ["at"] {
-        /// A name, for the `after` of a later fault.
-        "name" name: Option<At<String>>,
-        /// When: after the start of the run, or after the beginning of the fault that `after` names. A distribution is drawn from the seed.
-        "at" at: Option<At<Delay>>,
-        /// An earlier fault of the file, by its name: `at` counts from its beginning.
-        "after" after: Option<At<String>>,
-        /// How long it lasts (pause, partition, link, clock, cpu, disk). Default: until the run settles.
-        "for" lasts: Option<At<Delay>>,
-        /// For crash, shutdown and power-off: start the processes again after this long. Default: never.
-        "restart-after" restart_after: Option<At<Delay>>,
-        /// kill -9: nodes (a machine's name means the nodes on it).
-        "crash" crash: Option<Names>,
-        /// SIGTERM: nodes.
-        "shutdown" shutdown: Option<Names>,
-        /// Start again, after a kill -9 if it runs: nodes.
-        "restart" restart: Option<Names>,
-        /// SIGSTOP, SIGCONT at the end: nodes.
-        "pause" pause: Option<Names>,
-        /// Loss of power: machines. What wasn't synced to disk is lost.
-        "power-off" power_off: Option<Names>,
-        /// Groups of machines (nodes stand for theirs) that can't reach each other, or { from, to } for one way only.
-        "partition" partition: Option<Partition>,
-        /// With partition: on and off with this period instead of steadily.
-        "flap" flap: Option<At<Time>>,
-        /// A path made worse.
-        "link" link: Option<Link>,
-        /// Wrong clocks.
-        "clock" clock: Option<Clock>,
-        /// Slow CPUs.
-        "cpu" cpu: Option<Cpu>,
-        /// Slow disks.
-        "disk" disk: Option<Disk>,
-        /// A command typed at a node by an operator.
-        "exec" exec: Option<Exec>,
-    }
-
-    /// Wrong clocks.
-    pub struct Clock in "clock" requires ["machines"] {
-        /// Whose.
-        "machines" machines: Option<Names>,
-        /// The wall clock steps by this much, and back at the end.
-        "jump" jump: Option<At<Step>>,
-        /// The clocks run this many parts per million fast (negative: slow) while it lasts.
-        "drift" drift: Option<At<i32>>,
-    }
-
-    /// Slow CPUs.
-    pub struct Cpu in "cpu" requires ["nodes", "slow-down"] {
-        /// Whose.
-        "nodes" nodes: Option<Names>,
-        /// How many times slower.
-        "slow-down" slow_down: Option<At<Factor>>,
-    }
-
-    /// Slow disks.
-    pub struct Disk in "disk" requires ["machines", "slow"] {
-        /// Whose.
-        "machines" machines: Option<Names>,
-        /// Every operation takes this much longer.
-        "slow" slow: Option<At<Delay>>,
-    }
-
-    /// A command typed at a node.
-    pub struct Exec in "exec" requires ["node", "command"] {
-        /// At which.
-        "node" node: Option<At<String>>,
-        /// The command as redis-cli would take it (quotes as there), or a list of its words.
-        "command" command: Option<Command>,
-    }
-
     /// How the scenario is tested over many seeds.
     pub struct Test in "[test]" requires [] {
         /// The seeds: a range such as "0..100" (without 100) or "1..=100" (with it), single ones, or several of these with commas. Default: the scenario's own.
@@ -377,6 +312,8 @@ pub type DelayAt = At<Delay>;
 pub enum WorkloadKind {
     /// SET and GET of single keys.
     Kv,
+    /// Taking a lock and giving it back.
+    Lock,
 }
 
 /// Enums that a file spells as words.
@@ -420,8 +357,8 @@ choices! {
     SentinelOrder, "SentinelOrder", "\"answering-first\", \"fixed\" or \"shuffled\"",
         "answering-first" => SentinelOrder::AnsweringFirst, "fixed" => SentinelOrder::Fixed,
         "shuffled" => SentinelOrder::Shuffled;
-    WorkloadKind, "WorkloadKind", "\"kv\", the only kind of workload in this version",
-        "kv" => WorkloadKind::Kv;
+    WorkloadKind, "WorkloadKind", "\"kv\" or \"lock\"",
+        "kv" => WorkloadKind::Kv, "lock" => WorkloadKind::Lock;
 }
 
 /// One name or a list of names.
@@ -597,75 +534,13 @@ impl JsonSchema for Expects {
     }
 }
 
-/// The two forms of a partition.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Partition {
-    /// Groups that can't reach each other.
-    Groups(Place, Vec<Names>),
-    /// One way only.
-    OneWay(OneWay),
-}
-
 tables! {
-    /// No packet passes from the first set to the second.
-    pub struct OneWay in "partition" requires ["from", "to"] {
-        /// The senders.
-        "from" from: Option<Names>,
-        /// The receivers.
-        "to" to: Option<Names>,
-    }
-
     /// A user and a password.
     pub struct UserPassword in "auth" requires ["user", "password"] {
         /// The user.
         "user" user: Option<At<String>>,
         /// The password.
         "password" password: Option<At<String>>,
-    }
-}
-
-impl Field for Partition {
-    fn read(tree: &Tree, problems: &mut Problems) -> Option<Self> {
-        match &tree.data {
-            Data::List(groups) => {
-                let groups = groups.iter().filter_map(|group| Names::read(group, problems)).collect();
-                Some(Partition::Groups(tree.place, groups))
-            }
-            Data::Table(_) => OneWay::read(tree, problems).map(Partition::OneWay),
-            other @ (Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_)) => {
-                let found = other.describe();
-                problems
-                    .error(tree.place, format!("expected groups of names, found {found}"))
-                    .help("write [[\"m1\"], [\"m2\", \"m3\"]], or { from = \"m1\", to = \"m2\" } for one way only");
-                None
-            }
-        }
-    }
-
-    fn write(&self) -> Option<Data> {
-        match self {
-            Partition::OneWay(one_way) => one_way.write(),
-            Partition::Groups(_, groups) => {
-                let list = |group: &Names| {
-                    let names = group.list.iter().map(|name| Data::Text(name.value.clone()).at(Place::default()));
-                    Data::List(names.collect()).at(Place::default())
-                };
-                Some(Data::List(groups.iter().map(list).collect()))
-            }
-        }
-    }
-}
-
-impl JsonSchema for Partition {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Partition".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (names, one_way) = (generator.subschema_for::<Names>(), generator.subschema_for::<OneWay>());
-        json_schema!({
-            "description": "Groups that can't reach each other, or { from, to } for one way only.",
-            "anyOf": [{ "type": "array", "items": names, "minItems": 2 }, one_way]
-        })
     }
 }
 
@@ -702,47 +577,6 @@ impl JsonSchema for Auth {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let user = generator.subschema_for::<UserPassword>();
         json_schema!({ "description": "A password, or a user and a password.", "anyOf": [{ "type": "string" }, user] })
-    }
-}
-
-/// A command: one text that is split as redis-cli splits it, or its words.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// One text.
-    Line(At<String>),
-    /// Its words.
-    Words(Place, Vec<At<String>>),
-}
-
-impl Field for Command {
-    fn read(tree: &Tree, problems: &mut Problems) -> Option<Self> {
-        if let Data::List(words) = &tree.data {
-            Some(Command::Words(tree.place, words.iter().filter_map(|word| At::read(word, problems)).collect()))
-        } else {
-            At::read(tree, problems).map(Command::Line)
-        }
-    }
-
-    fn write(&self) -> Option<Data> {
-        match self {
-            Command::Line(line) => line.write(),
-            Command::Words(_, words) => {
-                let word = |word: &At<String>| Data::Text(word.value.clone()).at(Place::default());
-                Some(Data::List(words.iter().map(word).collect()))
-            }
-        }
-    }
-}
-
-impl JsonSchema for Command {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Command".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A command as redis-cli would take it, or a list of its words.",
-            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }]
-        })
     }
 }
 

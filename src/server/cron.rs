@@ -156,7 +156,6 @@ impl Server {
     /// Works out when the next tick with work is.
     ///
     /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
-    #[inline]
     pub(crate) fn plan_cron(&mut self) {
         if !self.plain {
             self.cron.lasting = None;
@@ -164,12 +163,8 @@ impl Server {
         if self.now.mono < self.cron.planned + PLAN_EVERY {
             let next = self.cron.next;
             self.cron.due = Some(self.cron.due.map_or(next, |due| due.min(next)));
-        } else {
-            self.plan_cron_anew();
+            return;
         }
-    }
-
-    fn plan_cron_anew(&mut self) {
         let now = self.now.mono;
         self.cron.planned = now;
         let needs = match self.cron.lasting {

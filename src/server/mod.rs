@@ -19,6 +19,7 @@ mod gate;
 mod glob;
 #[cfg(test)]
 mod golden;
+mod held;
 mod info;
 pub mod keyspace;
 mod memory;
@@ -99,10 +100,10 @@ pub struct Server {
     pub(crate) express: bool,
     /// They can, until something else happens.
     pub(crate) plain: bool,
-    /// A request can be done with its whole turn, until something else happens.
-    pub(crate) swift: bool,
     /// Keys expired since the trace was last told.
     pub(crate) expired_noted: u32,
+    /// Keys that the trace follows.
+    pub(crate) followed: Vec<held::Followed>,
     /// What is propagated, for tests that compare it.
     #[cfg(test)]
     pub(crate) tap: Option<Vec<(u32, bytes::Bytes)>>,
@@ -151,8 +152,8 @@ impl Server {
             soft_limited: Vec::new(),
             express: true,
             plain: false,
-            swift: false,
             expired_noted: 0,
+            followed: Vec::new(),
             #[cfg(test)]
             tap: None,
             wake: None,
@@ -187,6 +188,9 @@ impl Server {
             let keys = std::mem::take(&mut self.expired_noted);
             out.note(Kind::Server(ServerEvent::Expired { keys }));
         }
+        if !self.followed.is_empty() {
+            self.note_followed(out);
+        }
         out.busy(self.meter.take());
         if !self.sessions.pending_writes.is_empty() {
             self.flush_sessions(out);
@@ -208,7 +212,6 @@ impl Server {
         if !self.plain {
             self.plain = self.is_plain();
         }
-        self.swift = self.is_swift();
     }
 
     /// What CONFIG REWRITE left on the disk replaces the settings given. False when it can't be read: the process exits.
@@ -298,10 +301,6 @@ impl Node for Server {
             | Input::JobDone { .. }
             | Input::Signal(_)) => self.handle_rarer(rarer, out),
         }
-    }
-
-    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
-        self.swift_set(now, fd, data, out)
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::World;
 use crate::client::Client;
+use crate::client::lock::Locker;
 use crate::id::{Ip, NodeId};
 use crate::node::{Init, Node};
+use crate::resource::Resource;
 use crate::scenario::{NodeKind, Scenario};
 use crate::sentinel::Sentinel;
 use crate::server::Server;
@@ -17,10 +19,9 @@ use crate::trace::event::NodeRole;
 pub type Factory = Arc<dyn Fn(&Scenario, Init) -> Box<dyn Node> + Send + Sync>;
 
 /// The real programs.
-#[must_use]
-pub fn programs() -> Factory {
+pub(super) fn programs() -> Factory {
     Arc::new(|scenario, init| match &scenario.nodes[init.node.index()].kind {
-        NodeKind::Server(config) => Box::new(Server::new(init, (**config).clone())),
+        NodeKind::Server(config) => Box::new(Server::new(init, (**config).clone()).following(&scenario.locks)),
         NodeKind::Sentinel(config) => Box::new(Sentinel::new(init, (**config).clone())),
         NodeKind::Client(config) => {
             let mut config = (**config).clone();
@@ -28,6 +29,12 @@ pub fn programs() -> Factory {
                 Some(config.workload.stop.map_or(scenario.duration, |stop| stop.min(scenario.duration)));
             Box::new(Client::new(init, config))
         }
+        NodeKind::Locker(config) => {
+            let mut config = (**config).clone();
+            config.stop = Some(config.stop.map_or(scenario.duration, |stop| stop.min(scenario.duration)));
+            Box::new(Locker::new(init, config))
+        }
+        NodeKind::Resource(config) => Box::new(Resource::new(init, config.clone())),
     })
 }
 
@@ -36,7 +43,8 @@ pub(super) fn role(kind: &NodeKind) -> NodeRole {
     match kind {
         NodeKind::Server(_) => NodeRole::Server,
         NodeKind::Sentinel(_) => NodeRole::Sentinel,
-        NodeKind::Client(_) => NodeRole::Client,
+        NodeKind::Client(_) | NodeKind::Locker(_) => NodeRole::Client,
+        NodeKind::Resource(_) => NodeRole::Resource,
     }
 }
 

@@ -6,14 +6,14 @@ use super::World;
 use super::net::{Arrived, What};
 use super::process::State;
 use super::queue::Due;
-use crate::fault::Fault;
+use crate::fault::{Fault, Trigger};
 use crate::id::{EventId, MachineId, NodeId};
 use crate::node::Signal;
 use crate::rng::Seed;
 use crate::scenario::{LinkRule, NodeKind, NodeSpec, Scenario, chaos};
 use crate::time::{Instant, Span};
 use crate::trace::event::{DiskEvent, WorldEvent};
-use crate::trace::{Kind, Via};
+use crate::trace::{Event, Kind, Via};
 
 /// A fault of the timeline with its times drawn.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ struct Entry {
     /// After the start, or after the fault that it follows.
     at: Span,
     after: Option<u16>,
+    /// It waits for this, and has seen so many of the events.
+    when: Option<Arc<Trigger>>,
+    seen: u32,
+    /// The event that it waited for.
+    sprung: EventId,
     /// When it heals after it began.
     lasts: Option<Span>,
     /// The event of its beginning.
@@ -39,6 +44,10 @@ pub(super) struct Faults {
     entries: Vec<Entry>,
     /// The run settles: nothing strikes any more.
     closed: bool,
+    /// How many still wait for an event.
+    pub(super) waiting: usize,
+    /// Events of the trace, since it was last drained, that those have seen.
+    pub(super) looked_at: usize,
 }
 
 impl Faults {
@@ -51,6 +60,9 @@ impl Faults {
                 text: timed.text.clone(),
                 at: times.at,
                 after: timed.after,
+                when: timed.when.clone().map(Arc::new),
+                seen: 0,
+                sprung: EventId::NONE,
                 lasts: times.restart_after.or(times.lasts),
                 began: EventId::NONE,
                 on: false,
@@ -59,7 +71,31 @@ impl Faults {
         };
         let drawn = chaos::draw(scenario, seed);
         let all = scenario.faults.iter().chain(&drawn).enumerate();
-        Faults { entries: all.map(entry).collect(), closed: false }
+        let entries: Vec<Entry> = all.map(entry).collect();
+        let waiting = entries.iter().filter(|entry| entry.when.is_some()).count();
+        Faults { entries, closed: false, waiting, looked_at: 0 }
+    }
+
+    /// The faults whose events are among these.
+    fn sprung_by(&mut self, events: &[Event]) -> Vec<u16> {
+        let mut sprung = Vec::new();
+        for event in events {
+            let name = event.kind.name();
+            for (index, entry) in (0u16..).zip(&mut self.entries) {
+                let Some(when) = entry.when.as_ref().filter(|_| entry.sprung == EventId::NONE) else { continue };
+                let here = when.nodes.is_empty() || event.node.is_some_and(|node| when.nodes.contains(&node));
+                if !here || *when.event != *name {
+                    continue;
+                }
+                entry.seen += 1;
+                if entry.seen == when.nth {
+                    entry.sprung = event.id;
+                    self.waiting -= 1;
+                    sprung.push(index);
+                }
+            }
+        }
+        sprung
     }
 }
 
@@ -90,9 +126,24 @@ impl World {
     /// Queues the faults whose times are counted from the start.
     pub(super) fn schedule_faults(&mut self) {
         for (index, entry) in (0u16..).zip(&self.faults.entries) {
-            if entry.after.is_none() {
+            if entry.after.is_none() && entry.when.is_none() {
                 self.queue.push_fault(Instant::ZERO + entry.at, index);
             }
+        }
+    }
+
+    /// Faults that wait for an event strike when it has happened, before anything else does.
+    pub(super) fn spring_faults(&mut self) {
+        while self.faults.waiting > 0 && self.faults.looked_at < self.out.tracer.pending.len() {
+            let sprung = self.faults.sprung_by(&self.out.tracer.pending[self.faults.looked_at..]);
+            self.faults.looked_at = self.out.tracer.pending.len();
+            for index in sprung {
+                match self.faults.entries[usize::from(index)].at {
+                    Span::ZERO => self.begin_fault(index),
+                    delay => self.queue.push(self.now + delay, Due::Fault { fault: index }),
+                }
+            }
+            self.serve_ready();
         }
     }
 
@@ -109,7 +160,8 @@ impl World {
         let shorter = self.scenario.duration.min(scenario.duration);
         let told_end = |spec: &NodeSpec| match &spec.kind {
             NodeKind::Client(config) => config.workload.stop.is_none_or(|stop| stop > shorter),
-            NodeKind::Server(_) | NodeKind::Sentinel(_) => false,
+            NodeKind::Locker(config) => config.stop.is_none_or(|stop| stop > shorter),
+            NodeKind::Server(_) | NodeKind::Sentinel(_) | NodeKind::Resource(_) => false,
         };
         let told = self.scenario.duration != scenario.duration && scenario.nodes.iter().any(told_end);
         if self.faults.closed
@@ -118,6 +170,11 @@ impl World {
             || now >= scenario.duration
             || self.faults.entries.len() != old.len()
         {
+            return false;
+        }
+        // What waits for events has its past in the events so far.
+        let waits = |timed: &crate::fault::Timed| timed.when.is_some();
+        if old != new && (old.iter().any(waits) || new.iter().any(waits)) {
             return false;
         }
         let mut next = Faults::new(&scenario, self.seed);
@@ -133,17 +190,18 @@ impl World {
         }
         for (index, entry) in next.entries.iter_mut().enumerate() {
             match self.faults.entries.get(index) {
-                Some(before) if before.began != EventId::NONE => *entry = before.clone(),
+                Some(before) if before.began != EventId::NONE || before.when.is_some() => *entry = before.clone(),
                 Some(before) if struck(entry.after) && !struck(before.after) => return false,
                 None if struck(entry.after) => return false,
-                _ if entry.after.is_none() && entry.at <= now => return false,
+                _ if entry.after.is_none() && entry.when.is_none() && entry.at <= now => return false,
                 _ => {}
             }
         }
+        (next.waiting, next.looked_at) = (self.faults.waiting, self.faults.looked_at);
         self.faults = next;
         self.queue.drop_faults();
         for (index, entry) in (0u16..).zip(&self.faults.entries) {
-            if entry.after.is_none() && entry.began == EventId::NONE {
+            if entry.after.is_none() && entry.when.is_none() && entry.began == EventId::NONE {
                 self.queue.push_fault(Instant::ZERO + entry.at, index);
             }
         }
@@ -162,6 +220,9 @@ impl World {
             text: text.into(),
             at: self.now.since(Instant::ZERO),
             after: None,
+            when: None,
+            seen: 0,
+            sprung: EventId::NONE,
             lasts,
             began: EventId::NONE,
             on: false,
@@ -177,7 +238,7 @@ impl World {
         }
         let entry = &self.faults.entries[usize::from(index)];
         let fault = entry.fault.clone();
-        let cause = entry.after.map_or(EventId::NONE, |first| self.faults.entries[usize::from(first)].began);
+        let cause = entry.after.map_or(entry.sprung, |first| self.faults.entries[usize::from(first)].began);
         let event = WorldEvent::FaultBegan {
             fault: index,
             kind: fault.kind(),
@@ -210,19 +271,6 @@ impl World {
         let event = Kind::World(WorldEvent::FaultEnded { fault: index });
         let ended = self.out.tracer.record(None, began, Via::Fault, event);
         self.unapply(index, &fault, ended);
-    }
-
-    /// Ends a fault before its time. What has killed processes ends by starting them.
-    pub(super) fn heal_early(&mut self, index: u16) {
-        if usize::from(index) < self.faults.entries.len() {
-            self.heal_fault(index);
-        }
-    }
-
-    /// The faults in force: their numbers, what they are, and that as a sentence.
-    pub fn faults_in_force(&self) -> impl Iterator<Item = (u16, &Fault, &Arc<str>)> {
-        let entries = (0u16..).zip(&self.faults.entries);
-        entries.filter(|(_, entry)| entry.on).map(|(index, entry)| (index, &*entry.fault, &entry.text))
     }
 
     /// Heals everything; nothing strikes any more.

@@ -10,11 +10,9 @@ mod compare;
 mod conformance;
 mod cost;
 mod differential;
-#[cfg(unix)]
-mod hosts;
 mod limits;
+mod locks;
 mod many_runs_cli;
-mod quick;
 mod real_master;
 mod real_replica;
 mod replication;
@@ -32,4 +30,5 @@ mod sweep;
 mod targets;
 mod testing;
 mod tidy;
+mod triggers;
 mod world;

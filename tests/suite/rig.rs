@@ -68,16 +68,14 @@ impl Rig {
                 Outside::Connected { id }
                 | Outside::Bytes { id, .. }
                 | Outside::Refused { id, .. }
-                | Outside::Closed { id, .. }
-                | Outside::Writable { id }
-                | Outside::Dial { id, .. } => id,
+                | Outside::Closed { id, .. } => id,
             };
             let Some(conn) = self.conns.values_mut().find(|conn| conn.id == id) else {
                 self.strays.push(outside);
                 continue;
             };
             match outside {
-                Outside::Connected { .. } | Outside::Writable { .. } | Outside::Dial { .. } => {}
+                Outside::Connected { .. } => {}
                 Outside::Bytes { data, .. } => conn.reader.feed(data),
                 Outside::Refused { .. } | Outside::Closed { .. } => self.conns.retain(|_, conn| conn.id != id),
             }

@@ -53,6 +53,24 @@ fn the_library_loads_without_warnings_and_says_what_it_is_about() {
     }
 }
 
+/// Files for sweeps: every variant loads.
+#[test]
+fn sweeps_load_in_all_variants() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let read_file = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+        let name = path.file_name().expect("a file has a name").to_string_lossy();
+        let variants = scenario::load_variants(Input { name: &name, text: &text, sets: &[], read_file: &read_file });
+        let variants = variants.unwrap_or_else(|report| panic!("{name}\n{}", report.render(100, false)));
+        assert!(text.starts_with("# ") && variants.list.len() > 5, "{name}");
+        count += 1;
+    }
+    assert!(count >= 2);
+}
+
 #[test]
 fn what_is_printed_loads_to_the_same_scenario() {
     for path in library() {

@@ -109,7 +109,7 @@ fn mistakes_do_not_fit() {
         ("/duration", json!(10)),
         ("/redis/0/name", json!(["r1"])),
         ("/redis/0", json!({ "nam": "r1" })),
-        ("/fault/0", json!({ "crash": "r1" })),
+        ("/fault/0", json!({ "at": "1s", "crsh": "r1" })),
         ("/fault/0/crash", json!(1)),
         ("/redis", json!({ "name": "r1" })),
     ] {

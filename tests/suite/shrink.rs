@@ -91,7 +91,7 @@ fn loaded(text: &str) -> Loaded {
     load(Path::new("f.toml"), text, &[]).unwrap_or_else(|report| panic!("{report}"))
 }
 
-fn options(seed: u64) -> Options {
+pub(super) fn options(seed: u64) -> Options {
     Options {
         seed: Seed(seed),
         limits: Limits::NONE,

@@ -22,19 +22,34 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("sentinel", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
     ("client", &["node", "conf", "time", "rng", "id", "resp", "trace"]),
+    ("resource", &["node", "time", "rng", "id", "resp", "trace"]),
     ("stats", &[]),
     ("check", &["time", "id", "fault", "trace"]),
     (
         "scenario",
-        &["time", "rng", "id", "fault", "conf", "server::config", "sentinel::config", "client::config", "check"],
+        &[
+            "time",
+            "rng",
+            "id",
+            "fault",
+            "conf",
+            "server::config",
+            "sentinel::config",
+            "client::config",
+            "resource::config",
+            "check",
+            "trace::event::names",
+        ],
     ),
     (
         "world/deploy",
-        &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp", "server", "sentinel", "client"],
+        &[
+            "scenario", "node", "trace", "fault", "time", "rng", "id", "resp", "server", "sentinel", "client",
+            "resource",
+        ],
     ),
     ("world", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp"]),
     ("report", &["check", "stats", "trace", "time", "id", "rng", "fault"]),
-    ("host", &["world", "scenario", "run", "report", "trace", "fault", "time", "rng", "id", "node"]),
     ("run", &["scenario", "world", "check", "stats", "trace", "report", "conf", "fault", "time", "rng", "id", "node"]),
 ];
 

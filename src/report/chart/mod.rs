@@ -6,6 +6,7 @@ mod clients;
 mod election;
 mod frame;
 pub mod kit;
+mod locks;
 mod png;
 mod replication;
 mod svg;
@@ -64,7 +65,8 @@ pub fn font_style() -> String {
 /// Every chart that has something to show.
 #[must_use]
 pub fn all(run: &Run, stage: &Stage, events: &[Event]) -> Vec<Chart> {
-    let charts = [election::chart, replication::chart, clients::chart].map(|chart| chart(run, stage, events));
+    let charts =
+        [election::chart, locks::chart, replication::chart, clients::chart].map(|chart| chart(run, stage, events));
     charts.into_iter().flatten().collect()
 }
 

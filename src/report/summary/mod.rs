@@ -157,6 +157,9 @@ fn numbers(run: &Run, style: Style) -> Vec<String> {
         }
         facts.add(label, &parts);
     }
+    if run.metrics.get("lock.acquired").is_some_and(|value| *value != Value::Absent) {
+        facts.add("locks", &locks(run));
+    }
     failovers(run, &mut facts);
     if count("unavailable.count") > 0 {
         let windows = match count("unavailable.count") {
@@ -190,11 +193,35 @@ fn numbers(run: &Run, style: Style) -> Vec<String> {
     facts.lines
 }
 
+/// What became of locks.
+fn locks(run: &Run) -> Vec<String> {
+    let count = |name: &str| run.metrics.get(name).and_then(|value| value.number()).unwrap_or(0.0) > 0.0;
+    let mut parts = vec![format!("{} acquired", show(run, "lock.acquired"))];
+    if count("lock.given-up") {
+        parts.push(format!("{} given up", show(run, "lock.given-up")));
+    }
+    if count("lock.acquired") {
+        parts.push(format!("p50 {} p99 {}", show(run, "lock.acquire-time"), show(run, "lock.acquire-time-p99")));
+    }
+    parts.push(match show(run, "lock.violations").as_str() {
+        "0" => "never two holders".to_owned(),
+        "1" => format!("two holders once, for {}", show(run, "lock.violation-time")),
+        times => format!("two holders {times} times, for {}", show(run, "lock.violation-time")),
+    });
+    for (name, word) in [("writes", "writes"), ("writes-stale", "of them stale"), ("writes-rejected", "rejected")] {
+        let name = format!("lock.{name}");
+        if count(&name) {
+            parts.push(format!("{} {word}", show(run, &name)));
+        }
+    }
+    parts
+}
+
 fn verdicts(run: &Run, facts: &mut Facts) {
     for (name, verdict) in &run.verdicts {
         // Lost writes have a paragraph of their own, splits a row in the timeline.
         if let (false, Verdict::Fail { why, .. } | Verdict::Unknown { why }) =
-            (matches!(*name, "lost-writes" | "split-brain"), verdict)
+            (matches!(*name, "lost-writes" | "split-brain" | "mutual-exclusion" | "protected-writes"), verdict)
         {
             facts.add(verdict_label(verdict), &[format!("{name}: {why}")]);
         } else if let ("lost-writes", Verdict::Unknown { why }) = (*name, verdict) {

@@ -247,6 +247,16 @@ fn windows(findings: &Findings, drafts: &mut Vec<Draft>) {
         draft.nodes.clone_from(&split.nodes);
         drafts.push(draft);
     }
+    for overlap in &findings.lock_overlaps {
+        let text = format!("both hold {} for {}", overlap.lock, span(overlap.to.at.since(overlap.from.at)));
+        let mut draft = Draft::new(overlap.from.at, "", text, 10);
+        draft.nodes = overlap.holders.to_vec();
+        drafts.push(draft);
+    }
+    for write in &findings.stale_writes {
+        let text = format!("stale write under {}, after {}", write.lock, findings.name(Some(write.after)));
+        drafts.push(Draft::new(write.at.at, "", text, 10).by(Some(write.writer)));
+    }
     unavailable(findings, drafts);
     for failover in &findings.failovers {
         if let (Some(write), Some(new)) = (failover.first_write, failover.new) {

@@ -243,8 +243,8 @@ fn trial(start: Start, options: &Options, target: &Failure) -> Option<Trial> {
 
 /// When a fault begins, if that is the same for every seed.
 fn constant(fault: &Timed) -> Option<Span> {
-    match (&fault.at, fault.after) {
-        (Dist::Constant(at), None) => Some(*at),
+    match (&fault.at, fault.after, &fault.when) {
+        (Dist::Constant(at), None, None) => Some(*at),
         _ => None,
     }
 }

@@ -153,14 +153,23 @@ fn explicit(loaded: &Loaded, seed: Seed) -> raw::File {
     file.test = None;
     let drawn = chaos::draw(&loaded.scenario, seed);
     let mut begins: Vec<Span> = Vec::new();
+    // Faults that wait for an event, and those that follow them: they come when they come, and stand last.
+    let last = loaded.scenario.duration.saturating_sub(Span::from_ns(1));
+    let mut open: Vec<bool> = Vec::new();
     for (index, timed) in loaded.scenario.faults.iter().chain(&drawn).enumerate() {
         let times = timed.times(index, seed);
         let base = timed.after.map_or(Span::ZERO, |first| begins[usize::from(first)]);
-        begins.push(base + times.at);
+        open.push(timed.when.is_some() || timed.after.is_some_and(|first| open[usize::from(first)]));
         let Some(raw) = file.fault.get_mut(index) else { continue };
-        (raw.after, raw.name) = (None, None);
         let set = |field: &mut Option<_>, span: Option<Span>| set_constant(field, span);
-        set(&mut raw.at, Some(base + times.at));
+        if open[index] {
+            begins.push(last);
+            set(&mut raw.at, Some(times.at));
+        } else {
+            begins.push(base + times.at);
+            (raw.after, raw.name) = (None, None);
+            set(&mut raw.at, Some(base + times.at));
+        }
         set(&mut raw.lasts, times.lasts);
         set(&mut raw.restart_after, times.restart_after);
     }

@@ -26,7 +26,7 @@ pub(super) fn without(file: &Tree, names: &[String]) -> Tree {
             }
         }
     }
-    for section in ["redis", "sentinel", "client"] {
+    for section in ["redis", "sentinel", "client", "resource"] {
         retain(&mut out, section, |entry| {
             let here = ["name", "names"].iter().all(|field| keep_names(entry, field, &gone));
             here && {
@@ -97,6 +97,11 @@ fn ends_stay(link: &mut Tree, gone: &[String]) -> bool {
 fn fault_stays(fault: &mut Tree, gone: &[String]) -> bool {
     let Data::Table(fields) = &mut fault.data else { return true };
     fields.iter_mut().all(|(key, value)| match key.name.as_str() {
+        "pause" if matches!(value.data, Data::Table(_)) => {
+            let paused = keep_names(value, "node", gone) && keep_names(value, "client", gone);
+            paused && tree::field_mut(value, "when").is_none_or(|when| keep_names(when, "node", gone))
+        }
+        "when" => keep_names(value, "node", gone),
         "crash" | "shutdown" | "restart" | "pause" | "power-off" => filter(value, gone),
         "partition" => {
             if let Data::List(groups) = &mut value.data {

@@ -154,7 +154,7 @@ fn size(scenario: &Scenario) -> Size {
         faults: scenario.faults.len(),
         servers: count(|kind| matches!(kind, NodeKind::Server(_))),
         sentinels: count(|kind| matches!(kind, NodeKind::Sentinel(_))),
-        clients: count(|kind| matches!(kind, NodeKind::Client(_))),
+        clients: count(|kind| matches!(kind, NodeKind::Client(_) | NodeKind::Locker(_))),
         duration: scenario.duration,
     }
 }
@@ -201,7 +201,7 @@ fn named(section: &str, name: &str) -> Removed {
 /// `at 12s: pause s1 for 3s`.
 fn fault(value: &Tree) -> String {
     let Data::Table(fields) = &value.data else { return String::new() };
-    let mut out = format!("at {}:", tree::text(value, "at").unwrap_or("?"));
+    let mut out = tree::text(value, "at").map_or(String::new(), |at| format!("at {at}:"));
     for (key, value) in fields.iter().filter(|(key, _)| !matches!(key.name.as_str(), "at" | "for" | "restart-after")) {
         write!(out, " {} {}", key.name, shown(value)).expect("writing to a string cannot fail");
     }
@@ -210,7 +210,7 @@ fn fault(value: &Tree) -> String {
             write!(out, " {key} {text}").expect("writing to a string cannot fail");
         }
     }
-    out
+    out.trim_start().to_owned()
 }
 
 fn setting(path: &[&str], owner: &str, value: &Tree) -> String {

@@ -119,6 +119,7 @@ impl<'a> Hand<'a> {
             lasts: lasting.then_some(Dist::Constant(lasts)),
             restart_after: killing.then_some(Dist::Constant(lasts)),
             after: None,
+            when: None,
             fault,
             text: text.into(),
         })

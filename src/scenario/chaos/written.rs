@@ -51,7 +51,7 @@ fn written(scenario: &Scenario, timed: &Timed) -> raw::Fault {
         Fault::Crash { nodes: ids } => out.crash = nodes(ids),
         Fault::Shutdown { nodes: ids } => out.shutdown = nodes(ids),
         Fault::Restart { nodes: ids } => out.restart = nodes(ids),
-        Fault::Pause { nodes: ids } => out.pause = nodes(ids),
+        Fault::Pause { nodes: ids } => out.pause = nodes(ids).map(raw::Paused::Names),
         Fault::PowerOff { machines: ids } => out.power_off = machines(ids),
         Fault::Partition { groups, flap } => {
             let groups = groups.iter().map(|group| machine_names(group)).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::NodeKind;
 use super::super::field::At;
-use super::super::raw::{Auth, Names, Policy as RawPolicy, Workload as RawWorkload};
+use super::super::raw::{Auth, Load, Names, Policy as RawPolicy, Workload as RawWorkload};
 use super::Resolver;
 use crate::client::config::{ClientConfig, KeyChoice, Pace, Policy, Via, WaitAfter, Workload};
 use crate::id::Addr;
@@ -21,7 +21,6 @@ impl Resolver<'_> {
     pub(super) fn client(&mut self, index: usize, entry: usize) -> Option<NodeKind> {
         let raw = self.file.client[entry].clone();
         let via = raw.via.as_ref().and_then(|via| self.via(via, raw.sentinels.as_ref()));
-        let workload = raw.workload.as_ref().and_then(|workload| self.workload(workload));
         let auth = raw.auth.as_ref().map(|auth| match auth {
             Auth::Password(password) => (None, Arc::from(password.as_str())),
             Auth::User(both) => {
@@ -37,7 +36,12 @@ impl Resolver<'_> {
             self.problems.error(field.place, format!("there is no RESP{resp}")).label("expected 2 or 3");
         }
         let policy = self.policy(raw.policy.as_ref()?);
-        let first = self.drafts.iter().position(|draft| matches!(draft.role, super::Role::Client(_)))?;
+        let workload = match raw.workload.as_ref()? {
+            Load::Kv(load) => self.workload(load),
+            Load::Lock(load) => return self.locker(&raw, load, via?, policy, auth),
+        };
+        let is_client = |draft: &super::Draft| matches!(draft.role, super::Role::Client(_));
+        let first = self.drafts.iter().position(is_client)?;
         Some(NodeKind::Client(Box::new(ClientConfig {
             via: via?,
             workload: workload?,
@@ -46,7 +50,7 @@ impl Resolver<'_> {
             db: raw.db.as_ref().map_or(0, |db| db.value),
             resp: u8::try_from(resp).ok()?,
             number: u32::try_from(index - first).ok()?,
-            clients: u32::try_from(self.drafts.len() - first).ok()?,
+            clients: u32::try_from(self.drafts.iter().filter(|draft| is_client(draft)).count()).ok()?,
         })))
     }
 

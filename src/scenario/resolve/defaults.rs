@@ -4,7 +4,7 @@ use super::super::TieBreak;
 use super::super::chaos::{Shape, Trouble};
 use super::super::field::{At, Origin};
 use super::super::raw::chaos::{Chaos, Kinds, Weighted};
-use super::super::raw::{File, Loose, LooseItem, MachineDefaults, Policy, Workload};
+use super::super::raw::{File, Load, Loose, LooseItem, MachineDefaults, Policy, Workload};
 use super::super::source::Place;
 use super::super::units::{Bandwidth, Delay, Factor, Share, Size, Time};
 use crate::client::config::Policy as ClientPolicy;
@@ -12,7 +12,7 @@ use crate::rng::Dist;
 use crate::time::Span;
 
 /// Fills `field` if the file left it out.
-fn default<T>(field: &mut Option<At<T>>, value: T) {
+pub(super) fn default<T>(field: &mut Option<At<T>>, value: T) {
     if field.is_none() {
         *field = Some(At { place: Place::default(), value });
     }
@@ -40,10 +40,16 @@ pub(super) fn fill(file: &mut File, stem: &str) {
     for client in &mut file.client {
         default(&mut client.db, 0);
         default(&mut client.resp, 2);
-        if let Some(raw) = &mut client.workload {
-            workload(raw);
+        match &mut client.workload {
+            Some(Load::Kv(raw)) => workload(raw),
+            Some(Load::Lock(raw)) => super::locks::fill(raw),
+            None => {}
         }
         policy(client.policy.get_or_insert_default());
+    }
+    for resource in &mut file.resource {
+        default(&mut resource.checks_fencing, false);
+        default(&mut resource.takes, Delay(Dist::Constant(Span::from_ms(1))));
     }
     if file.chaos.is_some() {
         liveness(file);

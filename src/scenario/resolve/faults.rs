@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::super::field::At;
 use super::super::raw;
-use super::super::raw::{Command, Names, Partition};
+use super::super::raw::{Command, Names, Partition, Paused, When};
 use super::super::source::Place;
 use super::Resolver;
 use super::machines::check_drift;
 use crate::conf::split_args;
-use crate::fault::{Fault, Timed};
+use crate::fault::{Fault, Timed, Trigger};
 use crate::id::MachineId;
+use crate::rng::Dist;
 use crate::time::Span;
+use crate::trace::event::names;
 
 /// A fault, where it was written, and the earliest and latest it can begin.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(super) struct PlacedFault {
     pub(super) place: Place,
     pub(super) earliest: Span,
     pub(super) latest: Span,
+    /// It waits for an event, or follows a fault that does: nobody knows when it comes.
+    pub(super) open: bool,
 }
 
 const KINDS: &str = "crash, shutdown, restart, pause, power-off, partition, link, clock, cpu, disk or exec";
@@ -37,27 +41,119 @@ impl Resolver<'_> {
                 }
                 named.push((name.value.clone(), out.len()));
             }
-            let Some(at) = &raw.at else { continue };
+            let Some((when, at, place)) = self.begin_of(raw) else { continue };
             let Some((fault, kind)) = self.fault(raw) else { continue };
             self.check_duration_fields(raw, &fault, kind);
             let node = |id: crate::id::NodeId| self.drafts[id.index()].name.to_string();
             let machine = |id: MachineId| self.machines[id.index()].name.to_string();
-            let text = Arc::from(fault.describe(&node, &machine));
+            let mut text = fault.describe(&node, &machine);
+            if let Some(when) = &when {
+                text.push_str(&format!(" {}", when.describe(&node)));
+            }
+            let open = when.is_some() || after.and_then(|index| out.get(index)).is_some_and(|first| first.open);
             let timed = Timed {
-                at: at.0,
+                at,
                 lasts: raw.lasts.as_ref().map(|time| time.0),
                 restart_after: raw.restart_after.as_ref().map(|time| time.0),
                 after: after.and_then(|index| u16::try_from(index).ok()),
+                when,
                 fault,
-                text,
+                text: text.into(),
             };
             let base = after
                 .and_then(|index| out.get(index))
                 .map_or((Span::ZERO, Span::ZERO), |fault| (fault.earliest, fault.latest));
-            let (low, high) = at.0.bounds();
-            out.push(PlacedFault { timed, place: at.place, earliest: base.0 + low, latest: base.1 + high });
+            let (low, high) = at.bounds();
+            out.push(PlacedFault { timed, place, earliest: base.0 + low, latest: base.1 + high, open });
         }
         out
+    }
+
+    /// When a fault begins: at a time, or at an event.
+    fn begin_of(&mut self, raw: &raw::Fault) -> Option<(Option<Trigger>, Dist, Place)> {
+        let paused = match &raw.pause {
+            Some(Paused::When(paused)) => Some(paused),
+            Some(Paused::Names(_)) | None => None,
+        };
+        if let (Some(outer), Some(inner)) = (&raw.when, paused) {
+            self.problems
+                .error(when_place(outer), "the fault waits for two events")
+                .also(inner.origin.place, "here too");
+            return None;
+        }
+        let Some(when) = raw.when.as_ref().or_else(|| paused.and_then(|paused| paused.when.as_ref())) else {
+            let Some(at) = &raw.at else {
+                if !raw.origin.damaged {
+                    self.problems
+                        .error(raw.origin.place, "[[fault]] lacks the field `at`")
+                        .help("at = \"10s\", or when = \"lock-acquired\": an event of the trace");
+                }
+                return None;
+            };
+            return Some((None, at.0, at.place));
+        };
+        for (place, field) in
+            [(raw.at.as_ref().map(|at| at.place), "at"), (raw.after.as_ref().map(|a| a.place), "after")]
+        {
+            if let Some(place) = place {
+                self.problems
+                    .error(place, format!("`{field}` and `when` exclude each other"))
+                    .help("to wait longer write when = { event = \"…\", after = \"10ms\" }");
+                return None;
+            }
+        }
+        let own = paused.and_then(|paused| paused.client.as_ref().or(paused.node.as_ref()));
+        let (trigger, after) = self.trigger(when, own)?;
+        Some((Some(trigger), after, when_place(when)))
+    }
+
+    /// An event by its name, and how long after it.
+    fn trigger(&mut self, when: &When, own: Option<&Names>) -> Option<(Trigger, Dist)> {
+        let (event, node, nth, after) = match when {
+            When::Event(name) => (name, None, None, None),
+            When::Trigger(table) => {
+                (table.event.as_ref()?, table.node.as_ref(), table.nth.as_ref(), table.after.as_ref())
+            }
+        };
+        if !names::can_trigger(&event.value) {
+            self.problems
+                .error(event.place, format!("no event of the trace is called `{}`", event.value))
+                .label("unknown event")
+                .suggest(event, "events", names::triggers());
+            return None;
+        }
+        let nodes = match node.or(own) {
+            Some(nodes) => self.processes(nodes)?,
+            None => Vec::new(),
+        };
+        if let Some(nth) = nth
+            && nth.value == 0
+        {
+            self.problems.error(nth.place, "events are counted from 1");
+            return None;
+        }
+        let trigger = Trigger { event: event.value.as_str().into(), nodes, nth: nth.map_or(1, |nth| nth.value) };
+        Some((trigger, after.map_or(Dist::Constant(Span::ZERO), |after| after.0)))
+    }
+
+    /// Who is paused.
+    fn paused(&mut self, raw: &Paused) -> Option<Vec<crate::id::NodeId>> {
+        let table = match raw {
+            Paused::Names(names) => return self.processes(names),
+            Paused::When(table) => table,
+        };
+        match (&table.node, &table.client) {
+            (Some(names), None) | (None, Some(names)) => self.processes(names),
+            (None, None) if table.origin.damaged => None,
+            (None, None) => {
+                self.problems.error(table.origin.place, "nobody is paused").help("write { client = \"c1\", when = … }");
+                None
+            }
+            (Some(_), Some(names)) => {
+                self.problems.error(names.origin.place, "`node` and `client` exclude each other");
+                None
+            }
+        }
     }
 
     /// The fault that an `after` names: one that stands before it, so that there are no loops.
@@ -121,7 +217,7 @@ impl Resolver<'_> {
             "crash" => Some(Fault::Crash { nodes: self.processes(raw.crash.as_ref()?)? }),
             "shutdown" => Some(Fault::Shutdown { nodes: self.processes(raw.shutdown.as_ref()?)? }),
             "restart" => Some(Fault::Restart { nodes: self.processes(raw.restart.as_ref()?)? }),
-            "pause" => Some(Fault::Pause { nodes: self.processes(raw.pause.as_ref()?)? }),
+            "pause" => Some(Fault::Pause { nodes: self.paused(raw.pause.as_ref()?)? }),
             "power-off" => Some(Fault::PowerOff { machines: self.machines_of(raw.power_off.as_ref()?)? }),
             "partition" => self.partition(raw.partition.as_ref()?, raw.flap.as_ref().map(|flap| flap.0)),
             "link" => {
@@ -252,8 +348,10 @@ impl Resolver<'_> {
             self.problems.error(name.place, format!("`{}` is not a single node", name.value));
             return None;
         };
-        if matches!(self.drafts[node.index()].role, super::Role::Client(_)) {
-            self.problems.error(name.place, format!("`{}` is a client: it takes no commands", name.value));
+        let role = self.drafts[node.index()].role;
+        if matches!(role, super::Role::Client(_) | super::Role::Resource(_)) {
+            let what = if matches!(role, super::Role::Client(_)) { "a client" } else { "a resource" };
+            self.problems.error(name.place, format!("`{}` is {what}: it takes no commands", name.value));
             return None;
         }
         let (place, words) = match raw.command.as_ref()? {
@@ -265,7 +363,7 @@ impl Resolver<'_> {
             Command::Words(place, words) => (*place, Some(words.iter().map(|word| Arc::from(word.as_str())).collect())),
         };
         match words {
-            Some(argv) if !argv.is_empty() => Some(Fault::Exec { node: *node, argv: self.translate_words(argv) }),
+            Some(argv) if !argv.is_empty() => Some(Fault::Exec { node: *node, argv }),
             Some(_) => {
                 self.problems.error(place, "an empty command");
                 None
@@ -304,5 +402,13 @@ impl Resolver<'_> {
                 problem.help(format!("to end it write for = \"{}\"", after.0));
             }
         }
+    }
+}
+
+/// Where it is said what a fault waits for.
+fn when_place(when: &When) -> Place {
+    match when {
+        When::Event(name) => name.place,
+        When::Trigger(table) => table.origin.place,
     }
 }

@@ -19,7 +19,7 @@ use crate::time::Span;
 const UNPLACED: MachineId = MachineId(u16::MAX);
 
 impl Resolver<'_> {
-    /// Every node gets its number, in the order of the file: servers, sentinels, clients.
+    /// Every node gets its number, in the order of the file: servers, sentinels, clients, resources.
     pub(super) fn declare_nodes(&mut self) {
         for index in 0..self.file.redis.len() {
             let entry = &self.file.redis[index];
@@ -35,6 +35,11 @@ impl Resolver<'_> {
         }
         for index in 0..self.file.client.len() {
             self.declare_clients(index);
+        }
+        for index in 0..self.file.resource.len() {
+            let entry = &self.file.resource[index];
+            let (names, origin) = (entry_names(&entry.name, &entry.names), entry.origin);
+            self.declare(Role::Resource(index), What::Resource, names, Dist::Constant(Span::ZERO), origin);
         }
         if self.file.redis.is_empty() && !self.file.origin.damaged {
             self.problems
@@ -193,7 +198,7 @@ impl Resolver<'_> {
         number
     }
 
-    pub(super) fn machine(&mut self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
+    fn machine(&mut self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
         let defaults = self.file.defaults.clone().unwrap_or_default().machine.unwrap_or_default();
         let fsync = raw.and_then(|raw| raw.fsync.clone()).or(defaults.fsync);
         let disk = raw.and_then(|raw| raw.disk.clone()).or(defaults.disk);

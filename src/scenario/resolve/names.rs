@@ -18,6 +18,8 @@ pub(crate) enum What {
     Client,
     /// All copies of an application.
     Clients,
+    /// What a lock protects.
+    Resource,
     /// A machine.
     Machine,
     /// A zone.
@@ -31,6 +33,7 @@ impl What {
             What::Sentinel => "a sentinel",
             What::Client => "a client",
             What::Clients => "a group of clients",
+            What::Resource => "a resource",
             What::Machine => "a machine",
             What::Zone => "a zone",
         }
@@ -85,6 +88,11 @@ impl Directory {
     /// The entry of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
+    }
+
+    /// The names of one kind.
+    pub(crate) fn names_of(&self, what: What) -> Vec<String> {
+        self.entries.iter().filter(|(_, entry)| entry.what == what).map(|(name, _)| name.clone()).collect()
     }
 
     /// Tells every name of a node which machine the node is on.

@@ -31,6 +31,7 @@ impl Resolver<'_> {
                 Role::Server(entry) => self.server(index, entry, &entries.servers[entry]),
                 Role::Sentinel(entry) => self.sentinel(index, entry, &entries.sentinels[entry]),
                 Role::Client(entry) => self.client(index, entry),
+                Role::Resource(entry) => self.resource(entry),
             });
         }
         self.check_quorums(&masters);
@@ -72,6 +73,7 @@ impl Resolver<'_> {
             Role::Server(entry) => Some((port_of(&entries.servers[entry]), 6379)),
             Role::Sentinel(entry) => Some((port_of(&entries.sentinels[entry]), 26379)),
             Role::Client(_) => None,
+            Role::Resource(_) => Some((None, 5432)),
         };
         for index in 0..self.drafts.len() {
             let draft = &self.drafts[index];
@@ -102,7 +104,6 @@ impl Resolver<'_> {
             let ip = self.machines.get(draft.machine.index()).map_or(crate::id::Ip::LOOPBACK, |machine| machine.ip);
             self.drafts[index].addr = Addr::new(ip, port);
         }
-        self.lay_out();
     }
 
     /// Names in `replicaof`, and loops of them.
@@ -150,7 +151,6 @@ impl Resolver<'_> {
             let addr = self.drafts[master].addr;
             all.push(Placed::new("replicaof", &[&addr.ip.to_string(), &addr.port.to_string()], place));
         }
-        self.translate_directives(index, &mut all);
         match server::config::Config::from_directives(&numbered(&all)) {
             Ok((config, warnings)) => {
                 report_warnings(&all, draft.place, warnings, self.problems);
@@ -181,7 +181,6 @@ impl Resolver<'_> {
                 all.push(Placed::new("sentinel", &[option, name, &value], place));
             }
         }
-        self.translate_directives(index, &mut all);
         match sentinel::config::Config::from_directives(&numbered(&all)) {
             Ok((config, warnings)) => {
                 report_warnings(&all, draft.place, warnings, self.problems);

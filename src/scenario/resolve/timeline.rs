@@ -20,7 +20,7 @@ impl Resolver<'_> {
     pub(super) fn check_timeline(&mut self, faults: &[PlacedFault]) {
         let Some(duration) = self.file.duration.clone() else { return };
         let end = duration.0;
-        for fault in faults {
+        for fault in faults.iter().filter(|fault| !fault.open) {
             if fault.earliest >= end {
                 self.problems
                     .error(fault.place, format!("the fault comes at {}, after the end of the run", fault.earliest))
@@ -34,7 +34,7 @@ impl Resolver<'_> {
             }
         }
         self.check_starts(end);
-        let mut order: Vec<&PlacedFault> = faults.iter().collect();
+        let mut order: Vec<&PlacedFault> = faults.iter().filter(|fault| !fault.open).collect();
         order.sort_by_key(|fault| fault.earliest);
         let mut states = vec![State::Up; self.drafts.len()];
         for (index, fault) in order.iter().enumerate() {
@@ -52,12 +52,12 @@ impl Resolver<'_> {
             }
         }
         for workload in self.file.client.iter().filter_map(|client| client.workload.as_ref()) {
-            let Some(start) = &workload.start else { continue };
+            let (Some(start), stop) = workload.times() else { continue };
             if start.0 >= end {
                 self.problems
                     .error(start.place, format!("the workload starts at {}, after the end of the run", start.0));
             }
-            if let Some(stop) = &workload.stop
+            if let Some(stop) = stop
                 && stop.0 <= start.0
             {
                 self.problems.error(stop.place, format!("the workload stops at {} but starts at {}", stop.0, start.0));

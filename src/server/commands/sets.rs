@@ -230,8 +230,10 @@ fn sets(cx: &mut Cx<'_>, from: usize, to: usize) -> Result<Vec<Option<Arc<Set>>>
 fn store(cx: &mut Cx<'_>, members: &[Key]) {
     let ints_max = cx.s.config.set_max_intset_entries;
     if members.is_empty() {
-        cx.add_integer(0);
-        return delete_target(cx);
+        if cx.delete_and_notify(1) {
+            cx.dirty(1);
+        }
+        return cx.add_integer(0);
     }
     let mut set = Set::default();
     members.iter().for_each(|member| {
@@ -243,12 +245,6 @@ fn store(cx: &mut Cx<'_>, members: &[Key]) {
     // The event has the command's name.
     cx.notify(Classes::SET, cx.command.spec.name, 1);
     cx.dirty(1);
-}
-
-fn delete_target(cx: &mut Cx<'_>) {
-    if cx.delete_and_notify(1) {
-        cx.dirty(1);
-    }
 }
 
 fn answer(cx: &mut Cx<'_>, members: &[Key]) {
@@ -284,11 +280,6 @@ fn sinter(cx: &mut Cx<'_>) {
 
 fn sinterstore(cx: &mut Cx<'_>) {
     let Ok(sets) = sets(cx, 2, cx.args.len()) else { return };
-    // With a key that isn't there nothing is worked out, and the target goes before the reply.
-    if sets.iter().any(Option::is_none) {
-        delete_target(cx);
-        return cx.add_integer(0);
-    }
     let members = intersection(cx, sets, usize::MAX);
     store(cx, &members);
 }

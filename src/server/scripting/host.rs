@@ -39,8 +39,6 @@ struct Caller<'a, 'b> {
     work: u64,
     /// Nanoseconds since it began.
     began: u64,
-    /// It may go on when memory is short.
-    allow_oom: bool,
 }
 
 /// Nanoseconds that a script may take: what takes longer is not modelled.
@@ -77,11 +75,7 @@ fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
     if request.read_only {
         return Some("ERR Can not execute a script with write flag using *_ro command.");
     }
-    if !s.repl.enough_good_replicas(&s.config) {
-        return Some("NOREPLICAS Not enough good replicas to write.");
-    }
-    (request.flags & flag::ALLOW_OOM == 0 && s.eviction.out_of_memory && !obey)
-        .then_some("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+    (!s.repl.enough_good_replicas(&s.config)).then_some("NOREPLICAS Not enough good replicas to write.")
 }
 
 /// Runs a script and answers its caller.
@@ -114,8 +108,7 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
     let read_only = request.read_only || request.flags & flag::COMPAT == 0 && request.flags & flag::NO_WRITES != 0;
     let began = cx.s.meter.total();
     cx.s.meter.add(cost::SCRIPT);
-    let allow_oom = request.flags & flag::COMPAT == 0 && request.flags & flag::ALLOW_OOM != 0;
-    let mut host = Caller { cx, read_only, dirty: false, work: 0, began, allow_oom };
+    let mut host = Caller { cx, read_only, dirty: false, work: 0, began };
     let run = lua::run(&job, &mut host);
     host.account(run.work);
     finish(cx, request, run);
@@ -188,12 +181,7 @@ impl Caller<'_, '_> {
         if let Some(text) = s.persistence.write_error(s) {
             return Some(format!("-{text}"));
         }
-        if !s.repl.enough_good_replicas(&s.config) {
-            return Some("-NOREPLICAS Not enough good replicas to write.".to_owned());
-        }
-        let refused = s.eviction.out_of_memory && !self.allow_oom && !s.exec.from_master;
-        (refused && command.is(command_flag::DENYOOM))
-            .then(|| "-OOM command not allowed when used memory > 'maxmemory'.".to_owned())
+        (!s.repl.enough_good_replicas(&s.config)).then(|| "-NOREPLICAS Not enough good replicas to write.".to_owned())
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod client;
 mod disk;
+mod lock;
+pub mod names;
 mod net;
 mod sentinel;
 mod server;
@@ -9,6 +11,7 @@ mod world;
 
 pub use client::{ClientEvent, OpKind, Refusal, Unanswered};
 pub use disk::DiskEvent;
+pub use lock::{Freed, LockAnswer, LockEvent, LockLoss, LockStep};
 pub use net::{CloseWhy, NetEvent, RefusedWhy};
 pub use sentinel::{Detail, FailoverState, Instance, InstanceKind, SentinelEvent, SentinelEventName};
 pub use server::{HistoryWhy, LinkDownWhy, LinkState, RefusePsync, ServerEvent, SyncKind};
@@ -36,6 +39,8 @@ pub enum Kind {
     Sentinel(SentinelEvent),
     /// A client.
     Client(ClientEvent),
+    /// A client of a lock, a server that holds one, or what it protects.
+    Lock(LockEvent),
 }
 
 /// As derived, except that where an event is made its hash is made of what is known of it there.
@@ -54,6 +59,7 @@ impl Hash for Kind {
             Kind::Server(event) => event.hash(state),
             Kind::Sentinel(event) => event.hash(state),
             Kind::Client(event) => event.hash(state),
+            Kind::Lock(event) => event.hash(state),
         }
     }
 }
@@ -67,6 +73,7 @@ impl fmt::Display for Kind {
             Kind::Server(event) => event.fmt(f),
             Kind::Sentinel(event) => event.fmt(f),
             Kind::Client(event) => event.fmt(f),
+            Kind::Lock(event) => event.fmt(f),
         }
     }
 }

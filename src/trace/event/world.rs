@@ -18,6 +18,8 @@ pub enum NodeRole {
     Sentinel,
     /// a simulated application
     Client,
+    /// what a lock protects
+    Resource,
 }
 
 /// Events of the world.
@@ -89,6 +91,7 @@ impl fmt::Display for WorldEvent {
                     NodeRole::Server => "server",
                     NodeRole::Sentinel => "sentinel",
                     NodeRole::Client => "client",
+                    NodeRole::Resource => "resource",
                 };
                 write!(f, "declared {name} {role} {addr} on {machine_name}")
             }

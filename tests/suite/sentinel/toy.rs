@@ -37,7 +37,7 @@ pub(crate) fn programs(traits: Traits) -> Factory {
             let sentinel = Sentinel::new(init, (**config).clone());
             Box::new(if traits.every_tick { sentinel.running_every_tick() } else { sentinel })
         }
-        NodeKind::Server(_) | NodeKind::Client(_) => {
+        NodeKind::Server(_) | NodeKind::Client(_) | NodeKind::Locker(_) | NodeKind::Resource(_) => {
             let first = scenario.nodes.iter().find(|node| matches!(node.kind, NodeKind::Server(_)));
             let first = first.expect("there is a server").addr;
             let named = |name: &str| scenario.nodes[scenario.node(name).expect("a node").index()].addr;

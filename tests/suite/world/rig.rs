@@ -87,7 +87,7 @@ pub(crate) fn timed(at_ms: u64, lasts_ms: Option<u64>, fault: Fault) -> Timed {
     let text = fault.describe(&|n| format!("n{}", n.0), &|m| format!("m{}", m.0)).into();
     let at = Dist::Constant(Span::from_ms(at_ms));
     let lasts = lasts_ms.map(|ms| Dist::Constant(Span::from_ms(ms)));
-    Timed { at, lasts, restart_after: None, after: None, fault, text }
+    Timed { at, lasts, restart_after: None, after: None, when: None, fault, text }
 }
 
 /// A cut of everything between two machines.
@@ -135,9 +135,9 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         faults,
         chaos: None,
         expect: Vec::new(),
+        locks: Vec::new(),
         cpu_scale_milli: 1000,
         test: TestPlan::default(),
-        served: None,
     }
 }
 

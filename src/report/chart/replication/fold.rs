@@ -107,7 +107,7 @@ impl Fold {
             match &event.kind {
                 Kind::Server(server) => fold.see(n, event.at, server),
                 Kind::World(world) => fold.servers[n].see_world(event.at, world),
-                Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_) | Kind::Client(_) => {}
+                Kind::Net(_) | Kind::Disk(_) | Kind::Sentinel(_) | Kind::Client(_) | Kind::Lock(_) => {}
             }
             if let Kind::Server(ServerEvent::SyncGranted { replica, refused, .. }) = &event.kind
                 && let Some(&replica) = fold.at.get(replica)

@@ -1,0 +1,371 @@
+//! A question to the servers: asked of all at once or in turn, answered one by one, and what follows from the answers.
+
+use super::{LockStep, Locker, Phase, Then, note};
+use crate::client::config::lock::{Algorithm, REDISSON_ATTEMPTS};
+use crate::node::Outbox;
+use crate::resp::Value;
+use crate::time::{Instant, Now, Span};
+use crate::trace::event::{LockAnswer, LockEvent, LockLoss};
+
+/// The question under way.
+#[derive(Clone, Debug)]
+pub(super) struct Poll {
+    id: u64,
+    step: LockStep,
+    /// When it was asked, by the clock that the library looks at.
+    began: i64,
+    /// The next server to ask.
+    next: usize,
+    answers: Vec<Option<LockAnswer>>,
+    /// The largest number in an answer.
+    number: Option<i64>,
+}
+
+/// A request's tag holds the question's number, what it is about and which server was asked.
+const STEPS: [LockStep; 7] = [
+    LockStep::Acquire,
+    LockStep::Expire,
+    LockStep::Wait,
+    LockStep::Fence,
+    LockStep::Extend,
+    LockStep::Subscribe,
+    LockStep::Release,
+];
+
+impl Poll {
+    pub(super) fn is(&self, step: LockStep) -> bool {
+        self.step == step
+    }
+
+    fn count(&self, answer: LockAnswer) -> usize {
+        self.answers.iter().filter(|&&given| given == Some(answer)).count()
+    }
+
+    /// Answers that are not a yes.
+    fn against(&self) -> usize {
+        self.answers.iter().flatten().filter(|&&answer| answer != LockAnswer::Yes).count()
+    }
+
+    fn tag(&self, server: usize) -> u64 {
+        let step = STEPS.iter().position(|&step| step == self.step).unwrap_or(0);
+        self.id << 16 | (step as u64) << 12 | server as u64
+    }
+}
+
+impl Locker {
+    /// Asks the servers, or the sentinels for the server first.
+    pub(super) fn ask(&mut self, step: LockStep, now: Now, out: &mut Outbox) {
+        self.phase = Phase::Asking;
+        self.poll = None;
+        if step == LockStep::Subscribe {
+            self.ear.addr = self.servers[0].addr;
+        } else if self.must_find(step, now, out) {
+            return;
+        }
+        let mut poll = self.question(step, now);
+        self.put(&mut poll, now, out);
+        self.poll = Some(poll);
+    }
+
+    /// Renews the lock, beside whatever else goes on.
+    pub(super) fn renew(&mut self, now: Now, out: &mut Outbox) {
+        if self.must_find(LockStep::Extend, now, out) {
+            return;
+        }
+        let mut poll = self.question(LockStep::Extend, now);
+        self.put(&mut poll, now, out);
+        self.renewal = Some(poll);
+    }
+
+    fn question(&mut self, step: LockStep, now: Now) -> Poll {
+        self.questions += 1;
+        let servers = if step == LockStep::Subscribe { 1 } else { self.servers.len() };
+        Poll { id: self.questions, step, began: self.reading(now), next: 0, answers: vec![None; servers], number: None }
+    }
+
+    /// Sends what may be sent of it.
+    fn put(&mut self, poll: &mut Poll, now: Now, out: &mut Outbox) {
+        let until = if self.config.algorithm.in_turn() { poll.next + 1 } else { poll.answers.len() };
+        let patience = if poll.step == LockStep::Wait {
+            self.config.timeout + self.config.wait.map_or(Span::ZERO, |wait| wait.timeout)
+        } else {
+            self.config.timeout
+        };
+        let request = self.request(poll.step, now);
+        let parts: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+        let cause = out.cause();
+        while poll.next < until.min(poll.answers.len()) {
+            let peer = if poll.step == LockStep::Subscribe { &mut self.ear } else { &mut self.servers[poll.next] };
+            let to = peer.addr;
+            let round = self.base.saturating_add(self.round);
+            note(LockEvent::Asked { round, step: poll.step, to }, out);
+            peer.ask(poll.tag(poll.next), &parts, now.mono + patience, out);
+            out.because(cause);
+            poll.next += 1;
+        }
+    }
+
+    /// A server answered, or didn't.
+    pub(super) fn on_answer(&mut self, tag: u64, answer: Result<Value, LockAnswer>, now: Now, out: &mut Outbox) {
+        let (id, server) = (tag >> 16, usize::try_from(tag & 0xfff).unwrap_or(0));
+        let step = usize::try_from(tag >> 12 & 0xf).ok().and_then(|step| STEPS.get(step)).copied();
+        let Some(step) = step else { return };
+        let (answer, number) = match &answer {
+            Ok(value) => self.read(step, value),
+            Err(answer) => (*answer, None),
+        };
+        let by = if step == LockStep::Subscribe { self.ear.addr } else { self.servers[server].addr };
+        note(LockEvent::Answered { round: self.number(), step, by, answer }, out);
+        if answer == LockAnswer::Error && self.finder.is_some() {
+            // A replica, most likely: it must be looked for again.
+            let _gone = self.servers[0].close(LockAnswer::Unreachable, out);
+        }
+        for which in [Which::Main, Which::Renewal, Which::Orphan] {
+            let Some(mut poll) = self.slot(which).take() else { continue };
+            if poll.id != id {
+                *self.slot(which) = Some(poll);
+                continue;
+            }
+            poll.answers[server] = Some(answer);
+            poll.number = poll.number.max(number);
+            if self.is_decided(&poll) {
+                self.conclude(which, &poll, now, out);
+            } else {
+                if poll.next <= server + 1 {
+                    self.put(&mut poll, now, out);
+                }
+                *self.slot(which) = Some(poll);
+            }
+            return;
+        }
+    }
+
+    fn slot(&mut self, which: Which) -> &mut Option<Poll> {
+        match which {
+            Which::Main => &mut self.poll,
+            Which::Renewal => &mut self.renewal,
+            Which::Orphan => &mut self.orphan,
+        }
+    }
+
+    /// node-redlock waits for a quorum of either kind, the others for everybody.
+    fn is_decided(&self, poll: &Poll) -> bool {
+        let quorum = self.config.quorum();
+        let early = self.config.algorithm == Algorithm::NodeRedlock;
+        poll.answers.iter().all(Option::is_some)
+            || early && (poll.count(LockAnswer::Yes) >= quorum || poll.against() >= quorum)
+    }
+
+    fn conclude(&mut self, which: Which, poll: &Poll, now: Now, out: &mut Outbox) {
+        match (which, poll.step) {
+            (Which::Orphan, _) => {
+                // The lock came when nobody waited for it any more; the watchdog keeps it alive.
+                if poll.count(LockAnswer::Yes) > 0 {
+                    self.renew_at = now.mono + self.config.extend.unwrap_or(self.config.ttl);
+                }
+            }
+            (Which::Renewal, _) => self.renewed(poll, now, out),
+            (Which::Main, LockStep::Acquire) if self.config.algorithm.is_redisson() => {
+                self.redisson_asked(poll, now, out);
+            }
+            (Which::Main, LockStep::Acquire) => self.asked(poll, now, out),
+            (Which::Main, LockStep::Subscribe) => {
+                self.subscribed = poll.count(LockAnswer::Yes) > 0;
+                // Whether it worked or not, the lock may have become free meanwhile.
+                self.ask(LockStep::Acquire, now, out);
+            }
+            (Which::Main, LockStep::Expire | LockStep::Wait | LockStep::Fence) => self.confirmed(poll, now, out),
+            (Which::Main, LockStep::Extend) => {}
+            (Which::Main, LockStep::Release) => self.released(poll, now, out),
+        }
+    }
+
+    /// Every server that will answer has: is the lock ours?
+    fn asked(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        let granted = poll.count(LockAnswer::Yes);
+        let began = if self.config.algorithm == Algorithm::NodeRedlock { self.wanted_reading } else { poll.began };
+        self.set_validity(began);
+        let in_time = match self.config.algorithm {
+            Algorithm::Redlock | Algorithm::Redsync => self.valid(now) > Some(Span::ZERO),
+            // It never looks whether the time it took leaves any.
+            Algorithm::NodeRedlock => true,
+            Algorithm::Single
+            | Algorithm::UnsafeSetnx
+            | Algorithm::UnsafeDel
+            | Algorithm::Redisson
+            | Algorithm::RedissonFair => true,
+        };
+        self.granted = u16::try_from(granted).unwrap_or(u16::MAX);
+        if granted >= self.config.quorum() && in_time {
+            self.go_on(LockStep::Acquire, None, now, out);
+            return;
+        }
+        let of = u16::try_from(poll.answers.len()).unwrap_or(u16::MAX);
+        note(LockEvent::Missed { round: self.number(), granted: self.granted, of }, out);
+        self.valid_until = None;
+        if matches!(self.config.algorithm, Algorithm::Redlock | Algorithm::Redsync) {
+            self.then = Then::Miss;
+            self.ask(LockStep::Release, now, out);
+        } else {
+            self.missed(now, out);
+        }
+    }
+
+    fn set_validity(&mut self, began: i64) {
+        let span = self.config.ttl.saturating_sub(self.config.drift());
+        self.valid_until = Some(began.saturating_add(i64::try_from(span.ns()).unwrap_or(i64::MAX)));
+    }
+
+    /// The step that follows, or the work.
+    fn go_on(&mut self, step: LockStep, number: Option<i64>, now: Now, out: &mut Outbox) {
+        let config = &self.config;
+        let wanted = |next: LockStep| match next {
+            LockStep::Expire => config.algorithm == Algorithm::UnsafeSetnx,
+            LockStep::Wait => config.wait.is_some(),
+            LockStep::Fence => config.fencing,
+            LockStep::Acquire | LockStep::Extend | LockStep::Subscribe | LockStep::Release => false,
+        };
+        let order = [LockStep::Acquire, LockStep::Expire, LockStep::Wait, LockStep::Fence];
+        let rest = order.iter().skip_while(|&&other| other != step).skip(1);
+        match rest.copied().find(|&next| wanted(next)) {
+            Some(next) => self.ask(next, now, out),
+            None => {
+                let fencing = number.filter(|_| step == LockStep::Fence).and_then(|n| u64::try_from(n).ok());
+                self.acquired(fencing, now, out);
+            }
+        }
+    }
+
+    /// A step between taking the lock and working under it.
+    fn confirmed(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        if poll.count(LockAnswer::Yes) >= self.config.quorum() {
+            self.go_on(poll.step, poll.number, now, out);
+        } else if poll.step == LockStep::Expire {
+            // The exception leaves the lock behind, for ever.
+            self.give_up(now, out);
+        } else {
+            note(LockEvent::Missed { round: self.number(), granted: 0, of: 1 }, out);
+            self.then = Then::Miss;
+            self.ask(LockStep::Release, now, out);
+        }
+    }
+
+    /// Redisson: the lock, or how long it is taken.
+    fn redisson_asked(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        match poll.answers[0] {
+            Some(LockAnswer::Yes) => {
+                self.failures = 0;
+                self.held += 1;
+                self.set_validity(poll.began);
+                if self.renew_at == Instant::NEVER && self.renewal.is_none() {
+                    self.renew_at = self.config.extend.map_or(Instant::NEVER, |every| now.mono + every);
+                }
+                if self.held < self.config.depth {
+                    self.ask(LockStep::Acquire, now, out);
+                } else {
+                    self.granted = 1;
+                    self.go_on(LockStep::Acquire, None, now, out);
+                }
+            }
+            Some(LockAnswer::No) => {
+                self.failures = 0;
+                if !self.subscribed {
+                    self.ask(LockStep::Subscribe, now, out);
+                    return;
+                }
+                // A lock that never expires is waited for until the channel speaks.
+                let left = poll.number.and_then(|ms| u64::try_from(ms).ok()).map(Span::from_ms);
+                if std::mem::take(&mut self.told) {
+                    self.ask(LockStep::Acquire, now, out);
+                } else {
+                    let until = left.map_or(Instant::NEVER, |left| now.mono + left.max(Span::from_ms(1)));
+                    self.phase = Phase::Listening(until);
+                }
+            }
+            Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
+                self.command_failed(LockStep::Acquire, now, out);
+            }
+        }
+    }
+
+    /// Redisson sends a command again a few times, then throws.
+    fn command_failed(&mut self, step: LockStep, now: Now, out: &mut Outbox) {
+        self.failures += 1;
+        if self.failures <= REDISSON_ATTEMPTS {
+            let delay = self.config.retry_delay.draw(&mut self.delays).max(Span::from_ms(1));
+            self.phase = Phase::Pausing(now.mono + delay, step);
+        } else if step == LockStep::Release {
+            self.renew_at = Instant::NEVER;
+            self.rest(now, out);
+        } else {
+            self.give_up(now, out);
+        }
+    }
+
+    /// The servers were asked to forget the lock.
+    fn released(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        if self.config.algorithm.is_redisson() {
+            match poll.answers[0] {
+                Some(LockAnswer::Yes) if self.held > 1 => {
+                    self.held -= 1;
+                    self.ask(LockStep::Release, now, out);
+                    return;
+                }
+                Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) => {
+                    self.command_failed(LockStep::Release, now, out);
+                    return;
+                }
+                Some(LockAnswer::Yes | LockAnswer::No) | None => self.renew_at = Instant::NEVER,
+            }
+        }
+        match self.then {
+            Then::Rest => self.rest(now, out),
+            Then::Miss => self.missed(now, out),
+        }
+    }
+
+    /// What became of a renewal.
+    fn renewed(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        let yes = poll.count(LockAnswer::Yes) >= self.config.quorum();
+        let next = self.config.extend.map_or(Instant::NEVER, |every| now.mono + every);
+        if self.config.algorithm.is_redisson() {
+            match poll.answers[0] {
+                Some(LockAnswer::Yes) => {
+                    self.renew_at = next;
+                    if self.hold.is_some() {
+                        self.set_validity(poll.began);
+                        note(LockEvent::Extended { round: self.number(), valid: self.valid(now) }, out);
+                    }
+                }
+                // Gone: the watchdog ends, and tells nobody.
+                Some(LockAnswer::No) => self.renew_at = Instant::NEVER,
+                Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => self.renew_at = next,
+            }
+            return;
+        }
+        if self.hold.is_none() {
+            return;
+        }
+        let before = self.valid_until;
+        self.set_validity(poll.began);
+        if yes && (!self.config.algorithm.many() || self.valid(now) > Some(Span::ZERO)) {
+            self.renew_at = next;
+            note(LockEvent::Extended { round: self.number(), valid: self.valid(now) }, out);
+            return;
+        }
+        self.valid_until = before;
+        if self.config.algorithm.many() || poll.count(LockAnswer::No) > 0 {
+            self.lose(LockLoss::NotExtended, now, out);
+        } else {
+            self.renew_at = next;
+        }
+    }
+}
+
+/// The questions that may be under way at the same time.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Main,
+    Renewal,
+    Orphan,
+}

@@ -1,0 +1,131 @@
+//! What each library asks a server for, and how it reads the answers.
+
+use super::Locker;
+use super::scripts;
+use crate::client::config::lock::{Algorithm, FAIR_WAIT};
+use crate::resp::Value;
+use crate::time::{NS_PER_MS, NS_PER_S, Now, Span};
+use crate::trace::event::{LockAnswer, LockStep};
+
+/// A request's words.
+pub(super) type Request = Vec<Vec<u8>>;
+
+fn words(parts: &[&str]) -> Request {
+    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
+}
+
+fn eval(script: &str, keys: &[&str], args: &[&str]) -> Request {
+    let count = keys.len().to_string();
+    let mut parts = vec!["EVAL", script, &count];
+    parts.extend(keys);
+    parts.extend(args);
+    words(&parts)
+}
+
+/// `EX 10` or `PX 1500`, as libraries choose.
+fn expiry(ttl: Span) -> (&'static str, String) {
+    if ttl.ns().is_multiple_of(NS_PER_S) { ("EX", ttl.secs().to_string()) } else { ("PX", ttl.ms().to_string()) }
+}
+
+impl Locker {
+    /// The channel on which Redisson says that the lock is free.
+    pub(super) fn channel(&self) -> String {
+        let channel = format!("redisson_lock__channel:{{{}}}", self.config.lock);
+        let fair = self.config.algorithm == Algorithm::RedissonFair;
+        if fair { format!("{channel}:{}", self.token) } else { channel }
+    }
+
+    fn fair_keys(&self) -> (String, String) {
+        let lock = &self.config.lock;
+        (format!("redisson_lock_queue:{{{lock}}}"), format!("redisson_lock_timeout:{{{lock}}}"))
+    }
+
+    pub(super) fn request(&self, step: LockStep, now: Now) -> Request {
+        let (lock, token, ttl) = (&*self.config.lock, &*self.token, self.config.ttl.ms().to_string());
+        match step {
+            LockStep::Acquire => self.acquire(now),
+            LockStep::Expire => words(&["EXPIRE", lock, &self.config.ttl.secs().max(1).to_string()]),
+            LockStep::Wait => {
+                let wait = self.config.wait.expect("asked for only with a wait");
+                words(&["WAIT", &wait.replicas.to_string(), &wait.timeout.ms().to_string()])
+            }
+            LockStep::Fence => words(&["INCR", &format!("{lock}:fencing")]),
+            LockStep::Subscribe => words(&["SUBSCRIBE", &self.channel()]),
+            LockStep::Extend => match self.config.algorithm {
+                Algorithm::Single | Algorithm::Redlock | Algorithm::Redsync => {
+                    eval(scripts::EXTEND, &[lock], &[token, &ttl])
+                }
+                Algorithm::NodeRedlock => eval(scripts::RETAKE, &[lock], &[token, &ttl]),
+                Algorithm::UnsafeSetnx | Algorithm::UnsafeDel => words(&["PEXPIRE", lock, &ttl]),
+                Algorithm::Redisson | Algorithm::RedissonFair => eval(scripts::HASH_RENEW, &[lock], &[&ttl, token]),
+            },
+            LockStep::Release => self.release(now),
+        }
+    }
+
+    fn acquire(&self, now: Now) -> Request {
+        let (lock, token, ttl) = (&*self.config.lock, &*self.token, self.config.ttl.ms().to_string());
+        match self.config.algorithm {
+            Algorithm::Single | Algorithm::UnsafeDel => words(&["SET", lock, token, "PX", &ttl, "NX"]),
+            Algorithm::UnsafeSetnx => words(&["SETNX", lock, token]),
+            Algorithm::Redlock => words(&["set", lock, token, "nx", "px", &ttl]),
+            Algorithm::Redsync => {
+                let (unit, number) = expiry(self.config.ttl);
+                words(&["set", lock, token, unit, &number, "nx"])
+            }
+            Algorithm::NodeRedlock => eval(scripts::TAKE, &[lock], &[token, &ttl]),
+            Algorithm::Redisson => eval(scripts::HASH_LOCK, &[lock], &[&ttl, token]),
+            Algorithm::RedissonFair => {
+                let (queue, timeouts) = self.fair_keys();
+                let (wait, at) = (FAIR_WAIT.ms().to_string(), (now.unix.0 / NS_PER_MS).to_string());
+                eval(scripts::FAIR_LOCK, &[lock, &queue, &timeouts], &[&ttl, token, &wait, &at])
+            }
+        }
+    }
+
+    fn release(&self, now: Now) -> Request {
+        let (lock, token, ttl) = (&*self.config.lock, &*self.token, self.config.ttl.ms().to_string());
+        match self.config.algorithm {
+            Algorithm::Single | Algorithm::Redlock | Algorithm::Redsync | Algorithm::NodeRedlock => {
+                eval(scripts::RELEASE, &[lock], &[token])
+            }
+            Algorithm::UnsafeSetnx | Algorithm::UnsafeDel => words(&["DEL", lock]),
+            Algorithm::Redisson => eval(scripts::HASH_UNLOCK, &[lock, &self.channel()], &[&ttl, token]),
+            Algorithm::RedissonFair => {
+                let (queue, timeouts) = self.fair_keys();
+                let channel = format!("redisson_lock__channel:{{{lock}}}");
+                let at = (now.unix.0 / NS_PER_MS).to_string();
+                eval(scripts::FAIR_UNLOCK, &[lock, &queue, &timeouts, &channel], &[&ttl, token, &at])
+            }
+        }
+    }
+
+    /// A waiter of the fair lock leaves the queue.
+    pub(super) fn leave(&self) -> Request {
+        let (queue, timeouts) = self.fair_keys();
+        eval(scripts::FAIR_LEAVE, &[&queue, &timeouts], &[&self.token, &FAIR_WAIT.ms().to_string()])
+    }
+
+    /// What an answer means, and the number in it.
+    pub(super) fn read(&self, step: LockStep, value: &Value) -> (LockAnswer, Option<i64>) {
+        let number = value.integer();
+        if value.error().is_some() {
+            return (LockAnswer::Error, None);
+        }
+        let is = |yes: bool| if yes { LockAnswer::Yes } else { LockAnswer::No };
+        let redisson = self.config.algorithm.is_redisson();
+        let answer = match step {
+            LockStep::Acquire if redisson => is(*value == Value::Null),
+            LockStep::Acquire => is(number.map_or(*value != Value::Null, |n| n > 0)),
+            LockStep::Release if redisson => is(*value != Value::Null),
+            LockStep::Expire | LockStep::Extend | LockStep::Release => is(number.is_some_and(|n| n > 0)),
+            LockStep::Wait => {
+                let wanted = self.config.wait.map_or(0, |wait| i64::from(wait.replicas));
+                is(number.is_some_and(|n| n >= wanted))
+            }
+            LockStep::Fence => is(number.is_some()),
+            LockStep::Subscribe => LockAnswer::Yes,
+        };
+        (answer, number)
+    }
+}
