@@ -282,6 +282,9 @@ impl Server {
         let stat = &mut self.stats.commands[waiter.command.id];
         stat.ns += took;
         stat.failed += u64::from(failed);
+        if took >= 1_000 {
+            self.stats.histograms.add(waiter.command.id, took);
+        }
         self.log_if_slow(fd, &waiter.args, took / 1_000);
         self.blocking.remove(fd);
         self.unblock(fd);

@@ -71,6 +71,12 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
+    /// The command that runs was called by another one: EXEC, or a script.
+    #[must_use]
+    pub(crate) fn is_nested(&self) -> bool {
+        self.depth > 1
+    }
+
     /// A command begins: what the one before asked for is over.
     #[inline]
     pub(crate) fn begin(&mut self) {
@@ -153,8 +159,11 @@ impl Server {
             // The slow log hears of it when it has its answer.
             self.note_blocked(fd, took);
         }
-        if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
-            out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
+        note_if_slow(command, took, out);
+        if took >= 1_000 && !blocked {
+            self.stats.histograms.add(command.id, took);
+            let event = if command.is(flag::FAST) { "fast-command" } else { "command" };
+            self.latency_sample(event, took / NS_PER_MS);
         }
         if command.spec.flags & flag::SKIP_SLOWLOG == 0 && !blocked {
             self.log_if_slow(fd, args, took / 1_000);
@@ -310,6 +319,13 @@ impl Server {
                 self.sessions.want_write(monitor);
             }
         }
+    }
+}
+
+/// A command that kept the main thread for long is in the trace.
+pub(super) fn note_if_slow(command: &'static Command, took: u64, out: &mut Outbox) {
+    if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
+        out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
     }
 }
 

@@ -20,14 +20,16 @@ impl Server {
         self.meter.add(cost::ACCEPT);
         if self.sessions.len() as u64 >= self.config.maxclients {
             self.stats.rejected_connections += 1;
-            out.send(fd, Bytes::from_static(b"-ERR max number of clients reached\r\n"));
-            out.close(fd);
+            if !self.migrate.is_gone(fd) {
+                out.send(fd, Bytes::from_static(b"-ERR max number of clients reached\r\n"));
+                out.close(fd);
+            }
             return;
         }
         self.stats.connections += 1;
-        let authenticated = !self.auth_required();
         let now = self.now.unix;
-        self.sessions.insert(fd, from, local, now).authenticated = authenticated;
+        self.sessions.insert(fd, from, local, now);
+        self.set_default_auth(fd);
     }
 
     #[inline]
@@ -206,7 +208,9 @@ impl Server {
     pub(crate) fn close_session(&mut self, fd: Fd, out: &mut Outbox) {
         if self.sessions.get(fd).is_some() {
             self.forget_session(fd, out);
-            out.close(fd);
+            if !self.migrate.is_gone(fd) {
+                out.close(fd);
+            }
         }
     }
 
@@ -232,6 +236,7 @@ impl Server {
         if self.sessions.get(fd).is_some() {
             self.forget_session(fd, out);
         } else {
+            super::migrate::on_closed(self, fd);
             replication::on_closed(self, fd, why, out);
         }
     }
@@ -360,4 +365,11 @@ impl Server {
         let first = self.sessions.iter().filter_map(|session| self.idle_deadline(session)).min()?;
         Some(self.now.mono + Span::from_secs((first + 1).saturating_sub(self.now.unix.secs())))
     }
+}
+
+/// A client with subscriptions that is nothing else (`CLIENT_TYPE_PUBSUB`).
+pub(crate) fn is_listener(session: &Session) -> bool {
+    let flags = session.flags;
+    let replica = flags.has(Flags::REPLICA) && !flags.has(Flags::MONITOR);
+    flags.has(Flags::PUBSUB) && !flags.has(Flags::MASTER) && !replica
 }

@@ -34,6 +34,8 @@ pub(crate) struct Cron {
     planned: Instant,
     /// What was found then, if it holds as long as nothing but short requests changes it.
     lasting: Option<Needs>,
+    /// Ticks do nothing (DEBUG PAUSE-CRON).
+    pub paused: bool,
     /// The process stopped running here and has not had a tick since.
     stalled: Option<Instant>,
 }
@@ -42,7 +44,15 @@ impl Cron {
     /// Ticks of a process that starts now.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Cron {
-        Cron { next: now + FIRST, loops: 0, due: None, planned: Instant::ZERO, lasting: None, stalled: None }
+        Cron {
+            next: now + FIRST,
+            loops: 0,
+            due: None,
+            planned: Instant::ZERO,
+            lasting: None,
+            paused: false,
+            stalled: None,
+        }
     }
 
     /// The tick at or after `at` whose number is a multiple of `every` (1: any tick).
@@ -115,7 +125,7 @@ impl Server {
         let now = self.now.mono;
         let period = self.cron_period();
         self.cron.catch_up(now, period);
-        let due = self.cron.due.is_some_and(|due| due <= now);
+        let due = self.cron.due.is_some_and(|due| due <= now) && !self.cron.paused;
         let passed = if due {
             // The tick with work was waited for: the ones before it had none. Later ones were missed, as a blocked
             // event loop misses them, and the next one counts from now.
@@ -147,6 +157,7 @@ impl Server {
         expire::slow_cycle(self, out);
         persistence::cron(self, out);
         self.end_pause_if_over(out);
+        super::migrate::cron(self, out);
         let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
         if self.cron.loops.is_multiple_of(every) {
             replication::cron(self, out);
@@ -157,6 +168,10 @@ impl Server {
     ///
     /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
     pub(crate) fn plan_cron(&mut self) {
+        if self.cron.paused {
+            self.cron.due = None;
+            return;
+        }
         if !self.plain {
             self.cron.lasting = None;
         }
@@ -189,14 +204,18 @@ impl Server {
     /// What ticks will have to do, as far as is known now.
     fn needs(&mut self) -> Needs {
         let (expiry, clients) = (expire::slow_need(self), self.clients_cron_need());
-        let others = [persistence::cron_need(self), expiry, clients, self.shutdown_need(), self.pause_need()];
+        let sockets = self
+            .migrate
+            .cron_second()
+            .map(|second| self.now.mono + Span::from_secs(second.saturating_sub(self.now.unix.secs())));
+        let others = [sockets, persistence::cron_need(self), expiry, clients, self.shutdown_need(), self.pause_need()];
         let any = others.into_iter().flatten().min();
         let rare = replication::cron_need(self);
         let dirty = self.exec.dirty;
         let dirty = self.config.save.iter().map(|point| point.changes).filter(|&changes| changes > dirty).min();
         let needs = Needs { any, rare, dirty: dirty.unwrap_or(u64::MAX) };
         // Needs that are counted from now in whole units are not the same a little later.
-        let lasts = self.plain && expiry.is_none() && clients.is_none();
+        let lasts = self.plain && sockets.is_none() && expiry.is_none() && clients.is_none();
         self.cron.lasting = lasts.then_some(needs);
         needs
     }

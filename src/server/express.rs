@@ -31,8 +31,11 @@ impl Server {
     pub(crate) fn is_plain(&self) -> bool {
         let dearest = self.meter.scaled(cost::COMMAND + LONGEST as u64 / 16 * cost::COPY_16);
         let slow = u64::try_from(self.config.slowlog_log_slower_than).is_ok_and(|least| dearest.ns() / 1_000 >= least);
+        let threshold = self.config.latency_monitor_threshold;
+        let sampled = threshold > 0 && dearest.ns() / NS_PER_MS >= threshold;
         self.express
             && !slow
+            && !sampled
             && self.repl.is_master()
             && !self.repl.failover_under_way()
             && self.repl.enough_good_replicas(&self.config)
@@ -130,7 +133,11 @@ impl Server {
         self.meter.add(cost::COMMAND + len as u64 / 16 * cost::COPY_16);
         let stat = &mut self.stats.commands[command.id];
         stat.calls += 1;
-        stat.ns += self.meter.turn() - before;
+        let took = self.meter.turn() - before;
+        stat.ns += took;
+        if took >= 1_000 {
+            self.stats.histograms.add(command.id, took);
+        }
         self.stats.num_commands += 1;
         self.exec.begin();
     }
@@ -205,6 +212,12 @@ mod tests {
         "QUIT",
         "FLUSHALL",
         "LPUSH a 1",
+        "ACL SETUSER default -get",
+        "ACL SETUSER default resetkeys ~a",
+        "ACL SETUSER default +@all ~*",
+        "ACL SETUSER bob on nopass ~b +@all",
+        "AUTH bob x",
+        "ACL DELUSER bob",
     ];
 
     #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! May this command run now? The checks of `processCommand`, in its order.
 
 use super::Server;
+use super::acl::Denied;
 use super::commands::{self, Command, Treatment, flag};
 use super::session::Flags;
 use crate::id::Fd;
@@ -72,12 +73,12 @@ impl Server {
         if !command.takes(args.len()) {
             return Verdict::RefuseWith(format!("ERR wrong number of arguments for '{}' command", command.spec.name));
         }
-        if command.is(flag::PROTECTED) && !self.protected_allowed(fd) {
-            return Verdict::Refuse(
-                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
-                 from a local connection, otherwise you need to set this option in the configuration file, and then \
-                 restart the server.",
-            );
+        if command.is(flag::PROTECTED) && !self.protected_allowed(fd, command) {
+            let (name, setting) = protection(command);
+            return Verdict::RefuseWith(format!(
+                "ERR {name} command not allowed. If the {setting} option is set to \"local\", you can run it from a local \
+                 connection, otherwise you need to set this option in the configuration file, and then restart the server."
+            ));
         }
         let session = self.sessions.at(fd);
         let is_exec = command.is_exec();
@@ -90,6 +91,21 @@ impl Server {
         let in_multi = session.flags.has(Flags::MULTI);
         if in_multi && command.is(flag::NO_MULTI) {
             return Verdict::Refuse("ERR Command not allowed inside a transaction");
+        }
+        if session.flags.has(Flags::LIMITED)
+            && let Some(denied) = self.denied(fd, command, args)
+        {
+            return Verdict::RefuseWith(match denied {
+                Denied::Command => {
+                    format!("NOPERM this user has no permissions to run the '{}' command", command.spec.name)
+                }
+                Denied::Key(_) => {
+                    "NOPERM this user has no permissions to access one of the keys used as arguments".to_owned()
+                }
+                Denied::Channel(_) => {
+                    "NOPERM this user has no permissions to access one of the channels used as arguments".to_owned()
+                }
+            });
         }
         if self.config.maxmemory > 0 && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
@@ -178,14 +194,12 @@ impl Server {
         session.reply.constant(b"+QUEUED\r\n");
     }
 
-    /// True when a session without authentication must authenticate.
-    #[must_use]
-    pub(crate) fn auth_required(&self) -> bool {
-        !self.config.requirepass.is_empty()
-    }
-
-    fn protected_allowed(&self, fd: Fd) -> bool {
-        match self.config.enable_debug_command {
+    fn protected_allowed(&self, fd: Fd, command: &Command) -> bool {
+        let allowed = match protection(command).0 {
+            "DEBUG" => self.config.enable_debug_command,
+            _ => self.config.enable_module_command,
+        };
+        match allowed {
             super::config::Protected::Yes => true,
             super::config::Protected::No => false,
             super::config::Protected::Local => self.is_local(fd),
@@ -196,6 +210,14 @@ impl Server {
     pub(crate) fn is_local(&self, fd: Fd) -> bool {
         let peer = self.sessions.at(fd).addr.ip;
         peer == crate::id::Ip::LOOPBACK || peer == self.init.addr.ip
+    }
+}
+
+/// A protected command as its error names it, and what allows it.
+fn protection(command: &Command) -> (&'static str, &'static str) {
+    match command.spec.name {
+        "debug" => ("DEBUG", "enable-debug-command"),
+        _ => ("MODULE", "enable-module-command"),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::call::Cx;
 use super::keyspace::value::format_i64;
 use super::memory::STARTUP;
-use super::{Server, commands, cost, persistence, replication};
+use super::{Server, commands, config, cost, persistence, replication};
 
 /// A section: its name, and whether INFO without arguments shows it.
 type Section = (&'static str, bool, fn(&Server, &mut Text));
@@ -210,8 +210,9 @@ fn stats(s: &Server, t: &mut Text) {
     t.field("pubsub_patterns", s.pubsub.topics(Pattern).len() as u64);
     t.field("pubsubshard_channels", s.pubsub.topics(Shard).len() as u64);
     t.field("latest_fork_usec", stats.last_fork_us).field("total_forks", stats.forks);
+    t.field("migrate_cached_sockets", s.migrate.cached() as u64);
     t.lit(
-        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n\
+        "slave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n\
          active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n\
          total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
     );
@@ -279,8 +280,19 @@ fn errorstats(s: &Server, t: &mut Text) {
     }
 }
 
-fn latencystats(_: &Server, t: &mut Text) {
+fn latencystats(s: &Server, t: &mut Text) {
     t.lit("# Latencystats\r\n");
+    let shown = s.config.get(config::find("latency-tracking-info-percentiles").expect("it is a directive"));
+    for command in commands::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
+        let Some(histogram) = s.stats.latency_of(command.id) else { continue };
+        t.lit("latency_percentiles_usec_").lit(command.spec.name).lit(":");
+        let percentiles = shown.split(' ').zip(&s.config.latency_tracking_info_percentiles);
+        for (i, (name, percentile)) in percentiles.enumerate() {
+            let ns = histogram.at_percentile(*percentile);
+            t.lit(if i > 0 { ",p" } else { "p" }).lit(name).lit(&format!("={}.{:03}", ns / 1_000, ns % 1_000));
+        }
+        t.lit("\r\n");
+    }
 }
 
 fn cluster(_: &Server, t: &mut Text) {

@@ -2,6 +2,7 @@
 
 pub mod config;
 
+pub(crate) mod acl;
 #[cfg(test)]
 mod behaviour;
 mod blocking;
@@ -22,7 +23,9 @@ mod golden;
 mod held;
 mod info;
 pub mod keyspace;
+mod latency;
 mod memory;
+mod migrate;
 mod multi;
 pub mod notify;
 mod partial_sort;
@@ -70,6 +73,7 @@ pub struct Server {
     pub(crate) pubsub: pubsub::PubSub,
     pub(crate) tracking: tracking::Tracking,
     pub(crate) eviction: eviction::Eviction,
+    pub(crate) acl: acl::Acl,
     pub(crate) exec: call::Exec,
     pub(crate) repl: replication::Replication,
     pub(crate) persistence: persistence::Persistence,
@@ -79,6 +83,8 @@ pub struct Server {
     pub(crate) shutdown: shutdown::Shutdown,
     pub(crate) stats: stats::Stats,
     pub(crate) slowlog: slowlog::Slowlog,
+    pub(crate) latency: latency::Latency,
+    pub(crate) migrate: migrate::Migrations,
     pub(crate) meter: cost::Meter,
     pub(crate) cron: cron::Cron,
     /// The dataset is being loaded: most commands are refused.
@@ -123,6 +129,7 @@ impl Server {
             rng: init.seed.stream(&init.name, "server"),
             repl: replication::Replication::new(&init),
             meter: cost::Meter::new(init.cpu_milli),
+            acl: acl::Acl::new(&config.requirepass),
             config: Arc::new(config),
             now: zero,
             started: zero,
@@ -141,6 +148,8 @@ impl Server {
             shutdown: shutdown::Shutdown::default(),
             stats: stats::Stats::new(commands::count()),
             slowlog: slowlog::Slowlog::default(),
+            latency: latency::Latency::default(),
+            migrate: migrate::Migrations::default(),
             cron: cron::Cron::new(Instant::ZERO),
             loading: false,
             async_loading: false,
@@ -227,13 +236,27 @@ impl Server {
             }
             Err(errors) => {
                 let error = &errors[0];
-                let message = format!("*** FATAL CONFIG FILE ERROR *** line {}: {}", error.line, error.message);
-                out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
-                self.shutdown.exited = true;
-                out.exit(1);
-                false
+                self.die(&format!("*** FATAL CONFIG FILE ERROR *** line {}: {}", error.line, error.message), 1, out)
             }
         }
+    }
+
+    /// The users of the settings or of their file. False when they can't be had: the process exits.
+    fn read_users(&mut self, disk: &DiskImage, out: &mut Outbox) -> bool {
+        let given = self.config.acl_text.clone();
+        let file = disk.get(self.config.aclfile.as_str()).map(|text| bytes::Bytes::copy_from_slice(text)).or(given);
+        match self.start_acl(file) {
+            Ok(()) => true,
+            Err(message) => self.die(&message, 1, out),
+        }
+    }
+
+    /// The process ends with this status and leaves a message. False, so that a start ends with it.
+    pub(crate) fn die(&mut self, message: &str, code: u8, out: &mut Outbox) -> bool {
+        out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
+        self.shutdown.exited = true;
+        out.exit(code);
+        false
     }
 
     fn handle_rarer(&mut self, input: Input, out: &mut Outbox) {
@@ -265,8 +288,11 @@ impl Node for Server {
         self.now = now;
         self.started = now;
         self.cron = cron::Cron::new(now.mono);
-        if !self.read_config_file(disk, out) {
+        if !self.read_config_file(disk, out) || !self.read_users(disk, out) {
             return;
+        }
+        if !self.config.latency_tracking {
+            self.stats.track_latency(false);
         }
         persistence::load(self, disk, out);
         out.listen(self.init.addr.port);
@@ -281,6 +307,9 @@ impl Node for Server {
             return;
         }
         self.now = now;
+        if self.migrate.is_running() {
+            return migrate::while_running(self, input, out);
+        }
         // A descriptor that is gone must be forgotten before a tick can close it.
         if !matches!(input, Input::Closed { .. } | Input::Refused { .. }) {
             self.run_cron(out);
@@ -305,6 +334,10 @@ impl Node for Server {
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {
         self.now = now;
+        if self.migrate.is_running() {
+            self.handle(now, Input::Bytes { fd, data }, out);
+            return false;
+        }
         if !self.shutdown.exited {
             self.run_cron(out);
         }
@@ -326,7 +359,7 @@ impl Node for Server {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.wake.filter(|_| !self.shutdown.exited)
+        self.migrate.deadline().or(self.wake).filter(|_| !self.shutdown.exited)
     }
 
     fn probe(&self, _now: Now, out: &mut Outbox) {

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::acl::UserId;
 use super::multi::{MultiState, WatchedKey};
 use super::pubsub::Subscriptions;
 use super::tracking::Mode;
@@ -61,6 +62,8 @@ impl Flags {
 
     /// Not a client: the session of scripts, which never waits (`CLIENT_SCRIPT`, `CLIENT_DENY_BLOCKING`).
     pub(crate) const SCRIPT: Flags = Flags(1 << 30);
+    /// Its user may not do everything: requests are looked at.
+    pub(crate) const LIMITED: Flags = Flags(1 << 31);
 
     /// Closes soon: nothing more is said to it.
     pub(crate) const GOING: Flags = Flags(Self::CLOSE_AFTER_REPLY.0 | Self::CLOSE_ASAP.0);
@@ -199,6 +202,8 @@ pub(crate) struct Session {
     pub db: u32,
     /// 2 or 3.
     pub resp: u8,
+    /// Who it is.
+    pub user: UserId,
     /// False until AUTH when a password is needed.
     pub authenticated: bool,
     /// Input.
@@ -248,6 +253,7 @@ impl Session {
             flags: Flags::default(),
             db: 0,
             resp: 2,
+            user: UserId::DEFAULT,
             authenticated: false,
             reader: CommandReader::default(),
             reply: ReplyBuf::default(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use super::latency::histogram::{Histogram, Histograms};
+
 /// Samples of the instantaneous metrics (`STATS_METRIC_SAMPLES`).
 const SAMPLES: usize = 16;
 
@@ -63,6 +65,10 @@ pub(crate) struct Stats {
     pub forks: u64,
     /// Duration of the newest fork in microseconds.
     pub last_fork_us: u64,
+    /// Hundredths of gigabytes a second that it copied.
+    pub fork_rate_hundredths: u64,
+    /// How long commands took.
+    pub histograms: Histograms,
     /// Clients dropped because their output buffer passed its limit.
     pub output_buffer_drops: u64,
     /// Reads and writes of sockets.
@@ -109,7 +115,21 @@ impl Stats {
 
     /// CONFIG RESETSTAT.
     pub(crate) fn reset(&mut self) {
-        *self = Stats::new(self.commands.len());
+        let mut histograms = std::mem::take(&mut self.histograms);
+        histograms.reset();
+        *self = Stats { histograms, ..Stats::new(self.commands.len()) };
+    }
+
+    /// How long a command's calls took; `None`: none were counted.
+    #[must_use]
+    pub(crate) fn latency_of(&self, command: usize) -> Option<Histogram> {
+        self.histograms.of(command, self.commands[command].calls)
+    }
+
+    /// `latency-tracking` is switched.
+    pub(crate) fn track_latency(&mut self, on: bool) {
+        let calls = self.commands.iter().map(|stat| stat.calls).collect();
+        self.histograms.switch(on, calls);
     }
 }
 

@@ -13,6 +13,7 @@ mod differential;
 mod limits;
 mod locks;
 mod many_runs_cli;
+mod migrate;
 mod real_master;
 mod real_replica;
 mod replication;

@@ -152,12 +152,27 @@ impl Resolver<'_> {
             all.push(Placed::new("replicaof", &[&addr.ip.to_string(), &addr.port.to_string()], place));
         }
         match server::config::Config::from_directives(&numbered(&all)) {
-            Ok((config, warnings)) => {
+            Ok((mut config, warnings)) => {
                 report_warnings(&all, draft.place, warnings, self.problems);
+                if !config.aclfile.is_empty() {
+                    let file = all.iter().find(|placed| placed.name == "aclfile");
+                    config.acl_text = self.user_file(&config.aclfile, file.map_or(draft.place, |placed| placed.place));
+                }
                 Some(NodeKind::Server(Box::new(config)))
             }
             Err(errors) => {
                 report_errors(&all, draft.place, errors, self.problems);
+                None
+            }
+        }
+    }
+
+    /// The file that `aclfile` names: what the node's disk has of it at first.
+    fn user_file(&mut self, name: &str, place: Place) -> Option<bytes::Bytes> {
+        match (self.read_file)(name) {
+            Ok(text) => Some(text.into()),
+            Err(message) => {
+                self.problems.error(place, format!("can't read \"{name}\": {message}"));
                 None
             }
         }

@@ -3,6 +3,9 @@
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row, tracking};
 use crate::id::Fd;
+use crate::resp::Args;
+use crate::server::Server;
+use crate::server::acl::UserId;
 use crate::server::call::Cx;
 use crate::server::session::{Flags, Session};
 
@@ -93,8 +96,16 @@ impl Cx<'_> {
         found
     }
 
-    /// The line of CLIENT LIST for a session (`catClientInfoString`).
+    /// The line of CLIENT LIST for a session.
     fn client_line(&self, session: &Session) -> String {
+        let running = (session.fd == self.fd).then_some(self.args);
+        self.s.describe_client(session, running) + "\n"
+    }
+}
+
+impl Server {
+    /// A session in a line (`catClientInfoString`); of the one whose request is being executed, with that.
+    pub(crate) fn describe_client(&self, session: &Session, running: Option<&Args>) -> String {
         let flags = flag_letters(session);
         let count = |topic| session.subscriptions.as_ref().map_or(0, |own| own.of(topic).len());
         use crate::server::pubsub::Topic::{Channel, Pattern, Shard};
@@ -104,20 +115,19 @@ impl Cx<'_> {
             -1
         };
         let name = session.name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-        let now = self.s.now.unix.secs();
-        let running = session.fd == self.fd;
-        let argv_mem: usize = if running { self.args.iter().skip(1).map(<[u8]>::len).sum::<usize>() } else { 0 };
-        let qbuf = if running { 26 } else { session.reader.unread() };
+        let now = self.now.unix.secs();
+        let argv_mem: usize = running.map_or(0, |args| args.iter().skip(1).map(<[u8]>::len).sum());
+        let qbuf = if running.is_some() { 26 } else { session.reader.unread() };
         // The query buffer is given back after two idle seconds.
         let idle = now.saturating_sub(session.last_interaction.secs());
         let free = if idle > 2 || session.net_in == 0 { 0 } else { 20_474usize.saturating_sub(qbuf) };
         let output = session.reply.len();
         let redirect = session.tracking.as_ref().map_or(-1, |mode| i64::try_from(mode.redirect).unwrap_or(i64::MAX));
-        let user = if session.flags.has(Flags::MASTER) { "(superuser)" } else { "default" };
+        let user = self.acl.name(session.user).map_or("(superuser)".into(), |name| String::from_utf8_lossy(name));
         format!(
             "id={} addr={} laddr={} fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
              multi={multi} qbuf={qbuf} qbuf-free={} argv-mem={argv_mem} multi-mem=0 rbs=16384 rbp=16384 obl={} oll=0 \
-             omem=0 tot-mem={} events=r cmd={} user={user} redir={redirect} resp={}\n",
+             omem=0 tot-mem={} events=r cmd={} user={user} redir={redirect} resp={}",
             session.id,
             session.addr,
             session.laddr,
@@ -225,6 +235,7 @@ struct Victims<'a> {
     laddr: Option<&'a [u8]>,
     kind: Option<Type>,
     id: Option<u64>,
+    user: Option<UserId>,
     skip_me: bool,
 }
 
@@ -234,6 +245,7 @@ impl Victims<'_> {
             && self.laddr.is_none_or(|laddr| session.laddr.to_string().as_bytes() == laddr)
             && self.kind.is_none_or(|kind| Type::of(session) == kind)
             && self.id.is_none_or(|id| session.id == id)
+            && self.user.is_none_or(|user| session.user == user)
             && !(self.skip_me && session.fd == me)
     }
 }
@@ -242,7 +254,7 @@ fn kill(cx: &mut Cx<'_>) {
     let args = cx.args;
     let old_style = args.len() == 3;
     let victims = if old_style {
-        Victims { addr: Some(args.get(2)), laddr: None, kind: None, id: None, skip_me: false }
+        Victims { addr: Some(args.get(2)), laddr: None, kind: None, id: None, user: None, skip_me: false }
     } else {
         let Some(victims) = kill_options(cx) else { return };
         victims
@@ -267,7 +279,7 @@ fn kill(cx: &mut Cx<'_>) {
 
 fn kill_options<'a>(cx: &mut Cx<'a>) -> Option<Victims<'a>> {
     let args = cx.args;
-    let mut victims = Victims { addr: None, laddr: None, kind: None, id: None, skip_me: true };
+    let mut victims = Victims { addr: None, laddr: None, kind: None, id: None, user: None, skip_me: true };
     let mut i = 2;
     while i < args.len() {
         let word = if i + 1 < args.len() { args.get(i).to_ascii_lowercase() } else { Vec::new() };
@@ -285,7 +297,8 @@ fn kill_options<'a>(cx: &mut Cx<'a>) -> Option<Victims<'a>> {
             b"addr" => victims.addr = Some(args.get(i + 1)),
             b"laddr" => victims.laddr = Some(args.get(i + 1)),
             b"user" => {
-                if args.get(i + 1) != b"default" {
+                victims.user = cx.s.acl.id(args.get(i + 1));
+                if victims.user.is_none() {
                     let name = String::from_utf8_lossy(args.get(i + 1)).into_owned();
                     cx.add_error(&format!("ERR No such user '{name}'"));
                     return None;

@@ -141,6 +141,11 @@ fn set(cx: &mut Cx<'_>) {
         changed.repl_backlog_size = changed.repl_backlog_size.max(replication::backlog::SIZE_MIN);
     }
     let old = std::mem::replace(&mut cx.s.config, Arc::new(changed));
+    if rows.iter().any(|row| row.name == "requirepass") {
+        cx.s.requirepass_changed();
+    }
+    let tracking = cx.s.config.latency_tracking;
+    cx.s.stats.track_latency(tracking);
     for row in rows {
         let value = cx.s.config.get(row);
         if value != old.get(row) {
@@ -157,9 +162,21 @@ fn set(cx: &mut Cx<'_>) {
 }
 
 fn rewrite(cx: &mut Cx<'_>) {
-    let text = cx.current_config().rewrite();
+    write(cx, false);
+}
+
+/// `DEBUG CONFIG-REWRITE-FORCE-ALL`: directives that have their default too.
+pub(super) fn rewrite_all(cx: &mut Cx<'_>) {
+    write(cx, true);
+}
+
+fn write(cx: &mut Cx<'_>, all: bool) {
+    let mut text = cx.current_config().rewrite(all).into_bytes();
+    if cx.s.config.aclfile.is_empty() {
+        text.extend_from_slice(&cx.s.acl.lines());
+    }
     let (file, temporary): (Arc<str>, Arc<str>) = (CONFIG_FILE.into(), "redis.conf-rewrite.tmp".into());
-    cx.out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.into_bytes().into() });
+    cx.out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.into() });
     cx.out.disk_wait(DiskOp::Fsync { file: temporary.clone() });
     cx.out.disk_wait(DiskOp::Rename { from: temporary, to: file });
     cx.out.disk_wait(DiskOp::fsync_directory());

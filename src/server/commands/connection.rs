@@ -3,6 +3,7 @@
 use super::client::CLIENT_SUBS;
 use super::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
 use super::{Spec, container, row};
+use crate::server::acl::User;
 use crate::server::call::Cx;
 use crate::server::multi;
 use crate::server::session::{Flags, Session};
@@ -53,18 +54,6 @@ fn select(cx: &mut Cx<'_>) {
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
-impl Cx<'_> {
-    /// Checks a user's password; there is only the default user (`ACLAuthenticateUser`).
-    fn authenticate(&mut self, user: &[u8], password: &[u8]) -> bool {
-        let config = &self.s.config;
-        let known = user == b"default" && (config.requirepass.is_empty() || config.requirepass.as_bytes() == password);
-        if known {
-            self.session_mut().authenticated = true;
-        }
-        known
-    }
-}
-
 fn auth(cx: &mut Cx<'_>) {
     let args = cx.args;
     for i in 1..args.len().min(3) {
@@ -73,14 +62,14 @@ fn auth(cx: &mut Cx<'_>) {
         }
     }
     let known = match args.len() {
-        2 if !cx.s.auth_required() => {
+        2 if cx.s.acl.get(b"default").is_some_and(User::needs_no_password) => {
             return cx.add_error(
                 "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
                  configuration is correct?",
             );
         }
-        2 => cx.authenticate(b"default", args.get(1)),
-        3 => cx.authenticate(args.get(1), args.get(2)),
+        2 => cx.s.authenticate(cx.fd, args, b"default", args.get(1)),
+        3 => cx.s.authenticate(cx.fd, args, args.get(1), args.get(2)),
         _ => return cx.add_syntax_error(),
     };
     if known { cx.add_ok() } else { cx.add_error(WRONG_PASSWORD) }
@@ -102,7 +91,7 @@ fn hello(cx: &mut Cx<'_>) {
         if cx.arg_is(i, "auth") && i + 2 < args.len() {
             cx.redact(i + 1);
             cx.redact(i + 2);
-            if !cx.authenticate(args.get(i + 1), args.get(i + 2)) {
+            if !cx.s.authenticate(cx.fd, args, args.get(i + 1), args.get(i + 2)) {
                 return cx.add_error(WRONG_PASSWORD);
             }
             i += 3;
@@ -159,13 +148,12 @@ fn reset(cx: &mut Cx<'_>) {
     cx.s.disable_tracking(fd);
     cx.s.unsubscribe_all(fd);
     multi::discard(cx);
-    let authenticated = !cx.s.auth_required();
+    cx.s.set_default_auth(fd);
     let session: &mut Session = cx.session_mut();
     session.flags.clear(Flags::MONITOR.with(Flags::REPLICA).with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP_NEXT));
     session.flags.clear(Flags::NO_EVICT);
     session.name = None;
     session.db = 0;
     session.resp = 2;
-    session.authenticated = authenticated;
     cx.add_simple(b"RESET");
 }

@@ -1,6 +1,6 @@
 //! DUMP and RESTORE: a value as it stands in an RDB file (`cluster.c`).
 
-use super::flag::{DENYOOM, READONLY, WRITE};
+use super::flag::{ASKING, DENYOOM, READONLY, WRITE};
 use super::{Spec, row};
 use crate::server::call::Cx;
 use crate::server::keyspace::Key;
@@ -12,6 +12,7 @@ use crate::server::persistence;
 pub(crate) const SPECS: &[Spec] = &[
     row("dump", 2, READONLY, (1, 1, 1), "@keyspace @read @slow", dump),
     row("restore", -4, WRITE | DENYOOM, (1, 1, 1), "@keyspace @write @slow @dangerous", restore),
+    row("restore-asking", -4, WRITE | DENYOOM | ASKING, (1, 1, 1), "@keyspace @write @slow @dangerous", restore),
 ];
 
 fn dump(cx: &mut Cx<'_>) {

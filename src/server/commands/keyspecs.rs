@@ -1,4 +1,4 @@
-//! Which arguments of a request are keys (`getKeysFromCommandWithSpecs`).
+//! Which arguments of a request are keys or channels (`getKeysFromCommandWithSpecs`, `getChannelsFromCommand`).
 
 use smallvec::SmallVec;
 
@@ -187,6 +187,20 @@ fn counted_keys(target: Option<usize>, number: usize, args: &[&[u8]]) -> Keys {
     }
     let keys = number + 1..=number + count;
     keys.chain(target).map(|at| KeyRef { at, access: 0 }).collect()
+}
+
+/// A channel among the arguments, and whether it is a pattern.
+pub(crate) type ChannelRef = (usize, bool);
+
+/// The channels that a request publishes to or subscribes to.
+#[must_use]
+pub(crate) fn channels_of(name: &str, len: usize) -> SmallVec<[ChannelRef; 2]> {
+    match name {
+        "subscribe" | "ssubscribe" => (1..len).map(|at| (at, false)).collect(),
+        "psubscribe" => (1..len).map(|at| (at, true)).collect(),
+        "publish" | "spublish" => (1..len.min(2)).map(|at| (at, false)).collect(),
+        _ => SmallVec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(crate) mod access {
     pub(crate) const OW: u16 = 1 << 2;
     pub(crate) const ACCESS: u16 = 1 << 4;
     pub(crate) const UPDATE: u16 = 1 << 5;
+    pub(crate) const INSERT: u16 = 1 << 6;
     pub(crate) const DELETE: u16 = 1 << 7;
     pub(crate) const NOT_KEY: u16 = 1 << 8;
     pub(crate) const INCOMPLETE: u16 = 1 << 9;

@@ -2,6 +2,7 @@
 
 pub(super) mod replication;
 
+mod acl;
 pub(super) mod admin;
 mod bitmaps;
 pub(super) mod blocking_pops;
@@ -9,6 +10,7 @@ mod client;
 mod command;
 pub(crate) mod config;
 pub(super) mod connection;
+mod debug;
 mod dump;
 pub(super) mod expiry;
 mod geo;
@@ -16,9 +18,13 @@ pub(super) mod hashes;
 mod hyperloglog;
 pub(super) mod keys;
 pub(crate) mod keyspecs;
+mod latency;
 pub(super) mod lists;
+mod lolwut;
 mod memory;
 pub(crate) mod meta;
+mod migrate;
+mod modules;
 pub(super) mod pubsub;
 pub(super) mod scripting;
 pub(super) mod sets;
@@ -150,6 +156,8 @@ pub(crate) struct Command {
     pub id: usize,
     /// How the gate treats it.
     pub(crate) treatment: Treatment,
+    /// ACL categories, as bits in the order of ACL CAT.
+    pub(crate) categories: u32,
     /// What Redis's table says of it besides.
     pub(crate) meta: &'static Meta,
     /// False for a command of Redis that nothing executes here.
@@ -192,7 +200,13 @@ const GROUPS: &[&[Spec]] = &[
     expiry::SPECS,
     transactions::SPECS,
     pubsub::SPECS,
+    acl::SPECS,
     admin::SPECS,
+    debug::SPECS,
+    latency::SPECS,
+    lolwut::SPECS,
+    migrate::SPECS,
+    modules::SPECS,
     replication::SPECS,
     scripting::SPECS,
     standalone::SPECS,
@@ -214,7 +228,9 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut number = |spec: Spec, modelled: bool| {
         id += 1;
         let meta = meta::of(spec.name).unwrap_or(&UNKNOWN);
-        Command { spec, id: id - 1, treatment: Treatment::of(spec.name), meta, modelled, subs: Vec::new() }
+        let own = |name: &str| super::acl::category(name.trim_start_matches('@').as_bytes()).unwrap_or(0);
+        let categories = spec.categories.split(' ').map(own).sum();
+        Command { spec, id: id - 1, treatment: Treatment::of(spec.name), categories, meta, modelled, subs: Vec::new() }
     };
     let mut commands = Vec::new();
     for &spec in GROUPS.iter().copied().flatten() {

@@ -64,11 +64,17 @@ fn options<'a>(cx: &mut Cx<'a>, may_store: bool) -> Option<Options<'a>> {
             }
             b"by" if left >= 1 => {
                 let by = args.get(i + 1);
+                if by.contains(&b'*') && !may_read_all(cx, "BY") {
+                    return None;
+                }
                 options.by = Some(by);
                 options.unsorted |= !by.contains(&b'*');
                 i += 1;
             }
             b"get" if left >= 1 => {
+                if !may_read_all(cx, "GET") {
+                    return None;
+                }
                 options.get.push(args.get(i + 1));
                 i += 1;
             }
@@ -80,6 +86,16 @@ fn options<'a>(cx: &mut Cx<'a>, may_store: bool) -> Option<Options<'a>> {
         i += 1;
     }
     Some(options)
+}
+
+/// Patterns lead to any key: only who may read all of them can use them.
+fn may_read_all(cx: &mut Cx<'_>, option: &str) -> bool {
+    let words: Vec<&[u8]> = cx.args.iter().collect();
+    let may = cx.s.may_read_all_keys(cx.fd, cx.command, &words);
+    if !may {
+        cx.add_error(&format!("ERR {option} option of SORT denied due to insufficient ACL permissions."));
+    }
+    may
 }
 
 /// What a pattern means for an element: the element itself, or the string or the hash field that it leads to

@@ -2,6 +2,7 @@
 
 use super::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use super::{Spec, row};
+use crate::server::acl::Denied;
 use crate::server::call::Cx;
 use crate::server::multi::{self, WatchedKey};
 use crate::server::session::Flags;
@@ -51,11 +52,28 @@ fn exec(cx: &mut Cx<'_>) {
     cx.add_array(queue.len());
     cx.s.exec.in_exec = true;
     for (command, args) in &queue {
+        if let Some(denied) = cx.s.denied(cx.fd, command, args) {
+            no_longer_allowed(cx, denied);
+            continue;
+        }
         cx.s.call(cx.fd, command, args, cx.out);
     }
     cx.s.exec.in_exec = false;
     cx.s.exec.failed = false;
     multi::discard(cx);
+}
+
+/// Permissions may have changed since a command was queued.
+fn no_longer_allowed(cx: &mut Cx<'_>, denied: Denied) {
+    let reason = match denied {
+        Denied::Command => "no permission to execute the command or subcommand",
+        Denied::Key(_) => "no permission to touch the specified keys",
+        Denied::Channel(_) => "no permission to access one of the channels used as arguments",
+    };
+    cx.add_error(&format!(
+        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no \
+         longer allowed for the following reason: {reason}"
+    ));
 }
 
 /// True when a watched key has expired since WATCH (`isWatchedKeyExpired`).

@@ -10,8 +10,8 @@ pub use rows::{
     DENY_LOADING, Domain, Field, HIDDEN, IMMUTABLE, MULTI_ARG, PROTECTED, ROWS, Row, SENSITIVE, Unit, find,
 };
 
-use crate::server::eviction::Policy;
-
+use super::acl::{self, ConfiguredUser};
+use super::eviction::Policy;
 use crate::conf::{ConfError, ConfWarning, Directive, nearest, parse_memory};
 
 /// `yes`, `no` or `local`: who may use DEBUG.
@@ -107,6 +107,11 @@ pub struct Config {
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: u64,
     pub enable_debug_command: Protected,
+    pub enable_module_command: Protected,
+    /// `latency-monitor-threshold`, in milliseconds; 0: nothing is sampled.
+    pub latency_monitor_threshold: u64,
+    pub latency_tracking: bool,
+    pub latency_tracking_info_percentiles: Vec<f64>,
     pub active_expire_effort: u64,
     /// `hash-max-listpack-entries`
     pub hash_max_listpack_entries: u64,
@@ -163,6 +168,14 @@ pub struct Config {
     pub lfu_log_factor: u64,
     pub lfu_decay_time: u64,
     pub tracking_table_max_keys: u64,
+    /// `acl-pubsub-default` is `allchannels`.
+    pub acl_pubsub_default: bool,
+    pub acllog_max_len: u64,
+    pub aclfile: String,
+    /// What the file of users holds at first.
+    pub acl_text: Option<bytes::Bytes>,
+    /// `user` directives.
+    pub(crate) users: Vec<ConfiguredUser>,
     pub notify_keyspace_events: super::notify::Classes,
     /// Directives without effect here that differ from their default, as text.
     other: BTreeMap<&'static str, String>,
@@ -188,6 +201,10 @@ impl Default for Config {
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             enable_debug_command: Protected::No,
+            enable_module_command: Protected::No,
+            latency_monitor_threshold: 0,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
             active_expire_effort: 1,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
@@ -240,6 +257,11 @@ impl Default for Config {
             lfu_log_factor: 10,
             lfu_decay_time: 1,
             tracking_table_max_keys: 1_000_000,
+            acl_pubsub_default: false,
+            acllog_max_len: 128,
+            aclfile: String::new(),
+            acl_text: None,
+            users: Vec::new(),
             notify_keyspace_events: super::notify::Classes::default(),
             other: BTreeMap::new(),
         }
@@ -251,7 +273,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("include", "files are not read from within a configuration; give all directives in one file"),
     ("loadmodule", "modules are not modelled"),
     ("rename-command", "commands keep their names"),
-    ("user", "access control lists are not modelled; every user may do everything"),
 ];
 
 impl Config {
@@ -267,7 +288,18 @@ impl Config {
             let Directive { name, args, line } = directive;
             let warn = |message: String| ConfWarning { line: *line, directive: name.clone(), message };
             let Some(row) = find(name) else {
-                if let Some((_, why)) = LEFT_OUT.iter().find(|(known, _)| known == name) {
+                if name == "user" {
+                    let args: Vec<bytes::Bytes> = args.iter().map(|arg| bytes::Bytes::copy_from_slice(arg)).collect();
+                    match acl::configured(&args, &config.users, config.acl_pubsub_default) {
+                        Ok(user) => config.users.push(user),
+                        Err(message) => errors.push(ConfError {
+                            line: *line,
+                            directive: name.clone(),
+                            message: message.to_owned(),
+                            help: None,
+                        }),
+                    }
+                } else if let Some((_, why)) = LEFT_OUT.iter().find(|(known, _)| known == name) {
                     warnings.push(warn((*why).to_owned()));
                 } else if !matches!(
                     name.as_str(),

@@ -83,21 +83,6 @@ pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
             }
             Ok(value)
         }
-        "latency-tracking-info-percentiles" => {
-            for word in value.split(' ').filter(|word| !word.is_empty()) {
-                let digits = word.strip_prefix('-').unwrap_or(word);
-                let number = digits.split_once('.').unwrap_or((digits, "0"));
-                let (Ok(whole), Ok(part)) = (number.0.parse::<u64>(), number.1.parse::<u64>()) else {
-                    return Err("Invalid latency-tracking-info-percentiles parameters".to_owned());
-                };
-                if digits != word && (whole, part) != (0, 0) || whole > 100 || whole == 100 && part > 0 {
-                    return Err(
-                        "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned()
-                    );
-                }
-            }
-            Ok(value)
-        }
         _ => Ok(value),
     }
 }
@@ -170,8 +155,8 @@ pub(super) fn set_repl_diskless_load(config: &mut Config, args: &[&str]) -> Resu
     Ok(())
 }
 
-pub(super) fn get_enable_debug_command(config: &Config) -> String {
-    match config.enable_debug_command {
+fn protected_word(allowed: Protected) -> String {
+    match allowed {
         Protected::No => "no",
         Protected::Yes => "yes",
         Protected::Local => "local",
@@ -179,12 +164,57 @@ pub(super) fn get_enable_debug_command(config: &Config) -> String {
     .to_owned()
 }
 
-pub(super) fn set_enable_debug_command(config: &mut Config, args: &[&str]) -> Result<(), String> {
-    config.enable_debug_command = match args[0].to_ascii_lowercase().as_str() {
+fn protected(word: &str) -> Protected {
+    match word.to_ascii_lowercase().as_str() {
         "yes" => Protected::Yes,
         "local" => Protected::Local,
         _ => Protected::No,
-    };
+    }
+}
+
+pub(super) fn get_enable_debug_command(config: &Config) -> String {
+    protected_word(config.enable_debug_command)
+}
+
+pub(super) fn set_enable_debug_command(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.enable_debug_command = protected(args[0]);
+    Ok(())
+}
+
+pub(super) fn get_enable_module_command(config: &Config) -> String {
+    protected_word(config.enable_module_command)
+}
+
+pub(super) fn set_enable_module_command(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.enable_module_command = protected(args[0]);
+    Ok(())
+}
+
+/// A number as `printf("%.17g")` without the digits that don't matter.
+fn percentile(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+pub(super) fn get_percentiles(config: &Config) -> String {
+    let texts: Vec<String> = config.latency_tracking_info_percentiles.iter().map(|value| percentile(*value)).collect();
+    texts.join(" ")
+}
+
+pub(super) fn set_percentiles(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let mut percentiles = Vec::new();
+    for word in args.iter().filter(|word| !word.is_empty()) {
+        let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let Some(value) = word.parse::<f64>().ok().filter(|_| plain) else {
+            return Err("Invalid latency-tracking-info-percentiles parameters".to_owned());
+        };
+        if !(0.0..=100.0).contains(&value) {
+            return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned());
+        }
+        percentiles.push(value);
+    }
+    config.latency_tracking_info_percentiles = percentiles;
     Ok(())
 }
 
@@ -228,5 +258,14 @@ pub(super) fn get_slowlog_log_slower_than(config: &Config) -> String {
 pub(super) fn set_slowlog_log_slower_than(config: &mut Config, args: &[&str]) -> Result<(), String> {
     config.slowlog_log_slower_than =
         args[0].parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?;
+    Ok(())
+}
+
+pub(super) fn get_acl_pubsub_default(config: &Config) -> String {
+    if config.acl_pubsub_default { "allchannels" } else { "resetchannels" }.to_owned()
+}
+
+pub(super) fn set_acl_pubsub_default(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.acl_pubsub_default = args[0].eq_ignore_ascii_case("allchannels");
     Ok(())
 }

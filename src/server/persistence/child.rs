@@ -68,6 +68,9 @@ fn fork(s: &mut Server, out: &mut Outbox) {
     s.meter.add(ns);
     s.stats.forks += 1;
     s.stats.last_fork_us = ns / 1_000;
+    let copied = u128::from(snapshot::used_memory(s)) * 100 * 1_000_000_000 / u128::from(ns.max(1));
+    s.stats.fork_rate_hundredths = u64::try_from(copied >> 30).unwrap_or(u64::MAX);
+    s.latency_sample("fork", ns / 1_000_000);
     out.busy(s.meter.take());
 }
 

@@ -64,16 +64,7 @@ pub(crate) fn begin(
     purpose: Purpose,
     out: &mut Outbox,
 ) -> Option<Result<Staged, RdbError>> {
-    let databases = s.config.databases;
-    let mut loader = Loader {
-        keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
-        limits: Limits::of(&s.config),
-        expire_before: s.repl.is_master().then(|| s.ms()),
-        expired: Vec::new(),
-        access: s.access_now(),
-    };
-    let read = rdb::read(data, s.config.rdbchecksum, u32::try_from(databases).unwrap_or(16), &mut loader);
-    let outcome = read.map(|loaded| Staged { keyspace: loader.keyspace, loaded, expired: loader.expired });
+    let outcome = stage(s, data);
     let bytes = data.len() as u64;
     let keys = outcome.as_ref().map_or(0, |staged| staged.loaded.keys);
     let ns = keys * cost::LOAD_KEY + bytes / 16 * cost::LOAD_16;
@@ -98,6 +89,27 @@ pub(crate) fn begin(
         turns_all: turns,
     });
     None
+}
+
+fn stage(s: &Server, data: &Bytes) -> Result<Staged, RdbError> {
+    let databases = s.config.databases;
+    let mut loader = Loader {
+        keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
+        limits: Limits::of(&s.config),
+        expire_before: s.repl.is_master().then(|| s.ms()),
+        expired: Vec::new(),
+        access: s.access_now(),
+    };
+    let checksum = s.config.rdbchecksum && !s.persistence.skip_checksum;
+    let read = rdb::read(data, checksum, u32::try_from(databases).unwrap_or(16), &mut loader);
+    read.map(|loaded| Staged { keyspace: loader.keyspace, loaded, expired: loader.expired })
+}
+
+/// Loads a file while everything waits.
+pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Keyspace, RdbError> {
+    let staged = stage(s, data)?;
+    s.meter.add(staged.loaded.keys * cost::LOAD_KEY + data.len() as u64 / 16 * cost::LOAD_16);
+    Ok(staged.keyspace)
 }
 
 /// The next part of a large file.

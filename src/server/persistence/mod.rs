@@ -49,7 +49,7 @@ pub(crate) fn dump(s: &Server, value: &Value) -> Bytes {
 /// # Errors
 /// In the words of RESTORE.
 pub(crate) fn restore(s: &Server, payload: &Bytes) -> Result<Value, &'static str> {
-    rdb::from_payload(payload).map(|value| snapshot::Limits::of(&s.config).build(value))
+    rdb::from_payload(payload, !s.persistence.skip_checksum).map(|value| snapshot::Limits::of(&s.config).build(value))
 }
 
 /// Bytes of a value in a file (`rdbSavedObjectLen`).
@@ -85,6 +85,8 @@ pub struct Persistence {
     last_took: Option<u64>,
     /// Keys that the last load found, and how many of them had expired.
     last_load: (u64, u64),
+    /// Checksums are not looked at (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub(crate) skip_checksum: bool,
     /// The file on the disk is there only because a replica was synchronised with it.
     made_for_sync: bool,
 }
@@ -176,20 +178,29 @@ pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str>
     Ok(())
 }
 
+/// DEBUG RELOAD: what a save writes is read back in place of the dataset.
+pub(crate) fn reload(s: &mut Server, out: &mut Outbox) -> Result<(), ()> {
+    let data = write_now(s, out);
+    let staged = loading::at_once(s, &data).map_err(|_| ())?;
+    s.keyspace = staged;
+    Ok(())
+}
+
 /// Writes the snapshot while everything waits (`rdbSave`).
-fn write_now(s: &mut Server, out: &mut Outbox) {
+fn write_now(s: &mut Server, out: &mut Outbox) -> bytes::Bytes {
     let position = stream_position(s);
     let (data, ns) = snapshot::encode(s, position, super::replication::sync::Filter::default());
     s.meter.add(ns);
     out.busy(s.meter.take());
     let temp: Arc<str> = format!("temp-{}.rdb", pid(s)).into();
-    out.disk_wait(DiskOp::Write { file: temp.clone(), data });
+    out.disk_wait(DiskOp::Write { file: temp.clone(), data: data.clone() });
     out.disk_wait(DiskOp::Fsync { file: temp.clone() });
     out.disk_wait(DiskOp::Rename { from: temp, to: file_name(s) });
     out.disk_wait(DiskOp::fsync_directory());
     s.exec.dirty = 0;
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;
+    data
 }
 
 /// BGSAVE. `Err` has the error to answer, code first.

@@ -80,7 +80,7 @@ fn note_replica(s: &Server, out: &mut Outbox) {
 }
 
 /// The address of a host's name.
-pub(super) fn resolve(s: &Server, host: &str) -> Option<Ip> {
+pub(crate) fn resolve(s: &Server, host: &str) -> Option<Ip> {
     if host == "localhost" {
         return Some(Ip::LOOPBACK);
     }

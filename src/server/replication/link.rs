@@ -8,6 +8,7 @@ use crate::id::{Addr, Fd, HexId};
 use crate::node::{CloseWhy, Outbox, RefusedWhy};
 use crate::resp::{Args, encode};
 use crate::server::Server;
+use crate::server::acl::UserId;
 use crate::server::session::{Flags, Session};
 use crate::trace::Kind;
 use crate::trace::event::{HistoryWhy, LinkDownWhy, LinkState, ServerEvent, SyncKind};
@@ -351,7 +352,7 @@ pub(super) fn materialise(s: &mut Server, fd: Fd, ends: (Addr, Addr), at: Cached
     let now = s.now.unix;
     let session = s.sessions.insert(fd, ends.0, ends.1, now);
     session.flags.set(Flags::MASTER);
-    session.authenticated = true;
+    (session.user, session.authenticated) = (UserId::SUPERUSER, true);
     session.db = at.db;
     s.repl.down_since = 0;
     let master = Master { fd, replid: at.replid, base: at.offset, applied: at.offset, transaction: BytesMut::new() };

@@ -114,6 +114,14 @@ impl Replica {
     }
 }
 
+/// Words enter the stream as they are (DEBUG REPLICATE), if anybody reads it.
+pub(crate) fn feed_bare(s: &mut Server, bytes: &[u8]) {
+    if s.repl.wants_stream() {
+        let db = s.repl.stream_db.unwrap_or(0);
+        feed(s, db, bytes);
+    }
+}
+
 /// A command enters the stream (`replicationFeedSlaves`).
 pub(crate) fn feed(s: &mut Server, db: u32, bytes: &[u8]) {
     if s.repl.stream_db != Some(db) {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, flag, lua};
 use crate::resp::Args;
+use crate::server::acl::{Context, Denied};
 use crate::server::call::{ALL_TARGETS, Cx};
 use crate::server::commands::{self, Command, flag as command_flag};
 use crate::server::cost;
@@ -154,12 +155,14 @@ impl Caller<'_, '_> {
     }
 
     /// Why a command can't be called (`scriptVerify…`).
-    fn refusal(&self, command: Option<&'static Command>, count: usize) -> Option<String> {
+    fn refusal(&self, command: Option<&'static Command>, parts: &[&[u8]]) -> Option<String> {
         let Some(command) = command else {
             return Some("Unknown Redis command called from script".to_owned());
         };
-        let (arity, len) = (command.spec.arity, i32::try_from(count).unwrap_or(i32::MAX));
-        if (arity > 0 && arity != len) || len < -arity {
+        if !command.modelled {
+            return Some(format!("'{}' is not modelled", command.spec.name.replace('|', " ")));
+        }
+        if !command.takes(parts.len()) {
             return Some("Wrong number of args calling Redis command from script".to_owned());
         }
         if command.is(command_flag::NOSCRIPT) {
@@ -168,6 +171,14 @@ impl Caller<'_, '_> {
         let s = &*self.cx.s;
         if s.repl.stale() && !s.config.replica_serve_stale_data && !command.is(command_flag::STALE) {
             return Some("Can not execute the command on a stale replica".to_owned());
+        }
+        if let Some(denied) = s.may_not(self.cx.fd, command, parts) {
+            let why = match denied {
+                Denied::Command => "can't run this command or subcommand",
+                Denied::Key(_) => "can't access at least one of the keys mentioned in the command arguments",
+                Denied::Channel(_) => "can't publish to the channel mentioned in the command",
+            };
+            return Some(format!("The user executing the script {why}"));
         }
         if self.read_only && command.is(command_flag::WRITE | command_flag::MAY_REPLICATE) {
             return Some("Write commands are not allowed from read-only scripts.".to_owned());
@@ -201,8 +212,15 @@ impl Host for Caller<'_, '_> {
             return Answer::Overrun;
         }
         let command = lookup(parts);
-        if let Some(text) = self.refusal(command, parts.len()) {
+        if let Some(text) = self.refusal(command, parts) {
             let s = &mut *self.cx.s;
+            if let Some(command) = command
+                && text.starts_with("The user")
+                && let Some(denied) = s.may_not(self.cx.fd, command, parts)
+            {
+                let own = Args::from_parts(parts);
+                s.log_refusal(self.cx.fd, (command, &own), self.cx.args, denied, Context::Script);
+            }
             s.stats.count_error(text.strip_prefix('-').unwrap_or("ERR"));
             if let Some(command) = command {
                 s.stats.commands[command.id].rejected += 1;
@@ -228,6 +246,6 @@ impl Host for Caller<'_, '_> {
     }
 
     fn may_run(&mut self, parts: &[&[u8]]) -> Option<bool> {
-        lookup(parts).map(|_| true)
+        lookup(parts).map(|command| self.cx.s.may_not(self.cx.fd, command, parts).is_none())
     }
 }
