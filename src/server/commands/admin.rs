@@ -7,6 +7,7 @@ use crate::server::config::ShutdownFlags;
 use crate::server::session::Flags;
 use crate::server::shutdown::Outcome;
 use crate::server::{info, persistence, slowlog};
+use crate::time::Unix;
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -24,7 +25,8 @@ pub(crate) const SPECS: &[Spec] = &[
 ];
 
 fn time(cx: &mut Cx<'_>) {
-    let now = cx.s.now.unix;
+    // Read afresh, unlike the time of expiry: what this turn has cost so far has passed.
+    let now = Unix(cx.s.now.unix.0 + cx.s.meter.turn());
     cx.add_array(2);
     cx.add_bulk(now.secs().to_string().as_bytes());
     cx.add_bulk((now.us() % 1_000_000).to_string().as_bytes());
