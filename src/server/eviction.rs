@@ -437,7 +437,8 @@ mod tests {
     /// Writes until twice the limit, reading one tenth of the keys all the time: how many of these and of the others are
     /// left, and how many went.
     fn fill(policy: &str) -> (usize, usize, u64) {
-        let conf = format!("maxmemory 3mb\nmaxmemory-policy {policy}\n");
+        // Without decay, counters say how often a key was used, and nothing else.
+        let conf = format!("maxmemory 3mb\nmaxmemory-policy {policy}\nlfu-decay-time 0\n");
         let mut rig = crate::server::rig::Rig::with(&conf, 1_795_000_000_000, 1_000);
         let value = "v".repeat(900);
         for n in 0..4_000 {
