@@ -39,4 +39,6 @@ pub mod run;
 
 pub mod report;
 
+pub mod host;
+
 pub mod cli;

@@ -76,7 +76,7 @@ pub(crate) fn advance(world: &mut World, to_ms: u64) -> u64 {
     let mut events: Vec<Event> = Vec::new();
     let mut acknowledged = 0;
     loop {
-        let there = world.advance_some(Instant(to_ms * 1_000_000), 4_096);
+        let there = world.advance_some(Instant(to_ms * 1_000_000), 64);
         world.drain(&mut events);
         let ok = |event: &&Event| matches!(event.kind, Kind::Client(ClientEvent::Ok { .. }));
         acknowledged += events.iter().filter(ok).count() as u64;

@@ -4,11 +4,15 @@ mod amount;
 mod args;
 mod bisect;
 mod compare;
+#[cfg(all(feature = "tcp", unix))]
+mod ctl;
 mod list;
 mod load;
 mod many;
 mod new;
 mod run;
+#[cfg(all(feature = "tcp", unix))]
+mod serve;
 mod shell;
 mod shrink;
 mod sweep;
@@ -118,6 +122,10 @@ fn dispatch(command: Command) -> Outcome {
         Command::Test(args) => test::test(&args),
         Command::Sweep(args) => sweep::sweep(&args),
         Command::Merge(args) => sweep::merge(&args),
+        #[cfg(all(feature = "tcp", unix))]
+        Command::Serve(args) => serve::serve(&args),
+        #[cfg(all(feature = "tcp", unix))]
+        Command::Ctl(args) => ctl::ctl(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),
         Command::Metrics(args) => list::metrics(&args),

@@ -1,5 +1,7 @@
 //! `splitbrain run`: one run, its summary, its report folder.
 
+mod replay;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +19,16 @@ use crate::time::Span;
 use crate::trace::{Event, text};
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
+    let Some(file) = &args.file else { return replay::replay(args) };
     let mut sets = args.set.set.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let loaded = load::scenario(&args.file, &sets, args.quiet)?;
+    let loaded = load::scenario(file, &sets, args.quiet)?;
     if args.print_scenario {
         terminal::print(&loaded.print())?;
         return Ok(Status::Held);
     }
     let scenario = Arc::new(loaded.scenario);
-    running(Some(format!("{} with seed {}", args.file.display(), scenario.seed.0)));
+    running(Some(format!("{} with seed {}", file.display(), scenario.seed.0)));
     let status = if args.check_determinism { check_determinism(args, &scenario) } else { once(args, &scenario) };
     running(None);
     status
@@ -56,15 +59,16 @@ fn once(args: &RunArgs, scenario: &Arc<Scenario>) -> Outcome {
         printer.finish()?;
     }
     if let Some(folder) = &folder {
-        write_report(args, folder, &run, &events)?;
+        write_report(&command(args, run.seed), folder, &run, &events)?;
     }
-    say(args, &run, folder.as_deref())?;
+    say((args.json, args.quiet), &command(args, run.seed), &run, folder.as_deref())?;
     Ok(if summary::failed(&run) { Status::Failed } else { Status::Held })
 }
 
-fn write_report(args: &RunArgs, folder: &Path, run: &Run, events: &[Event]) -> Result<(), Failure> {
-    let (command, place) = (command(args, run.seed), folder.display().to_string());
-    let receipt = summary::Receipt { command: Some(&command), report: Some(&place) };
+/// The report's folder, which is there already.
+pub(super) fn write_report(command: &str, folder: &Path, run: &Run, events: &[Event]) -> Result<(), Failure> {
+    let place = folder.display().to_string();
+    let receipt = summary::Receipt { command: Some(command), report: Some(&place) };
     let mut last = folder.to_path_buf();
     report::write(run, events, &receipt, &mut |name| {
         last = folder.join(name);
@@ -74,32 +78,31 @@ fn write_report(args: &RunArgs, folder: &Path, run: &Run, events: &[Event]) -> R
     .map_err(|error| unwritable(&last, &error))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Message(format!("can't write the report to {}: {error} (--no-report writes none)", path.display()))
 }
 
 /// The result on stdout.
-fn say(args: &RunArgs, run: &Run, folder: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn say((json, quiet): (bool, bool), command: &str, run: &Run, folder: Option<&Path>) -> Result<(), Failure> {
     let folder = folder.map(|folder| folder.display().to_string());
-    if args.json {
+    if json {
         return terminal::print(&format!("{:#}\n", report::json::object(run, folder.as_deref())));
     }
-    if args.quiet {
+    if quiet {
         if summary::failed(run) {
-            terminal::complain(&failures(args, run));
+            terminal::complain(&failures(command, run));
         }
         return Ok(());
     }
     let terminal::Reader { colour, width, height } = terminal::stdout();
     let style = summary::Style { colour, width, height };
     let page = folder.map(|folder| Path::new(&folder).join("index.html").display().to_string());
-    let command = command(args, run.seed);
-    let receipt = summary::Receipt { command: Some(&command), report: page.as_deref() };
+    let receipt = summary::Receipt { command: Some(command), report: page.as_deref() };
     terminal::print(&summary::summary(run, &style, &receipt))
 }
 
 /// What a quiet run says when it failed.
-fn failures(args: &RunArgs, run: &Run) -> String {
+fn failures(command: &str, run: &Run) -> String {
     let mut out = String::new();
     if !run.ended.finished() {
         out.push_str(&format!("{}: {}\n", run.scenario, run.ended));
@@ -110,13 +113,18 @@ fn failures(args: &RunArgs, run: &Run) -> String {
         let (key, expected) = (outcome.expectation.key(), outcome.expectation.expected());
         out.push_str(&format!("{}: {key} is {}, expected {expected}\n", run.scenario, outcome.actual.show(unit)));
     }
-    out.push_str(&format!("reproduce: {}\n", command(args, run.seed)));
+    out.push_str(&format!("reproduce: {command}\n"));
     out
 }
 
 /// The command that repeats the run.
 fn command(args: &RunArgs, seed: Seed) -> String {
-    let mut words = vec!["splitbrain".to_owned(), "run".to_owned(), args.file.display().to_string()];
+    let mut words = vec!["splitbrain".to_owned(), "run".to_owned()];
+    if let Some(record) = &args.replay {
+        words.extend(["--replay".to_owned(), record.display().to_string()]);
+        return shell::line(&words);
+    }
+    words.extend(args.file.iter().map(|file| file.display().to_string()));
     words.extend(shell::sets(&args.set.set));
     words.extend(["--seed".to_owned(), seed.0.to_string()]);
     words.extend(args.limits.words());

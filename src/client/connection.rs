@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::config::ClientConfig;
 use crate::id::{Addr, Fd};
-use crate::node::{Outbox, SOCKET_ROOM};
+use crate::node::{Outbox, SOCKET_ROOM, Short};
 use crate::resp::{ReplyReader, Value, encode};
 use crate::time::Instant;
 
@@ -180,6 +180,22 @@ impl Connection {
     /// True when requests may be written. A full socket says no: then requests wait, and so can be given up.
     pub(crate) fn takes_requests(&self) -> bool {
         self.stage == Stage::Ready && !self.blocked
+    }
+
+    /// Whether this is its descriptor, and a short request can be sent at once: nothing was written or read in part.
+    #[inline]
+    pub(crate) fn is_clear(&self, fd: Fd) -> bool {
+        self.fd == Some(fd)
+            && self.takes_requests()
+            && self.wire.is_empty()
+            && self.partial.is_empty()
+            && self.room >= Short::MAX
+    }
+
+    /// A request of that many bytes has been sent without being written here.
+    #[inline]
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.room -= bytes;
     }
 
     /// Adds a request.

@@ -54,6 +54,12 @@ impl Operations {
         self.sent.len() + self.confirming.len() + self.queue.len() + self.later.len()
     }
 
+    /// Whether every operation without an outcome is in flight, for the first time.
+    #[inline]
+    pub(crate) fn only_sent(&self) -> bool {
+        self.confirming.is_empty() && self.queue.is_empty() && self.later.is_empty() && self.doubts.is_empty()
+    }
+
     /// The earliest time at which one of them needs attention.
     #[inline]
     pub(crate) fn wake_at(&self) -> Instant {

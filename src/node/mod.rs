@@ -3,8 +3,10 @@
 //! A node owns no socket, clock, thread, file or global. It is a plain value that can be cloned at any instant.
 
 mod outbox;
+mod quick;
 
 pub use outbox::{FdTable, Outbox};
+pub use quick::{Quick, Short};
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +46,12 @@ pub trait Node: Send + fmt::Debug {
         out.next_call();
         self.handle(now, Input::LoopEnd, out);
         true
+    }
+
+    /// The same for few bytes, if the node knows a short way for them: one without outputs, whose effects are notes and
+    /// what it puts into [`Outbox::quick`]. False if it doesn't; then nothing has happened, and the long way follows.
+    fn quick_turn(&mut self, _now: Now, _fd: crate::id::Fd, _data: &[u8], _out: &mut Outbox) -> bool {
+        false
     }
 
     /// The process does not run from this instant to the next call: it is stopped, or its main thread is blocked for

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DiskOp, DiskRequest, Output};
+use super::{DiskOp, DiskRequest, Output, Quick};
 use crate::id::{Addr, EventId, Fd, NodeId};
 use crate::time::Span;
 use crate::trace::{Kind, Tracer, Via};
@@ -59,6 +59,8 @@ impl FdTable {
 pub struct Outbox {
     /// What the node wants done, in order.
     pub outputs: Vec<Output>,
+    /// What a turn that went the short way wants done instead.
+    pub quick: Quick,
     /// The trace's end: notes are numbered and stamped as they are made.
     pub tracer: Tracer,
     /// The calling node's descriptors.
@@ -72,7 +74,7 @@ pub struct Outbox {
     newest: EventId,
     /// The same of the call before, if this one belongs to it.
     before: EventId,
-    /// The cause at [`Outbox::begin`].
+    /// The cause of the first output.
     first: EventId,
     /// From which output on the cause was another one; in order. Notes are rarer than outputs.
     marks: Vec<(usize, EventId)>,
@@ -120,9 +122,14 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn set_cause(&mut self, cause: EventId) {
         self.cause = cause;
-        self.marks.push((self.outputs.len(), cause));
+        if self.outputs.is_empty() {
+            self.first = cause;
+        } else {
+            self.marks.push((self.outputs.len(), cause));
+        }
     }
 
     /// What messages sent from here on are caused by.

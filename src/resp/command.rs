@@ -280,6 +280,29 @@ pub fn short_request(data: &[u8]) -> Option<([&[u8]; 3], usize)> {
     (at == data.len()).then_some((args, count))
 }
 
+/// Key and value of a SET without options, if that is exactly what `data` holds, written as clients write it and with
+/// lengths of one or two digits. `None` says nothing.
+#[inline]
+#[must_use]
+pub fn short_set(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = data.strip_prefix(b"*3\r\n$3\r\nSET\r\n")?;
+    let (key, rest) = short_bulk(rest)?;
+    let (value, rest) = short_bulk(rest)?;
+    rest.is_empty().then_some((key, value))
+}
+
+/// An argument of less than 100 bytes and what follows it.
+#[inline]
+fn short_bulk(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = match data {
+        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, rest @ ..] => ((a - b'0') * 10 + (b - b'0'), rest),
+        [b'$', a @ b'0'..=b'9', b'\r', _, rest @ ..] => (a - b'0', rest),
+        _ => return None,
+    };
+    let (text, rest) = rest.split_at_checked(usize::from(len))?;
+    Some((text, rest.get(2..)?))
+}
+
 /// Numbers below this are read by [`plain`].
 const PLAIN_MAX: u32 = 1_000_000;
 

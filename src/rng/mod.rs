@@ -10,8 +10,9 @@ pub use seeds::{Seeds, SeedsError};
 
 use std::fmt;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng as _, SeedableRng};
+use rand_chacha::ChaCha8Core;
+use rand_core::SeedableRng;
+use rand_core::block::Generator;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{NS_PER_S, Span};
@@ -21,14 +22,29 @@ use crate::time::{NS_PER_S, Span};
 #[serde(transparent)]
 pub struct Seed(pub u64);
 
+/// Words that the generator makes at a time.
+const WORDS: usize = 64;
+
 /// One named random stream. Cloning it clones its position.
 #[derive(Clone)]
-pub struct Rng(ChaCha8Rng);
+pub struct Rng {
+    core: ChaCha8Core,
+    /// The word to be drawn next; [`WORDS`]: none is left.
+    at: usize,
+    words: [u32; WORDS],
+    /// How often `words` was filled.
+    fills: u64,
+}
 
 impl Seed {
     /// The stream of `purpose` for `entity`, for example `("s1", "election desync")`.
     #[must_use]
     pub fn stream(self, entity: &str, purpose: &str) -> Rng {
+        let core = ChaCha8Core::from_seed(self.key(entity, purpose));
+        Rng { core, at: WORDS, words: [0; WORDS], fills: 0 }
+    }
+
+    fn key(self, entity: &str, purpose: &str) -> [u8; 32] {
         let mut key = [0u8; 32];
         let mut state = mix(self.0 ^ 0x7370_6c69_7462_7261);
         for chunk in [entity.as_bytes(), &[0xff], purpose.as_bytes()] {
@@ -41,7 +57,7 @@ impl Seed {
             state = mix(state);
             word.copy_from_slice(&state.to_le_bytes());
         }
-        Rng(ChaCha8Rng::from_seed(key))
+        key
     }
 
     /// A seed for a part of the run that makes its own streams (a node, an incarnation).
@@ -64,15 +80,36 @@ fn mix(word: u64) -> u64 {
 }
 
 impl Rng {
-    /// 64 uniform bits.
+    /// 64 uniform bits: two words of the generator, the lower first, as `rand_chacha` pairs them.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
-        self.0.next_u64()
+        match self.words.get(self.at..) {
+            Some(&[low, high, ..]) => {
+                self.at += 2;
+                u64::from(high) << 32 | u64::from(low)
+            }
+            Some(_) | None => {
+                let low = self.next_u32();
+                u64::from(self.next_u32()) << 32 | u64::from(low)
+            }
+        }
     }
 
     /// 32 uniform bits.
     pub fn next_u32(&mut self) -> u32 {
-        self.0.next_u32()
+        if self.at == WORDS {
+            self.fill();
+        }
+        let word = self.words[self.at];
+        self.at += 1;
+        word
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill(&mut self) {
+        self.core.generate(&mut self.words);
+        (self.at, self.fills) = (0, self.fills + 1);
     }
 
     /// Uniform in `0..bound` by multiply-high (bias below 2⁻³² for bounds below 2³²); 0 when `bound` is 0.
@@ -127,7 +164,7 @@ impl Rng {
 
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rng(at word {})", self.0.get_word_pos())
+        write!(f, "Rng(at word {})", self.fills * WORDS as u64 + self.at as u64 - WORDS as u64)
     }
 }
 
@@ -323,6 +360,22 @@ mod tests {
     }
 
     const PIN: u64 = 9_170_881_519_708_856_029;
+
+    /// Whole and half draws come as from `rand_chacha`'s own generator, also where a block ends.
+    #[test]
+    fn draws_are_those_of_the_crate() {
+        use rand_core::Rng as _;
+        let mut ours = Seed(7).stream("a", "b");
+        let mut theirs = rand_chacha::ChaCha8Rng::from_seed(Seed(7).key("a", "b"));
+        for round in 0..1_000u32 {
+            if round % 7 == 3 {
+                assert_eq!(ours.next_u32(), theirs.next_u32());
+            } else {
+                assert_eq!(ours.next_u64(), theirs.next_u64());
+            }
+            assert_eq!(format!("{ours:?}"), format!("Rng(at word {})", theirs.get_word_pos()));
+        }
+    }
 
     #[test]
     fn distributions_print_back() {

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::field::{At, Field, Origin, table};
 use super::source::{Place, Problems, Sources};
 use super::tree::{Data, Format, Key, Tree};
-use super::{Input, Loaded, Report, raw, set};
+use super::{Input, Layout, Loaded, Report, raw, set};
 
 /// So many variants may a matrix have.
 const VARIANTS_MAX: usize = 10_000;
@@ -100,7 +100,8 @@ pub fn load_variants(input: Input<'_>) -> Result<Variants, Box<Report>> {
     let mut choice = vec![0; matrix.axes.len()];
     loop {
         let mut own = Problems::default();
-        let made = variant(input, &tree, &matrix, &choice, &mut sources, &mut own);
+        let said = &mut Said { layout: None, sources: &mut sources, problems: &mut own };
+        let made = variant(input, &tree, &matrix, &choice, said);
         let broken = made.is_none() && !matrix.axes.is_empty();
         if broken {
             own.nowhere(format!("this is about the variant {}", describe(&matrix, &choice)));
@@ -127,7 +128,7 @@ pub fn load_variants(input: Input<'_>) -> Result<Variants, Box<Report>> {
 ///
 /// # Errors
 /// The mistakes of the file; that it has a matrix.
-pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
+pub(super) fn load(input: Input<'_>, layout: Option<Layout>) -> Result<Loaded, Box<Report>> {
     let mut problems = Problems::default();
     let mut sources = Sources::default();
     let Some((tree, matrix)) = open(input, &mut sources, &mut problems) else {
@@ -144,7 +145,7 @@ pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
             .help(format!("`splitbrain sweep` runs all of them; {} picks one", picked.join(" ")));
         return Err(Box::new(Report { sources, problems }));
     }
-    match variant(input, &tree, &matrix, &[], &mut sources, &mut problems) {
+    match variant(input, &tree, &matrix, &[], &mut Said { layout, sources: &mut sources, problems: &mut problems }) {
         Some((scenario, effective)) => Ok(Loaded { scenario, effective, report: Report { sources, problems } }),
         None => Err(Box::new(Report { sources, problems })),
     }
@@ -171,21 +172,28 @@ fn open(input: Input<'_>, sources: &mut Sources, problems: &mut Problems) -> Opt
     Some((tree, matrix))
 }
 
+/// What a variant is made with besides its file: how it is laid out, and where its mistakes go.
+struct Said<'a> {
+    layout: Option<Layout>,
+    sources: &'a mut Sources,
+    problems: &'a mut Problems,
+}
+
 fn variant(
     input: Input<'_>,
     tree: &Tree,
     matrix: &Matrix,
     choice: &[usize],
-    sources: &mut Sources,
-    problems: &mut Problems,
+    said: &mut Said<'_>,
 ) -> Option<(super::Scenario, raw::File)> {
+    let Said { layout, sources, problems } = said;
     let mut tree = tree.clone();
     for ((field, values), at) in matrix.axes.iter().zip(choice) {
         set::put(&mut tree, field, field.place, values[*at].clone(), problems);
     }
     let mut effective = <raw::File as Field>::read(&tree, problems)?;
     let stem = super::stem(input.name);
-    let scenario = super::resolve::resolve(&mut effective, &stem, sources, problems, input.read_file)?;
+    let scenario = super::resolve::resolve(&mut effective, &stem, sources, problems, (input.read_file, *layout))?;
     Some((scenario, effective))
 }
 
@@ -349,7 +357,7 @@ mod tests {
         let text = format!("{BASE}[matrix]\n{matrix}");
         let read_file = |_: &str| Err(String::new());
         let load = |sets: &[String]| {
-            super::load(Input { name: "m.toml", text: &text, sets, read_file: &read_file })
+            crate::scenario::load(Input { name: "m.toml", text: &text, sets, read_file: &read_file })
                 .map_err(|r| r.render(200, false))
         };
         let error = load(&[]).expect_err("a matrix");

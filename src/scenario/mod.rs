@@ -65,7 +65,36 @@ pub struct Scenario {
     pub cpu_scale_milli: u32,
     /// How it is tested over many seeds.
     pub test: TestPlan,
+    /// Its nodes listen where a host puts them, all at one address; `None`: machines have addresses of their own.
+    pub served: Option<Served>,
 }
+
+/// A deployment whose servers and sentinels share one address and have a port each, so that a host can put them on real
+/// sockets and what they announce is where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The address.
+    pub ip: Ip,
+    /// The machine that everything outside is on: partitions and links that name it are between clients and the
+    /// deployment. It has no node.
+    pub outside: MachineId,
+    /// Whether the scenario's own clients run.
+    pub clients: bool,
+}
+
+/// How [`load_served`] lays a deployment out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Every node's address.
+    pub ip: Ip,
+    /// The first server's port; the others follow, then the sentinels.
+    pub base_port: u16,
+    /// Whether the scenario's own clients run, and its expectations count.
+    pub clients: bool,
+}
+
+/// The name of [`Served::outside`].
+pub const OUTSIDE: &str = "outside";
 
 /// How a scenario is tested over many seeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +138,16 @@ pub struct Loaded {
 /// # Errors
 /// All mistakes that can be found at once, and the warnings. A file with a `[matrix]` is many scenarios: [`load_variants`].
 pub fn load(input: Input<'_>) -> Result<Loaded, Box<Report>> {
-    matrix::load(input)
+    matrix::load(input, None)
+}
+
+/// The same for a deployment that a host puts on real sockets. Addresses in its configuration files and commands are
+/// translated to where their nodes are then; announced ones are left out.
+///
+/// # Errors
+/// As [`load`]; that the ports are too few.
+pub fn load_served(input: Input<'_>, layout: Layout) -> Result<Loaded, Box<Report>> {
+    matrix::load(input, Some(layout))
 }
 
 /// The file's name without folders and extension, with what can't stand in a scenario's name replaced.

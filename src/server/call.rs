@@ -145,6 +145,9 @@ impl Server {
         self.exec.begin();
         let before = self.meter.turn();
         self.meter.add(cost::COMMAND + (args.raw().map_or(0, Bytes::len) as u64) / 16 * cost::COPY_16);
+        if self.tracking.clients > 0 {
+            self.note_caller(fd, command, args);
+        }
         self.exec.depth += 1;
         (command.spec.handler)(&mut Cx { s: self, out, fd, command, args });
         self.exec.depth -= 1;
@@ -193,7 +196,7 @@ impl Server {
             self.exec.writes.push(operation(&args));
         }
         if self.tracking.clients > 0 && command.is(flag::READONLY) {
-            self.remember_keys(fd, command, args);
+            self.remember_keys();
         }
         if let Some(outer) = outer {
             (self.exec.rewrite, self.exec.force) = outer;

@@ -73,6 +73,14 @@ impl Meter {
         self.add_exactly(scaled);
     }
 
+    /// As [`Meter::add`] in a turn whose costs are told to the world by the caller, to whom it says how much it is.
+    #[inline]
+    pub(crate) fn spend(&mut self, ns: u64) -> u64 {
+        let scaled = if self.milli == 1_000 { ns } else { ns.saturating_mul(self.milli) / 1_000 };
+        self.total += scaled;
+        scaled
+    }
+
     /// What work of that many nanoseconds of the table takes elsewhere than on the main thread.
     #[must_use]
     pub(crate) fn scaled(&self, ns: u64) -> Span {

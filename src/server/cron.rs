@@ -167,6 +167,7 @@ impl Server {
     /// Works out when the next tick with work is.
     ///
     /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
+    #[inline]
     pub(crate) fn plan_cron(&mut self) {
         if self.cron.paused {
             self.cron.due = None;
@@ -178,8 +179,12 @@ impl Server {
         if self.now.mono < self.cron.planned + PLAN_EVERY {
             let next = self.cron.next;
             self.cron.due = Some(self.cron.due.map_or(next, |due| due.min(next)));
-            return;
+        } else {
+            self.plan_cron_anew();
         }
+    }
+
+    fn plan_cron_anew(&mut self) {
         let now = self.now.mono;
         self.cron.planned = now;
         let needs = match self.cron.lasting {

@@ -116,12 +116,17 @@ impl Server {
         at
     }
 
-    /// Deletes a key. Returns the entry if it was there.
+    /// Deletes a key and signals that. Returns the entry if it was there.
     pub(crate) fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
-        let at = self.keyspace.db(db).find(key)?;
-        let entry = self.keyspace.db_mut(db).remove(at);
+        let entry = self.remove(db, key)?;
         self.signal_modified(db, key);
         Some(entry)
+    }
+
+    /// Deletes a key without a signal, which is the caller's. Returns the entry if it was there (`dbDelete`).
+    pub(crate) fn remove(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
+        let at = self.keyspace.db(db).find(key)?;
+        Some(self.keyspace.db_mut(db).remove(at))
     }
 }
 

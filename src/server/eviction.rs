@@ -72,6 +72,12 @@ impl Policy {
         WORDS.iter().find(|(_, policy)| *policy == self).map_or("noeviction", |(word, _)| word)
     }
 
+    /// True when it matters when or how often an entry was used.
+    #[must_use]
+    pub fn remembers(self) -> bool {
+        matches!(self, Policy::Evict { by: By::Lru | By::Lfu, .. })
+    }
+
     /// True when entries count accesses in place of remembering the last one.
     #[inline]
     #[must_use]
@@ -97,6 +103,8 @@ pub(crate) struct Eviction {
     next_db: usize,
     /// There is more to do than one go had time for.
     pub running: bool,
+    /// The command that runs began without enough memory: what a script calls may not need more (`script_oom`).
+    pub out_of_memory: bool,
     /// Since when more memory is used than allowed, as far as is known.
     exceeded_since: Option<Instant>,
     /// Nanoseconds in which more was used, before that.
@@ -464,6 +472,35 @@ mod tests {
         }
         let (busy, _, _) = fill("allkeys-random");
         assert!(busy < 150, "{busy} of 200");
+    }
+
+    #[test]
+    fn the_largest_clients_go_unless_they_may_not() {
+        let mut rig = crate::server::rig::Rig::with("maxmemory-clients 300000\n", 1_795_000_000_000, 1_000);
+        rig.ask("kept", "CLIENT NO-EVICT ON");
+        for name in ["b", "c", "d", "e", "f"] {
+            assert_eq!(rig.ask(name, "PING"), "+PONG\r\n");
+        }
+        assert_eq!(rig.server.stats.evicted_clients, 0);
+        // What a transaction queues makes the last one the largest.
+        assert_eq!(rig.ask("f", "MULTI"), "+OK\r\n");
+        let queued = (0..2_000).take_while(|_| rig.ask("f", "GET big") == "+QUEUED\r\n").count();
+        assert!((500..2_000).contains(&queued), "{queued}");
+        assert_eq!(rig.server.stats.evicted_clients, 1);
+        assert!(rig.closed.contains(&rig.fds["f"]) && !rig.closed.contains(&rig.fds["kept"]));
+        assert_eq!(rig.ask("b", "PING"), "+PONG\r\n");
+    }
+
+    #[test]
+    fn a_replica_keeps_what_its_master_has() {
+        let conf = "maxmemory 1\nmaxmemory-policy allkeys-lru\nreplica-read-only no\n";
+        let mut rig = crate::server::rig::Rig::with(conf, 1_795_000_000_000, 1_000);
+        assert!(rig.ask("a", "SET k v").starts_with("-OOM"));
+        rig.ask("a", "REPLICAOF 10.0.0.9 6379");
+        assert_eq!(rig.ask("a", "SET k v"), "+OK\r\n");
+        rig.ask("a", "CONFIG SET replica-ignore-maxmemory no");
+        assert!(rig.ask("a", "SET k v").starts_with("-OOM"));
+        assert_eq!(rig.ask("a", "EXISTS k"), ":0\r\n");
     }
 
     #[test]

@@ -59,9 +59,14 @@ pub(crate) fn slow_cycle(s: &mut Server, out: &mut Outbox) {
     }
 }
 
+/// Whether there is no fast cycle, however often a turn ends, until the next slow one.
+pub(crate) fn fast_cycle_is_off(s: &Server) -> bool {
+    s.expire_cycle.stale_ppb == 0 && !s.expire_cycle.time_limit_exit || !s.active_expire || !s.repl.is_master()
+}
+
 /// The fast cycle at the end of a turn.
 pub(crate) fn fast_cycle(s: &mut Server, out: &mut Outbox) {
-    if s.expire_cycle.stale_ppb == 0 && !s.expire_cycle.time_limit_exit || !s.active_expire || !s.repl.is_master() {
+    if fast_cycle_is_off(s) {
         return;
     }
     let effort = s.config.active_expire_effort - 1;

@@ -1,6 +1,9 @@
 //! The short way of the commonest requests: one whole SET or GET, of an ordinary session, at a server with which nothing
 //! special is going on. It does what the long way through reader, gate and call would do, without looking for what
-//! isn't there; tests compare the two.
+//! isn't there; tests compare the two. A SET with whose turn nothing else happens is done with its whole turn.
+//!
+//! Whoever gives servers something new to look at says so here: what keeps a command from simply being executed, in
+//! [`Server::is_plain`]; what the end of a turn has to do, in [`Server::is_swift`].
 
 use std::sync::LazyLock;
 
@@ -11,13 +14,17 @@ use super::keyspace::value::EMBSTR_MAX;
 use super::keyspace::{Type, Value};
 use super::notify::Classes;
 use super::session::Flags;
-use super::{Server, call, cost};
+use super::{Server, cost, expire, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::resp::{encode, short_request};
-use crate::time::{NS_PER_MS, Span};
+use crate::resp::{encode, short_request, short_set};
+use crate::time::{Instant, NS_PER_MS, Now, Span};
 use crate::trace::Kind;
+use crate::trace::digest::hash_pair;
 use crate::trace::event::ServerEvent;
+
+/// What SET answers.
+const OK: &[u8] = b"+OK\r\n";
 
 /// Longer requests take the long way.
 const LONGEST: usize = 1_024;
@@ -52,6 +59,74 @@ impl Server {
             && self.pause.is_off()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)
+    }
+
+    /// Whether, besides, the end of a turn has nothing to do but to send replies.
+    pub(crate) fn is_swift(&self) -> bool {
+        self.plain
+            && self.unblocked.is_empty()
+            && self.pending_input.is_empty()
+            && self.closing.is_empty()
+            && self.sessions.pending_writes.is_empty()
+            && self.expired_noted == 0
+            && !self.eviction.running
+            && !self.blocking.has_ready()
+            && !self.shutdown.exited
+            && !self.should_propagate()
+            && !self.persistence.is_loading()
+            && expire::fast_cycle_is_off(self)
+            && replication::is_at_rest(self)
+    }
+
+    /// The whole turn of one SET ([`crate::node::Node::quick_turn`]).
+    #[inline]
+    pub(crate) fn swift_set(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
+        if !self.swift || now.mono >= self.cron.next {
+            return false;
+        }
+        let Some((key, text)) = short_set(data) else { return false };
+        // Whichever way it goes, it begins so.
+        self.now = now;
+        let access = self.access();
+        let Server { sessions, keyspace, meter, stats, exec, repl, .. } = self;
+        let Some(session) = sessions.get_mut(fd) else { return false };
+        if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
+            return false;
+        }
+        let db = keyspace.db_mut(session.db);
+        let found = db.find(key);
+        if found.is_some_and(|at| db.entry(at).expire >= 0) {
+            return false;
+        }
+        if !found.is_some_and(|at| db.overwrite(at, text, access)) {
+            db.set_found(found, key, Value::string_copy(text), false, access);
+        }
+        let len = data.len() as u64;
+        let copied = len / 16 * cost::COPY_16;
+        let (read, executed) = (meter.spend(cost::READ + copied), meter.spend(cost::COMMAND + copied));
+        let written = meter.spend(cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16);
+        let set: &Command = *SET;
+        let stat = &mut stats.commands[set.id];
+        stat.calls += 1;
+        stat.ns += executed;
+        stats.num_commands += 1;
+        stats.net_in += len;
+        stats.reads += 1;
+        stats.net_out += OK.len() as u64;
+        stats.writes += 1;
+        exec.begin();
+        exec.dirty += 1;
+        let offset = repl.offset();
+        session.answer_swiftly(set.spec.name, now.unix, (data.len(), OK.len()), offset);
+        out.note_often(Kind::Server(ServerEvent::Write { op: hash_pair(key, text), offset }));
+        self.plan_cron();
+        self.wake = self.cron.due();
+        let quick = &mut out.quick;
+        (quick.busy, quick.busy_after) = (Span::from_ns(read + executed), Span::from_ns(written));
+        quick.fd = Some(fd);
+        assert!(quick.message.set(OK), "it is short");
+        quick.wake = self.wake.unwrap_or(Instant::NEVER);
+        true
     }
 
     /// Executes what was read if it is a request for the short way. The reading itself is accounted for already.
@@ -96,10 +171,10 @@ impl Server {
         if self.should_propagate() {
             self.propagate_now(db, data);
         }
-        let (op, offset) = (call::operation(&[key, text]), self.repl.offset());
+        let (op, offset) = (hash_pair(key, text), self.repl.offset());
         out.note_often(Kind::Server(ServerEvent::Write { op, offset }));
         let session = self.sessions.at_mut(fd);
-        session.reply.constant(b"+OK\r\n");
+        session.reply.constant(OK);
         self.answered(fd, *SET, data.len());
         true
     }
@@ -160,6 +235,8 @@ impl Server {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
+    use crate::node::{Input, Node as _};
     use crate::server::rig::Rig;
     use crate::trace::Event;
 
@@ -167,6 +244,7 @@ mod tests {
     const WORDS: &[&str] = &[
         "SET a 1",
         "SET b some-text",
+        "SET a 22222222222222222222223",
         "set a 22222222222222222222222",
         "SeT a vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
         "GET a",
@@ -233,11 +311,35 @@ mod tests {
         data.to_vec()
     }
 
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Way {
+        Long,
+        Short,
+        /// Whole turns where they can be had.
+        Swift,
+    }
+
+    /// A turn for these bytes; true if it went by in one.
+    fn turn(rig: &mut Rig, swift: bool, fd: Fd, data: &[u8]) -> bool {
+        if swift && rig.server.quick_turn(rig.now, fd, data, &mut rig.out) {
+            let quick = rig.out.quick.clone();
+            assert_eq!(quick.wake, rig.server.wake_at().unwrap_or(Instant::NEVER));
+            rig.out.busy(quick.busy);
+            rig.out.send(quick.fd.expect("an answer"), quick.message.to_bytes());
+            rig.out.busy(quick.busy_after);
+            rig.collect();
+            return true;
+        }
+        rig.turn(Input::Bytes { fd, data: Bytes::copy_from_slice(data) });
+        false
+    }
+
     /// Everything that can be seen of a server that goes through these steps.
-    fn watch(express: bool, steps: &[Step]) -> (Rig, Vec<Event>) {
+    fn watch(way: Way, steps: &[Step]) -> (Rig, Vec<Event>) {
         let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
-        rig.server.express = express;
-        rig.server.plain &= express;
+        rig.server.express = way != Way::Long;
+        rig.server.plain &= rig.server.express;
+        rig.server.swift &= rig.server.plain;
         for step in steps {
             match step {
                 Step::Pass(ms) => rig.pass(*ms),
@@ -247,7 +349,7 @@ mod tests {
                     for part in [&all[..cut], &all[cut..]] {
                         let fd = rig.fd(&format!("c{who}"));
                         if !part.is_empty() {
-                            rig.turn(crate::node::Input::Bytes { fd, data: bytes::Bytes::copy_from_slice(part) });
+                            turn(&mut rig, way == Way::Swift, fd, part);
                         }
                     }
                 }
@@ -258,7 +360,7 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let usual = prop::collection::vec(0usize..7, 1..3).prop_map(|words| (words, None));
+        let usual = prop::collection::vec(0usize..8, 1..3).prop_map(|words| (words, None));
         let any = (prop::collection::vec(0usize..WORDS.len(), 1..3), prop::option::weighted(0.2, any::<usize>()));
         let say =
             (0u8..3, prop_oneof![3 => usual, 2 => any]).prop_map(|(who, (words, cut))| Step::Say(who, words, cut));
@@ -270,25 +372,38 @@ mod tests {
         /// With and without the short way a server sends, notes, costs and counts the same.
         #[test]
         fn the_short_way_is_the_long_way(steps in steps()) {
-            let ((short, seen), (long, expected)) = (watch(true, &steps), watch(false, &steps));
-            prop_assert_eq!(seen, expected);
-            prop_assert_eq!(&short.received, &long.received);
-            prop_assert_eq!(&short.closed, &long.closed);
-            prop_assert_eq!(&short.others, &long.others);
-            prop_assert_eq!(short.server.keyspace.digest(), long.server.keyspace.digest());
-            let state = |rig: &Rig| {
-                let s = &rig.server;
-                let ticks = (s.cron.next, s.cron.loops, s.cron.due());
-                format!("{:?} {:?} {:?} {:?} {ticks:?}", s.stats, s.sessions, s.exec, s.meter)
-            };
-            prop_assert_eq!(state(&short), state(&long));
+            let (long, expected) = watch(Way::Long, &steps);
+            for way in [Way::Short, Way::Swift] {
+                let (short, seen) = watch(way, &steps);
+                prop_assert_eq!(&seen, &expected);
+                prop_assert_eq!(&short.received, &long.received);
+                prop_assert_eq!(&short.closed, &long.closed);
+                prop_assert_eq!(&short.others, &long.others);
+                prop_assert_eq!(short.server.keyspace.digest(), long.server.keyspace.digest());
+                let state = |rig: &Rig| {
+                    let s = &rig.server;
+                    let ticks = (s.cron.next, s.cron.loops, s.cron.due(), s.wake_at());
+                    let memory = s.keyspace.memory();
+                    format!("{:?} {:?} {:?} {:?} {ticks:?} {memory}", s.stats, s.sessions, s.exec, s.meter)
+                };
+                prop_assert_eq!(state(&short), state(&long));
+            }
         }
     }
 
     #[test]
     fn the_usual_takes_the_short_way() {
-        let usual = [Step::Say(0, vec![0], None), Step::Say(0, vec![4], None), Step::Say(0, vec![6], None)];
-        assert!(watch(true, &usual).0.server.plain);
-        assert!(!watch(true, &[Step::Say(0, vec![18], None)]).0.server.plain, "MONITOR is no ordinary time");
+        let usual = [Step::Say(0, vec![0], None), Step::Say(0, vec![5], None), Step::Say(0, vec![7], None)];
+        assert!(watch(Way::Short, &usual).0.server.plain);
+        assert!(!watch(Way::Short, &[Step::Say(0, vec![19], None)]).0.server.plain, "MONITOR is no ordinary time");
+    }
+
+    #[test]
+    fn a_set_takes_a_whole_turn() {
+        let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
+        let fd = rig.fd("a");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"));
+        assert!(!turn(&mut rig, true, fd, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), "only SET does");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"), "after it, too");
     }
 }

@@ -107,6 +107,7 @@ impl Server {
                 }
             });
         }
+        self.eviction.out_of_memory = false;
         if self.config.maxmemory > 0 && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
         }
@@ -133,6 +134,7 @@ impl Server {
     /// queues needs some, whatever it is.
     fn out_of_memory(&mut self, fd: Fd, command: &'static Command, flags: u64, out: &mut Outbox) -> bool {
         let failed = self.perform_evictions(out) == super::eviction::Outcome::Failed;
+        self.eviction.out_of_memory = failed;
         self.send_pending_invalidations(fd);
         let leaves = matches!(command.spec.name, "exec" | "discard" | "quit" | "reset");
         let queued = self.sessions.at(fd).flags.has(Flags::MULTI) && !leaves;

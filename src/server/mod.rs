@@ -106,6 +106,8 @@ pub struct Server {
     pub(crate) express: bool,
     /// They can, until something else happens.
     pub(crate) plain: bool,
+    /// A request can be done with its whole turn, until something else happens.
+    pub(crate) swift: bool,
     /// Keys expired since the trace was last told.
     pub(crate) expired_noted: u32,
     /// Keys that the trace follows.
@@ -161,6 +163,7 @@ impl Server {
             soft_limited: Vec::new(),
             express: true,
             plain: false,
+            swift: false,
             expired_noted: 0,
             followed: Vec::new(),
             #[cfg(test)]
@@ -221,6 +224,7 @@ impl Server {
         if !self.plain {
             self.plain = self.is_plain();
         }
+        self.swift = self.is_swift();
     }
 
     /// What CONFIG REWRITE left on the disk replaces the settings given. False when it can't be read: the process exits.
@@ -330,6 +334,10 @@ impl Node for Server {
             | Input::JobDone { .. }
             | Input::Signal(_)) => self.handle_rarer(rarer, out),
         }
+    }
+
+    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
+        self.swift_set(now, fd, data, out)
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {

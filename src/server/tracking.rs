@@ -64,6 +64,8 @@ pub(crate) struct Tracking {
     pub clients: u64,
     /// What the running session is told once it has its reply; `None`: everything is invalid.
     pending: Vec<Option<Bytes>>,
+    /// What the running session itself has called last, which may be a script.
+    caller: Option<(&'static Command, Args)>,
     /// How often in a row there were too many keys even after some were forgotten.
     overruns: u64,
 }
@@ -135,9 +137,19 @@ impl Server {
         }
     }
 
-    /// The keys of a command that only reads may be remembered by whoever called it (`trackingRememberKeys`).
-    pub(crate) fn remember_keys(&mut self, fd: Fd, command: &Command, args: &Args) {
-        let Some(session) = self.sessions.get(fd) else { return };
+    /// A command begins: if the running session itself has called it, its keys are those that count for what a script
+    /// reads.
+    pub(crate) fn note_caller(&mut self, fd: Fd, command: &'static Command, args: &Args) {
+        if self.exec.client == Some(fd) {
+            self.tracking.caller = Some((command, args.clone()));
+        }
+    }
+
+    /// A command that only reads has run, of the running session or in its script: the keys of what that session has
+    /// called may be remembered by it (`trackingRememberKeys`).
+    pub(crate) fn remember_keys(&mut self) {
+        let Some((command, args)) = self.tracking.caller.clone() else { return };
+        let Some(session) = self.exec.client.and_then(|fd| self.sessions.get(fd)) else { return };
         let Some(mode) = &session.tracking else { return };
         if mode.bcast || mode.optin && !mode.caching || mode.optout && mode.caching || command.is(flag::PUBSUB) {
             return;

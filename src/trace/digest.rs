@@ -64,50 +64,81 @@ pub fn hash_bytes(parts: &[&[u8]]) -> u64 {
     digest.fingerprint().0
 }
 
+/// [`hash_bytes`] of a key and a value, for the many that are of usual lengths.
+#[inline]
+#[must_use]
+pub fn hash_pair(key: &[u8], value: &[u8]) -> u64 {
+    match (key.as_chunks::<8>(), value.as_chunks::<8>()) {
+        // Without a loop, and nothing is left over.
+        ((&[k0, k1], []), (&[v0, v1, v2, v3], [])) => {
+            let mut digest = Digest::new();
+            digest.word(16);
+            digest.word(u64::from_le_bytes(k0));
+            digest.word(u64::from_le_bytes(k1));
+            digest.word(32);
+            for word in [v0, v1, v2, v3] {
+                digest.word(u64::from_le_bytes(word));
+            }
+            digest.fingerprint().0
+        }
+        _ => hash_bytes(&[key, value]),
+    }
+}
+
 #[allow(clippy::cast_sign_loss, reason = "two's complement is what is hashed")]
 impl Hasher for Digest {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            self.word(u64::from_le_bytes(chunk.try_into().expect("chunks of eight")));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
         }
-        let rest = chunks.remainder();
         if !rest.is_empty() {
             let mut last = [0u8; 8];
             last[..rest.len()].copy_from_slice(rest);
             self.word(u64::from_le_bytes(last));
         }
     }
+    #[inline]
     fn write_u8(&mut self, n: u8) {
         self.word(u64::from(n));
     }
+    #[inline]
     fn write_u16(&mut self, n: u16) {
         self.word(u64::from(n));
     }
+    #[inline]
     fn write_u32(&mut self, n: u32) {
         self.word(u64::from(n));
     }
+    #[inline]
     fn write_u64(&mut self, n: u64) {
         self.word(n);
     }
     fn write_u128(&mut self, n: u128) {
         self.write(&n.to_le_bytes());
     }
+    #[inline]
     fn write_usize(&mut self, n: usize) {
         self.word(n as u64);
     }
+    #[inline]
     fn write_i8(&mut self, n: i8) {
         self.word(i64::from(n) as u64);
     }
+    #[inline]
     fn write_i16(&mut self, n: i16) {
         self.word(i64::from(n) as u64);
     }
+    #[inline]
     fn write_i32(&mut self, n: i32) {
         self.word(i64::from(n) as u64);
     }
+    #[inline]
     fn write_i64(&mut self, n: i64) {
         self.word(n as u64);
     }
+    #[inline]
     fn write_isize(&mut self, n: isize) {
         self.word(n as i64 as u64);
     }
@@ -163,6 +194,10 @@ mod tests {
     #[test]
     fn hashes_are_pinned_and_tell_parts_apart() {
         assert_eq!(hash_bytes(&[b"key:000000000001", &[0xff; 33]]), PIN);
+        for (key, value) in [(16, 32), (16, 31), (15, 32), (24, 32), (16, 40), (0, 0), (1, 9)] {
+            let (key, value) = (&[b'k'; 24][..key], &[b'v'; 40][..value]);
+            assert_eq!(hash_pair(key, value), hash_bytes(&[key, value]));
+        }
         assert_ne!(hash_bytes(&[b"ab", b"c"]), hash_bytes(&[b"a", b"bc"]));
         assert_ne!(hash_bytes(&[b"a\0"]), hash_bytes(&[b"a"]));
     }

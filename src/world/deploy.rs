@@ -19,7 +19,8 @@ use crate::trace::event::NodeRole;
 pub type Factory = Arc<dyn Fn(&Scenario, Init) -> Box<dyn Node> + Send + Sync>;
 
 /// The real programs.
-pub(super) fn programs() -> Factory {
+#[must_use]
+pub fn programs() -> Factory {
     Arc::new(|scenario, init| match &scenario.nodes[init.node.index()].kind {
         NodeKind::Server(config) => Box::new(Server::new(init, (**config).clone()).following(&scenario.locks)),
         NodeKind::Sentinel(config) => Box::new(Sentinel::new(init, (**config).clone())),

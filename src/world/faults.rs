@@ -273,6 +273,19 @@ impl World {
         self.unapply(index, &fault, ended);
     }
 
+    /// Ends a fault before its time. What has killed processes ends by starting them.
+    pub(super) fn heal_early(&mut self, index: u16) {
+        if usize::from(index) < self.faults.entries.len() {
+            self.heal_fault(index);
+        }
+    }
+
+    /// The faults in force: their numbers, what they are, and that as a sentence.
+    pub fn faults_in_force(&self) -> impl Iterator<Item = (u16, &Fault, &Arc<str>)> {
+        let entries = (0u16..).zip(&self.faults.entries);
+        entries.filter(|(_, entry)| entry.on).map(|(index, entry)| (index, &*entry.fault, &entry.text))
+    }
+
     /// Heals everything; nothing strikes any more.
     pub(super) fn heal_all(&mut self) {
         self.faults.closed = true;

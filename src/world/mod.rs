@@ -13,10 +13,11 @@ mod port;
 mod probe;
 mod process;
 mod queue;
+mod quick;
 
 pub use clock::{EPOCH, beginning};
-pub use deploy::Factory;
-pub use port::{Injection, Outside};
+pub use deploy::{Factory, programs};
+pub use port::{DIALLED, Injection, Life, Outside, Presence};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use clock::Clock;
 use disk::{Disk, Storage};
 use faults::Faults;
-use net::{Inboxes, Net, Sock, Wire};
+use net::{Inboxes, Net, Wire};
 use process::Process;
 use queue::{Due, Queue};
 
@@ -64,7 +65,9 @@ pub struct World {
     faults: Faults,
     hosts: Arc<BTreeMap<Arc<str>, Ip>>,
     sessions: Vec<operator::Session>,
-    outsiders: BTreeMap<u32, Sock>,
+    outsiders: BTreeMap<u32, port::Outsider>,
+    /// The number of the next connection to the outside.
+    dials: u32,
     outbound: Vec<Outside>,
     /// Lent to each call of a node; holds the trace.
     out: Outbox,
@@ -133,6 +136,7 @@ impl World {
             hosts: deploy::hosts(&scenario),
             sessions: Vec::new(),
             outsiders: BTreeMap::new(),
+            dials: DIALLED,
             outbound: Vec::new(),
             out: Outbox::default(),
             scenario,
@@ -284,19 +288,6 @@ impl World {
             Due::Heal { fault } => self.heal_fault(fault),
             Due::Flap { fault } => self.on_flap(fault),
         }
-    }
-
-    /// The short way for what most events are: bytes reach an idle process, and nothing else happens at this instant.
-    fn deliver_alone(&mut self, at: Instant) -> bool {
-        let World { net, queue, processes, inboxes, .. } = self;
-        if !inboxes.none_ready() {
-            return false;
-        }
-        let Some(Due::Net(due)) = queue.only_at(at) else { return false };
-        let idle = |owner: u16| processes.get(usize::from(owner)).is_some_and(Process::idle);
-        let Some(alone) = net.deliver_alone(due, at, queue, idle) else { return false };
-        self.turn_for(alone);
-        true
     }
 
     /// A node's process starts for the first time, unless a fault came first.

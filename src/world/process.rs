@@ -31,7 +31,7 @@ pub(super) enum State {
 
 /// Where in a turn of its event loop a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Waiting in `epoll_wait`.
     Idle,
     /// So many inputs of this turn are left.
@@ -69,18 +69,18 @@ pub(super) struct Process {
     /// In a box because the outbox borrows it for each call.
     fds: Box<FdTable>,
     sockets: Vec<Option<Sock>>,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Effects that come after what occupies the main thread, with their causes.
     pending: VecDeque<(Effect, EventId)>,
-    busy_until: Instant,
+    pub(super) busy_until: Instant,
     /// Which queued continuation is meant.
     epoch: u32,
     /// World time of its next timer.
-    wake: Instant,
+    pub(super) wake: Instant,
     /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
     wake_queued: Instant,
     /// Call it though no timer is due: a clock was touched.
-    wake_anyway: bool,
+    pub(super) wake_anyway: bool,
     /// What the inputs of this turn were caused by, for its end.
     turn_cause: (EventId, Via),
     jobs: Vec<u64>,
@@ -120,7 +120,7 @@ impl Process {
         self.sockets[fd.index()] = sock;
     }
 
-    fn sock(&self, fd: Fd) -> Sock {
+    pub(super) fn sock(&self, fd: Fd) -> Sock {
         let sock = self.sockets.get(fd.index()).copied().flatten();
         sock.expect("a node uses only descriptors that it has")
     }
@@ -130,7 +130,8 @@ impl Process {
         self.state == State::Up && self.stage == Stage::Idle
     }
 
-    fn node(&mut self) -> &mut dyn Node {
+    #[inline]
+    pub(super) fn node(&mut self) -> &mut dyn Node {
         &mut **self.node.as_mut().expect("a running process has a node")
     }
 
@@ -264,6 +265,14 @@ impl World {
             }
         }
         std::mem::swap(&mut self.out.fds, &mut self.processes[id.index()].fds);
+    }
+
+    /// The node's turn is over but for its outputs.
+    pub(super) fn end_turn(&mut self, id: NodeId) {
+        self.processes[id.index()].stage = Stage::Over;
+        if self.after_call(id) {
+            self.run_rest(id, Stage::Over);
+        }
     }
 
     /// What follows the inputs of a turn.
@@ -445,20 +454,14 @@ impl World {
     #[inline]
     fn pass_time(&mut self, id: NodeId) -> bool {
         let until = self.processes[id.index()].busy_until;
-        let alone = self.faults.waiting == 0
-            && until <= self.horizon
-            && self.inboxes.none_ready()
-            && !self.queue.draws_ties()
-            && self.queue.next_at().is_none_or(|next| next > until);
-        if alone {
-            self.set_now(until);
-        } else {
+        let alone = self.time_passes(until);
+        if !alone {
             self.occupied(id, until);
         }
         alone
     }
 
-    fn occupied(&mut self, id: NodeId, until: Instant) {
+    pub(super) fn occupied(&mut self, id: NodeId, until: Instant) {
         let process = &mut self.processes[id.index()];
         process.epoch += 1;
         self.queue.push(until, Due::Continue { node: id.0, epoch: process.epoch });
@@ -628,11 +631,18 @@ impl World {
     /// Sees to it that the queue has a wake for the node's next timer: one entry, whose deadline moves in place.
     #[inline]
     pub(super) fn refresh_wake(&mut self, id: NodeId) {
+        let Some(node) = &self.processes[id.index()].node else { return };
+        let mono = node.wake_at().unwrap_or(Instant::NEVER);
+        self.set_wake(id, mono);
+    }
+
+    /// The node has work at that time of its own clock, and not before.
+    #[inline]
+    pub(super) fn set_wake(&mut self, id: NodeId, mono: Instant) {
         let process = &mut self.processes[id.index()];
-        let Some(node) = &process.node else { return };
-        process.wake = match node.wake_at() {
-            Some(mono) => self.clocks[process.machine.index()].when(mono),
-            None => Instant::NEVER,
+        process.wake = match mono {
+            Instant::NEVER => Instant::NEVER,
+            mono => self.clocks[process.machine.index()].when(mono),
         };
         if process.wake <= self.now {
             self.inboxes.mark(id.0);

@@ -1,10 +1,5 @@
 //! The engine's queue: what happens next, ordered by time and then by sequence (or by a seeded draw).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-use slab::Slab;
-
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -45,11 +40,13 @@ const TIE_MASK: u64 = (1 << TIE_BITS) - 1;
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     /// Time (64 bits), tie (40), slot (24).
-    heap: BinaryHeap<Reverse<u128>>,
+    heap: Vec<u128>,
     /// The top of the heap has been taken and waits to be replaced: most events schedule another one, and replacing
     /// the top costs half of a pop and a push.
     taken: bool,
-    slots: Slab<Due>,
+    slots: Vec<Due>,
+    /// Those of `slots` that hold nothing. That of a taken top isn't among them: what replaces it goes there.
+    free: Vec<u32>,
     sequence: u64,
     /// Draws the order of simultaneous events; `None`: as they were scheduled.
     ties: Option<Box<Rng>>,
@@ -58,7 +55,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         let ties = ties.map(Box::new);
-        Queue { heap: BinaryHeap::new(), taken: false, slots: Slab::new(), sequence: TIMELINE_TIES, ties }
+        Queue { heap: Vec::new(), taken: false, slots: Vec::new(), free: Vec::new(), sequence: TIMELINE_TIES, ties }
     }
 
     /// Whether simultaneous events come in a drawn order.
@@ -87,43 +84,72 @@ impl Queue {
     /// Takes out every fault that [`Queue::push_fault`] put in and that has not come yet.
     pub(super) fn drop_faults(&mut self) {
         self.settle();
-        let slots = &mut self.slots;
-        self.heap.retain(|&Reverse(key)| {
-            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[Self::slot(key)], Due::Fault { .. });
+        let (slots, free) = (&self.slots, &mut self.free);
+        self.heap.retain(|&key| {
+            let slot = Self::slot(key);
+            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[slot as usize], Due::Fault { .. });
             if theirs {
-                slots.remove(Self::slot(key));
+                free.push(slot);
             }
             !theirs
         });
+        // What is sorted is a heap.
+        self.heap.sort_unstable();
     }
 
+    #[inline]
     fn insert(&mut self, at: Instant, tie: u64, due: Due) {
-        let slot = self.slots.insert(due);
-        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
-        let key = Reverse(u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS | slot as u128);
+        let above = u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS;
         if self.taken {
             self.taken = false;
-            *self.heap.peek_mut().expect("what was taken is still there") = key;
+            let slot = Self::slot(self.heap[0]);
+            self.slots[slot as usize] = due;
+            sink(&mut self.heap, above | u128::from(slot));
         } else {
-            self.heap.push(key);
+            self.insert_more(above, due);
         }
     }
 
-    /// The smallest key that was not taken.
-    fn first(&self) -> Option<u128> {
-        if self.taken {
-            // The next smallest of a heap is a child of the smallest.
-            self.heap.as_slice().iter().skip(1).take(2).map(|Reverse(key)| *key).min()
+    #[inline(never)]
+    fn insert_more(&mut self, above: u128, due: Due) {
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = due;
+            slot
         } else {
-            self.heap.peek().map(|Reverse(key)| *key)
+            self.slots.push(due);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
+        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
+        rise(&mut self.heap, above | u128::from(slot));
+    }
+
+    /// The smallest key that was not taken.
+    #[inline]
+    fn first(&self) -> Option<u128> {
+        match (self.heap.as_slice(), self.taken) {
+            ([], _) | ([_], true) => None,
+            ([first, ..], false) => Some(*first),
+            // The next smallest of a heap is a child of the smallest.
+            ([_, only], true) => Some(*only),
+            ([_, left, right, ..], true) => Some(*left.min(right)),
         }
     }
 
     /// Makes the top of the heap the next event.
+    #[inline]
     fn settle(&mut self) {
         if self.taken {
-            self.taken = false;
-            self.heap.pop();
+            self.drop_taken();
+        }
+    }
+
+    #[inline(never)]
+    fn drop_taken(&mut self) {
+        self.taken = false;
+        self.free.push(Self::slot(self.heap[0]));
+        let last = self.heap.pop().expect("what was taken is still there");
+        if !self.heap.is_empty() {
+            sink(&mut self.heap, last);
         }
     }
 
@@ -132,38 +158,46 @@ impl Queue {
         self.first().map(Self::time)
     }
 
-    /// The next event, if it is the only one at this instant. [`Queue::drop_first`] takes it out.
-    pub(super) fn only_at(&mut self, at: Instant) -> Option<Due> {
-        self.settle();
-        let heap = self.heap.as_slice();
-        let Reverse(first) = heap.first()?;
-        let another = heap.iter().skip(1).take(2).any(|Reverse(key)| Self::time(*key) == at);
-        (Self::time(*first) == at && !another).then(|| self.slots[Self::slot(*first)])
+    /// Whether nothing is due up to this instant, itself included.
+    #[inline]
+    pub(super) fn nothing_until(&self, at: Instant) -> bool {
+        self.first().is_none_or(|first| Self::time(first) > at)
     }
 
-    /// Takes the next event out.
+    /// The next event, if it is the only one at this instant. [`Queue::drop_first`] takes it out.
+    #[inline]
+    pub(super) fn only_at(&mut self, at: Instant) -> Option<Due> {
+        self.settle();
+        let (first, alone) = match self.heap.as_slice() {
+            [] => return None,
+            [first] => (*first, true),
+            [first, left] => (*first, Self::time(*left) != at),
+            [first, left, right, ..] => (*first, Self::time(*left) != at && Self::time(*right) != at),
+        };
+        (alone && Self::time(first) == at).then(|| self.slots[Self::slot(first) as usize])
+    }
+
+    /// Takes the next event out, which [`Queue::only_at`] has just returned.
     #[inline]
     pub(super) fn drop_first(&mut self) {
-        self.settle();
-        let Reverse(key) = self.heap.peek().expect("it was looked at");
-        self.slots.remove(Self::slot(*key));
+        assert!(!self.taken, "an event is taken once");
         self.taken = true;
     }
 
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let &Reverse(key) = self.heap.peek()?;
+        let &key = self.heap.first()?;
         if Self::time(key) != at {
             return None;
         }
         self.taken = true;
-        Some(self.slots.remove(Self::slot(key)))
+        Some(self.slots[Self::slot(key) as usize])
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
-    fn slot(key: u128) -> usize {
-        (key & ((1 << SLOT_BITS) - 1)) as usize
+    fn slot(key: u128) -> u32 {
+        (key as u32) & ((1 << SLOT_BITS) - 1)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 40 bits")]
@@ -175,6 +209,41 @@ impl Queue {
         #[allow(clippy::cast_possible_truncation, reason = "the high half of 128 bits")]
         Instant((key >> 64) as u64)
     }
+}
+
+/// Puts a key in place of the smallest.
+#[inline]
+fn sink(heap: &mut [u128], key: u128) {
+    let mut at = 0;
+    loop {
+        let mut child = 2 * at + 1;
+        match heap.get(child..) {
+            Some(&[left, right, ..]) => child += usize::from(right < left),
+            Some(&[_]) => {}
+            Some(&[]) | None => break,
+        }
+        if key <= heap[child] {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = key;
+}
+
+/// Adds a key.
+fn rise(heap: &mut Vec<u128>, key: u128) {
+    let mut at = heap.len();
+    heap.push(key);
+    while at > 0 {
+        let parent = (at - 1) / 2;
+        if heap[parent] <= key {
+            break;
+        }
+        heap[at] = heap[parent];
+        at = parent;
+    }
+    heap[at] = key;
 }
 
 #[cfg(test)]

@@ -10,10 +10,13 @@ mod compare;
 mod conformance;
 mod cost;
 mod differential;
+#[cfg(unix)]
+mod hosts;
 mod limits;
 mod locks;
 mod many_runs_cli;
 mod migrate;
+mod quick;
 mod real_master;
 mod real_replica;
 mod replication;

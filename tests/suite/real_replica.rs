@@ -106,7 +106,7 @@ impl Bridge {
         rig.run_ms(1);
         for outside in std::mem::take(&mut rig.strays) {
             match outside {
-                Outside::Connected { .. } => {}
+                Outside::Connected { .. } | Outside::Writable { .. } | Outside::Dial { .. } => {}
                 Outside::Bytes { id, data } => {
                     if let Some(socket) = self.sockets.get_mut(&id) {
                         socket.set_nonblocking(false).expect("a socket");

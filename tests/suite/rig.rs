@@ -68,14 +68,16 @@ impl Rig {
                 Outside::Connected { id }
                 | Outside::Bytes { id, .. }
                 | Outside::Refused { id, .. }
-                | Outside::Closed { id, .. } => id,
+                | Outside::Closed { id, .. }
+                | Outside::Writable { id }
+                | Outside::Dial { id, .. } => id,
             };
             let Some(conn) = self.conns.values_mut().find(|conn| conn.id == id) else {
                 self.strays.push(outside);
                 continue;
             };
             match outside {
-                Outside::Connected { .. } => {}
+                Outside::Connected { .. } | Outside::Writable { .. } | Outside::Dial { .. } => {}
                 Outside::Bytes { data, .. } => conn.reader.feed(data),
                 Outside::Refused { .. } | Outside::Closed { .. } => self.conns.retain(|_, conn| conn.id != id),
             }

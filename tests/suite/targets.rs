@@ -71,7 +71,7 @@ impl Ours {
         for outside in std::mem::take(&mut self.rig.strays) {
             let name = |id: u32| self.ids.iter().find(|(_, other)| **other == id).map(|(name, _)| name.clone());
             match outside {
-                Outside::Connected { .. } => {}
+                Outside::Connected { .. } | Outside::Writable { .. } | Outside::Dial { .. } => {}
                 Outside::Bytes { id, data } => {
                     if let Some(name) = name(id) {
                         got.entry(name).or_default().0.extend_from_slice(&data);

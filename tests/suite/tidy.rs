@@ -50,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("world", &["scenario", "node", "trace", "fault", "time", "rng", "id", "resp"]),
     ("report", &["check", "stats", "trace", "time", "id", "rng", "fault"]),
+    ("host", &["world", "scenario", "run", "report", "trace", "fault", "time", "rng", "id", "node"]),
     ("run", &["scenario", "world", "check", "stats", "trace", "report", "conf", "fault", "time", "rng", "id", "node"]),
 ];
 

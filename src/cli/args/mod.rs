@@ -2,9 +2,13 @@
 
 mod bisect;
 mod compare;
+#[cfg(all(feature = "tcp", unix))]
+mod ctl;
 mod list;
 mod new;
 mod run;
+#[cfg(all(feature = "tcp", unix))]
+mod serve;
 mod shrink;
 mod sweep;
 mod test;
@@ -17,9 +21,13 @@ use crate::time::Span;
 
 pub(super) use bisect::BisectArgs;
 pub(super) use compare::CompareArgs;
+#[cfg(all(feature = "tcp", unix))]
+pub(super) use ctl::{CtlArgs, For, OrderArgs, RestartAfter};
 pub(super) use list::{CompletionsArgs, MetricsArgs};
 pub(super) use new::NewArgs;
 pub(super) use run::RunArgs;
+#[cfg(all(feature = "tcp", unix))]
+pub(super) use serve::ServeArgs;
 pub(super) use shrink::ShrinkArgs;
 pub(super) use sweep::{MergeArgs, SweepArgs};
 pub(super) use test::TestArgs;
@@ -60,6 +68,12 @@ pub(super) enum Command {
     Shrink(ShrinkArgs),
     /// Run scenarios over their seeds and say which don't hold: for CI
     Test(TestArgs),
+    /// Put a scenario's servers and sentinels on real sockets, for real clients
+    #[cfg(all(feature = "tcp", unix))]
+    Serve(ServeArgs),
+    /// Break what is served, heal it, look at it
+    #[cfg(all(feature = "tcp", unix))]
+    Ctl(CtlArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
     /// Print the JSON schema of scenario files

@@ -11,8 +11,11 @@ use super::{LimitArgs, SetArgs};
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(in crate::cli) struct RunArgs {
     /// The scenario, in TOML or JSON; `-` reads it from stdin
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "replay")]
+    pub(in crate::cli) file: Option<PathBuf>,
+    /// Repeat what `serve --record` wrote, instead of a scenario: the same trace and digest
+    #[arg(long, value_name = "RECORD", conflicts_with_all = ["file", "seed", "set", "check_determinism", "print_scenario"])]
+    pub(in crate::cli) replay: Option<PathBuf>,
     /// The seed, instead of the scenario's
     #[arg(long, value_name = "N")]
     pub(in crate::cli) seed: Option<u64>,

@@ -4,10 +4,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::keys::Keys;
 use crate::client::config::{ClientConfig, WaitAfter};
+use crate::node::Short;
 use crate::resp::encode;
 use crate::rng::{Ratio, Rng, Seed};
 use crate::time::{NS_PER_S, Span};
-use crate::trace::digest::hash_bytes;
+use crate::trace::digest::{hash_bytes, hash_pair};
 use crate::trace::event::OpKind;
 use crate::trace::history::{key_name, value_tag};
 
@@ -71,6 +72,12 @@ impl Kv {
         }
     }
 
+    /// How many bytes a request has at most.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        self.encoder.set_len.max(self.encoder.get_len)
+    }
+
     /// The operation's request.
     #[inline]
     pub(crate) fn request(&mut self, op: Op) -> Request<'_> {
@@ -99,9 +106,20 @@ impl<'a> Request<'a> {
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
-            Request::Set(encoder) => &encoder.set,
-            Request::Get(encoder) => &encoder.get,
+            Request::Set(encoder) => &encoder.set[..encoder.set_len],
+            Request::Get(encoder) => &encoder.get[..encoder.get_len],
         }
+    }
+
+    /// The same as a short message; how long it is.
+    #[inline]
+    pub(crate) fn put_into(self, message: &mut Short) -> usize {
+        let (padded, len) = match self {
+            Request::Set(encoder) => (&encoder.set, encoder.set_len),
+            Request::Get(encoder) => (&encoder.get, encoder.get_len),
+        };
+        message.fill(padded.first_chunk().expect("templates are padded"), len);
+        len
     }
 
     /// The hash of a write's arguments as the server computes it; 0 for a read.
@@ -122,11 +140,14 @@ pub(crate) fn wait_request(wait: WaitAfter) -> Bytes {
     out.freeze()
 }
 
-/// The two requests as templates, into which key and value are written in place.
+/// The two requests as templates, into which key and value are written in place. Behind them are zeroes up to the size
+/// of a [`Short`], so that short ones are copied without looking at their lengths.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
     set: Vec<u8>,
     get: Vec<u8>,
+    set_len: usize,
+    get_len: usize,
     key_len: usize,
     set_key: usize,
     get_key: usize,
@@ -169,15 +190,22 @@ impl Encoder {
         }
         let mut get = BytesMut::new();
         encode::command(&mut get, &[b"GET", key.as_bytes()]);
+        let padded = |request: &[u8]| {
+            let mut request = request.to_vec();
+            request.resize(request.len().max(Short::MAX), 0);
+            request
+        };
         Encoder {
             get_key: get.len() - 2 - key.len(),
-            get: get.to_vec(),
+            get: padded(&get),
+            set_len: set.len(),
+            get_len: get.len(),
             key_len: key.len(),
             set_key: ends[1].0,
             value_at: ends[2].0,
             value_len: value.len(),
             rest: ends[3..].to_vec(),
-            set: set.to_vec(),
+            set: padded(&set),
             value: 0,
         }
     }
@@ -202,12 +230,13 @@ impl Encoder {
     }
 
     /// The hash of what `set` holds: its arguments without the command's name.
+    #[inline]
     fn hash_set(&self) -> u64 {
         let key = &self.set[self.set_key..self.set_key + self.key_len];
         let value = &self.set[self.value_at..self.value_at + self.value_len];
         match self.rest.as_slice() {
             [option, number] => hash_bytes(&[key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]]),
-            _ => hash_bytes(&[key, value]),
+            _ => hash_pair(key, value),
         }
     }
 }
@@ -223,11 +252,20 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Writes a key's number in decimal, right-aligned; what stands before a 32-bit number's ten digits is zeroes already.
+/// Writes a key's number in decimal, right-aligned, in place of another one.
+#[inline]
 fn key_digits(out: &mut [u8], key: u32) {
+    let out: &mut [u8; KEY_DIGITS] = out.try_into().expect("keys have that many digits");
+    if key < 10_000 {
+        // By far the most.
+        out[..8].copy_from_slice(b"00000000");
+        out[8..10].copy_from_slice(&PAIRS[(key / 100) as usize]);
+        out[10..].copy_from_slice(&PAIRS[(key % 100) as usize]);
+        return;
+    }
     let mut rest = key;
     let (pairs, _) = out.as_chunks_mut::<2>();
-    for pair in pairs.iter_mut().rev().take(5) {
+    for pair in pairs.iter_mut().rev() {
         *pair = PAIRS[(rest % 100) as usize];
         rest /= 100;
     }
@@ -277,13 +315,13 @@ mod tests {
                 text.resize((size as usize).max(20), b'x');
                 let mut expected = vec![b"SET".to_vec(), key_name(key).into_bytes(), text];
                 expected.extend(tail.iter().map(|part| part.as_bytes().to_vec()));
-                let parsed = parse(&encoder.set);
+                let parsed = parse(&encoder.set[..encoder.set_len]);
                 assert_eq!(parsed, expected);
                 let parts: Vec<&[u8]> = parsed[1..].iter().map(Vec::as_slice).collect();
                 assert_eq!(encoder.hash_set(), hash_bytes(&parts));
 
                 encoder.fill_get(key);
-                assert_eq!(parse(&encoder.get), [b"GET".to_vec(), key_name(key).into_bytes()]);
+                assert_eq!(parse(&encoder.get[..encoder.get_len]), [b"GET".to_vec(), key_name(key).into_bytes()]);
             }
         }
     }

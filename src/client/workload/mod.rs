@@ -54,6 +54,11 @@ impl Pacer {
         now >= self.stop
     }
 
+    /// How many operations begin together.
+    pub(crate) fn pipeline(&self) -> u32 {
+        self.pipeline
+    }
+
     /// True for an open loop.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.pace, Pace::Open { .. })

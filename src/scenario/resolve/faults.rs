@@ -363,7 +363,7 @@ impl Resolver<'_> {
             Command::Words(place, words) => (*place, Some(words.iter().map(|word| Arc::from(word.as_str())).collect())),
         };
         match words {
-            Some(argv) if !argv.is_empty() => Some(Fault::Exec { node: *node, argv }),
+            Some(argv) if !argv.is_empty() => Some(Fault::Exec { node: *node, argv: self.translate_words(argv) }),
             Some(_) => {
                 self.problems.error(place, "an empty command");
                 None

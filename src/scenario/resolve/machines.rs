@@ -198,7 +198,7 @@ impl Resolver<'_> {
         number
     }
 
-    fn machine(&mut self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
+    pub(super) fn machine(&mut self, name: &str, ip: Ip, raw: Option<&raw::Machine>) -> Machine {
         let defaults = self.file.defaults.clone().unwrap_or_default().machine.unwrap_or_default();
         let fsync = raw.and_then(|raw| raw.fsync.clone()).or(defaults.fsync);
         let disk = raw.and_then(|raw| raw.disk.clone()).or(defaults.disk);

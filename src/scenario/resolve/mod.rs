@@ -12,6 +12,7 @@ mod locks;
 mod machines;
 mod names;
 mod processes;
+mod served;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use super::field::At;
 use super::raw::File;
 use super::source::{Place, Problems, Sources};
-use super::{Machine, Network, NodeSpec, Scenario, TestPlan};
+use super::{Layout, Machine, Network, NodeSpec, Scenario, TestPlan};
 use crate::id::{Addr, MachineId, NodeId};
 use crate::rng::{Dist, Ratio, Seed, Seeds};
 use crate::time::Span;
@@ -70,6 +71,8 @@ struct Resolver<'a> {
     drafts: Vec<Draft>,
     /// The masters that sentinels watch: name → the sentinels, in the file's order.
     watched: BTreeMap<String, Vec<NodeId>>,
+    /// Where the nodes listen when a host serves them.
+    layout: Option<served::Plan>,
 }
 
 /// Makes the scenario. `None` when anything was wrong. The file comes out with its defaults filled in and its configuration
@@ -79,7 +82,7 @@ pub(super) fn resolve(
     stem: &str,
     sources: &mut Sources,
     problems: &mut Problems,
-    read_file: ReadFile<'_>,
+    (read_file, layout): (ReadFile<'_>, Option<Layout>),
 ) -> Option<Scenario> {
     defaults::fill(file, stem);
     let mut resolver = Resolver {
@@ -92,6 +95,7 @@ pub(super) fn resolve(
         disks: Vec::new(),
         drafts: Vec::new(),
         watched: BTreeMap::new(),
+        layout: layout.map(served::Plan::new),
     };
     let scenario = resolver.run();
     if problems.has_errors() { None } else { scenario }
@@ -102,14 +106,18 @@ impl Resolver<'_> {
         self.check_name();
         self.declare_nodes();
         self.declare_machines();
+        let outside = self.declare_outside();
         self.declare_zones();
         let kinds = self.build_processes();
         let faults = self.build_faults();
-        let expect = self.build_expectations();
+        let mut expect = self.build_expectations();
         self.check_timeline(&faults);
         let chaos = self.chaos();
         let network = self.network();
         let test = self.test_plan();
+        if self.idles_clients() {
+            expect.clear();
+        }
         let locks = self.locks();
         let file = &*self.file;
         let nodes = std::mem::take(&mut self.drafts).into_iter().zip(kinds);
@@ -138,6 +146,7 @@ impl Resolver<'_> {
             locks,
             cpu_scale_milli: file.cpu_costs.as_ref()?.0,
             test,
+            served: self.layout.as_ref().zip(outside).map(|(plan, outside)| plan.served(outside)),
         })
     }
 

@@ -104,6 +104,7 @@ impl Resolver<'_> {
             let ip = self.machines.get(draft.machine.index()).map_or(crate::id::Ip::LOOPBACK, |machine| machine.ip);
             self.drafts[index].addr = Addr::new(ip, port);
         }
+        self.lay_out();
     }
 
     /// Names in `replicaof`, and loops of them.
@@ -151,6 +152,7 @@ impl Resolver<'_> {
             let addr = self.drafts[master].addr;
             all.push(Placed::new("replicaof", &[&addr.ip.to_string(), &addr.port.to_string()], place));
         }
+        self.translate_directives(index, &mut all);
         match server::config::Config::from_directives(&numbered(&all)) {
             Ok((mut config, warnings)) => {
                 report_warnings(&all, draft.place, warnings, self.problems);
@@ -196,6 +198,7 @@ impl Resolver<'_> {
                 all.push(Placed::new("sentinel", &[option, name, &value], place));
             }
         }
+        self.translate_directives(index, &mut all);
         match sentinel::config::Config::from_directives(&numbered(&all)) {
             Ok((config, warnings)) => {
                 report_warnings(&all, draft.place, warnings, self.problems);

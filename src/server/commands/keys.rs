@@ -100,10 +100,11 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
         if nx {
             return cx.add_integer(0);
         }
-        cx.s.delete(db, to);
+        cx.s.remove(db, to);
     }
-    let entry = cx.s.delete(db, from).expect("found above");
+    let entry = cx.s.remove(db, from).expect("found above");
     Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, db, to);
+    cx.signal(1);
     cx.signal(2);
     cx.notify(Classes::GENERIC, "rename_from", 1);
     cx.notify(Classes::GENERIC, "rename_to", 2);
@@ -366,8 +367,9 @@ fn object_encoding(cx: &mut Cx<'_>) {
 fn object_refcount(cx: &mut Cx<'_>) {
     use crate::server::keyspace::Value;
     if let Some(at) = object_key(cx) {
-        // Small integers are shared objects, whose count stands still at its maximum.
-        let shared = matches!(cx.entry(at).value, Value::Int(0..10_000));
+        // Small integers are shared objects, whose count stands still at its maximum; not where each has an access time.
+        let apart = cx.s.config.maxmemory > 0 && cx.s.config.maxmemory_policy.remembers();
+        let shared = !apart && matches!(cx.entry(at).value, Value::Int(0..10_000));
         cx.add_integer(if shared { i64::from(i32::MAX) } else { 1 });
     }
 }

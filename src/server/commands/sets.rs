@@ -230,10 +230,8 @@ fn sets(cx: &mut Cx<'_>, from: usize, to: usize) -> Result<Vec<Option<Arc<Set>>>
 fn store(cx: &mut Cx<'_>, members: &[Key]) {
     let ints_max = cx.s.config.set_max_intset_entries;
     if members.is_empty() {
-        if cx.delete_and_notify(1) {
-            cx.dirty(1);
-        }
-        return cx.add_integer(0);
+        cx.add_integer(0);
+        return delete_target(cx);
     }
     let mut set = Set::default();
     members.iter().for_each(|member| {
@@ -245,6 +243,12 @@ fn store(cx: &mut Cx<'_>, members: &[Key]) {
     // The event has the command's name.
     cx.notify(Classes::SET, cx.command.spec.name, 1);
     cx.dirty(1);
+}
+
+fn delete_target(cx: &mut Cx<'_>) {
+    if cx.delete_and_notify(1) {
+        cx.dirty(1);
+    }
 }
 
 fn answer(cx: &mut Cx<'_>, members: &[Key]) {
@@ -280,6 +284,11 @@ fn sinter(cx: &mut Cx<'_>) {
 
 fn sinterstore(cx: &mut Cx<'_>) {
     let Ok(sets) = sets(cx, 2, cx.args.len()) else { return };
+    // With a key that isn't there nothing is worked out, and the target goes before the reply.
+    if sets.iter().any(Option::is_none) {
+        delete_target(cx);
+        return cx.add_integer(0);
+    }
     let members = intersection(cx, sets, usize::MAX);
     store(cx, &members);
 }

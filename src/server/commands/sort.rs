@@ -11,6 +11,7 @@ use crate::server::call::Cx;
 use crate::server::keyspace::list::{End, List};
 use crate::server::keyspace::{Value, double};
 use crate::server::notify::Classes;
+use crate::server::session::Flags;
 use crate::server::{cost, partial_sort};
 
 /// The rows of this group.
@@ -201,7 +202,8 @@ fn sort_generic(cx: &mut Cx<'_>, may_store: bool) {
     let Some(mut options) = options(cx, may_store) else { return };
     let Some((mut elements, is_set)) = elements(cx) else { return };
     // The order of a set must not depend on its hash where others see it.
-    if options.unsorted && is_set && options.store.is_some() {
+    let seen = options.store.is_some() || cx.session().flags.has(Flags::SCRIPT);
+    if options.unsorted && is_set && seen {
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
     let (start, end) = places(&options, elements.len());

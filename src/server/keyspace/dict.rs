@@ -52,13 +52,12 @@ impl<T> Default for Dict<T> {
 pub fn hash_key(key: &[u8]) -> u64 {
     const MUL: u64 = 0x9fb2_1c65_1e98_df25;
     let mut state = 0x2545_f491_4f6c_dd1d ^ key.len() as u64;
-    let mut chunks = key.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight"));
-        state = (state ^ word).wrapping_mul(MUL);
+    let (words, rest) = key.as_chunks::<8>();
+    for word in words {
+        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MUL);
         state ^= state >> 32;
     }
-    if !chunks.remainder().is_empty() {
+    if !rest.is_empty() {
         // The last eight bytes again are cheaper than a word padded with zeros.
         let last = match key.last_chunk::<8>() {
             Some(last) => u64::from_le_bytes(*last),

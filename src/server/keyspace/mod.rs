@@ -109,7 +109,7 @@ impl Db {
     #[inline]
     #[must_use]
     pub fn find(&self, key: &[u8]) -> Option<u32> {
-        self.tables.keys.find(hash_key(key), |entry| entry.key.as_slice() == key)
+        self.tables.keys.find(hash_key(key), |entry| entry.key.is(key))
     }
 
     /// The entry at an index.
@@ -182,6 +182,23 @@ impl Db {
                 true
             }
         }
+    }
+
+    /// Sets a string that has no expiry to another one of the same length, where it lies. False if that can't be done;
+    /// then nothing has changed.
+    #[inline]
+    pub fn overwrite(&mut self, at: u32, text: &[u8], access: u32) -> bool {
+        // Shorter ones can be integers.
+        if text.len() <= 20 {
+            return false;
+        }
+        let entry = self.tables_mut().keys.get_mut(at);
+        let Value::Str(old) = &mut entry.value else { return false };
+        let done = old.overwrite(text);
+        if done {
+            entry.touched = access;
+        }
+        done
     }
 
     /// Sets when an entry expires.

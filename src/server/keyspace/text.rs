@@ -50,6 +50,33 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Whether it is these bytes. Most keys have 8 to 16, which two words hold.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, other: &[u8]) -> bool {
+        let own = self.as_slice();
+        let ends = |text: &[u8]| {
+            let (first, last) = (text.first_chunk::<8>()?, text.last_chunk::<8>()?);
+            (text.len() <= 16).then(|| (u64::from_le_bytes(*first), u64::from_le_bytes(*last)))
+        };
+        match ends(other) {
+            Some(words) => own.len() == other.len() && ends(own) == Some(words),
+            None => own == other,
+        }
+    }
+
+    /// Replaces bytes in place by as many others; false if they don't lie here or are of another number.
+    #[inline]
+    pub fn overwrite(&mut self, text: &[u8]) -> bool {
+        match self {
+            Text::Inline(len, data) if usize::from(*len) == text.len() => {
+                data[..text.len()].copy_from_slice(text);
+                true
+            }
+            Text::Inline(..) | Text::Heap(_) => false,
+        }
+    }
+
     /// The bytes as a shared slice: free for long texts, a copy for short ones.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {

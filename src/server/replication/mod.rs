@@ -242,6 +242,15 @@ impl Replication {
     }
 }
 
+/// Whether the end of a turn finds nothing to do here until a replica, a command of replication or a tick comes.
+pub(crate) fn is_at_rest(s: &Server) -> bool {
+    s.repl.waiting.is_empty()
+        && !s.repl.get_ack
+        && !s.repl.failover.is_under_way()
+        && s.repl.backlog.is_none()
+        && s.repl.offset == s.repl.noted_offset
+}
+
 /// The end of a turn, before replies leave.
 pub(crate) fn before_sleep(s: &mut Server, out: &mut Outbox) {
     if !s.repl.waiting.is_empty() {

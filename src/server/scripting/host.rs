@@ -40,6 +40,8 @@ struct Caller<'a, 'b> {
     work: u64,
     /// Nanoseconds since it began.
     began: u64,
+    /// It may go on when memory is short.
+    allow_oom: bool,
 }
 
 /// Nanoseconds that a script may take: what takes longer is not modelled.
@@ -76,7 +78,11 @@ fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
     if request.read_only {
         return Some("ERR Can not execute a script with write flag using *_ro command.");
     }
-    (!s.repl.enough_good_replicas(&s.config)).then_some("NOREPLICAS Not enough good replicas to write.")
+    if !s.repl.enough_good_replicas(&s.config) {
+        return Some("NOREPLICAS Not enough good replicas to write.");
+    }
+    (request.flags & flag::ALLOW_OOM == 0 && s.eviction.out_of_memory && !obey)
+        .then_some("OOM command not allowed when used memory > 'maxmemory'.")
 }
 
 /// Runs a script and answers its caller.
@@ -109,7 +115,8 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
     let read_only = request.read_only || request.flags & flag::COMPAT == 0 && request.flags & flag::NO_WRITES != 0;
     let began = cx.s.meter.total();
     cx.s.meter.add(cost::SCRIPT);
-    let mut host = Caller { cx, read_only, dirty: false, work: 0, began };
+    let allow_oom = request.flags & flag::COMPAT == 0 && request.flags & flag::ALLOW_OOM != 0;
+    let mut host = Caller { cx, read_only, dirty: false, work: 0, began, allow_oom };
     let run = lua::run(&job, &mut host);
     host.account(run.work);
     finish(cx, request, run);
@@ -192,7 +199,12 @@ impl Caller<'_, '_> {
         if let Some(text) = s.persistence.write_error(s) {
             return Some(format!("-{text}"));
         }
-        (!s.repl.enough_good_replicas(&s.config)).then(|| "-NOREPLICAS Not enough good replicas to write.".to_owned())
+        if !s.repl.enough_good_replicas(&s.config) {
+            return Some("-NOREPLICAS Not enough good replicas to write.".to_owned());
+        }
+        let refused = s.eviction.out_of_memory && !self.allow_oom && !s.exec.from_master;
+        (refused && command.is(command_flag::DENYOOM))
+            .then(|| "-OOM command not allowed when used memory > 'maxmemory'.".to_owned())
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::flight::Flight;
 use crate::id::{Addr, EventId, MachineId};
+use crate::node::Short;
 use crate::time::Instant;
 
 /// Names one end of one connection. `serial` tells a connection from a later one in the same slot.
@@ -17,17 +19,26 @@ pub(in crate::world) struct Sock {
 }
 
 impl Sock {
+    #[inline]
     pub(super) fn index(self) -> usize {
         self.slot as usize
     }
 
+    /// 0 or 1, in a form that shows it.
+    #[inline]
     pub(super) fn side(self) -> usize {
-        usize::from(self.side)
+        usize::from(self.side & 1)
+    }
+
+    /// The side of the other end.
+    #[inline]
+    pub(super) fn far(self) -> usize {
+        self.side() ^ 1
     }
 
     /// The other end.
     pub(super) fn peer(self) -> Sock {
-        Sock { side: 1 - self.side, ..self }
+        Sock { side: self.side ^ 1, ..self }
     }
 }
 
@@ -87,11 +98,51 @@ impl End {
     }
 }
 
+/// The bytes of a segment.
+#[derive(Clone, Debug)]
+pub(super) enum Data {
+    Shared(Bytes),
+    /// In place, as they came by the short way.
+    Short(Short),
+}
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Data::Shared(bytes) => bytes.len(),
+            Data::Short(short) => short.len(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Data::Shared(bytes) => bytes,
+            Data::Short(short) => short.as_slice(),
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self {
+            Data::Shared(bytes) => bytes,
+            Data::Short(short) => short.to_bytes(),
+        }
+    }
+
+    /// Takes the first `len` bytes off.
+    pub(super) fn split_to(&mut self, len: usize) -> Data {
+        let mut rest = std::mem::replace(self, Data::Shared(Bytes::new())).into_bytes();
+        let first = rest.split_to(len);
+        *self = Data::Shared(rest);
+        Data::Shared(first)
+    }
+}
+
 /// A piece of the stream, or its end.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// Empty: the end of the stream (FIN).
-    pub(super) data: Bytes,
+    pub(super) data: Data,
     pub(super) cause: EventId,
     /// When it reaches the receiver's kernel; [`Instant::NEVER`] if it was lost to a cut.
     pub(super) at: Instant,
@@ -112,7 +163,7 @@ pub(super) struct Pipe {
     pub(super) unsent: VecDeque<Segment>,
     pub(super) unsent_bytes: u64,
     /// Transmitted and not yet in the receiver's kernel, in order.
-    pub(super) flight: VecDeque<Segment>,
+    pub(super) flight: Flight,
     pub(super) flight_bytes: u64,
     /// In the receiver's kernel, not yet read by its process.
     pub(super) unread: u64,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::connection::{Segment, Sock, State, UNACCEPTED};
+use super::connection::{Data, Segment, Sock, State, UNACCEPTED};
 use super::flow::schedule;
 use super::{Net, NetWhat, Wire};
 use crate::id::{EventId, MachineId};
@@ -50,13 +50,14 @@ impl Net {
         let pipe = &mut conn.pipes[sock.side()];
         pipe.ended = true;
         pipe.wants_room = false;
-        pipe.unsent.push_back(Segment { data: Bytes::new(), cause, at: Instant::NEVER, hole: false });
+        pipe.unsent.push_back(Segment { data: Data::Shared(Bytes::new()), cause, at: Instant::NEVER, hole: false });
         self.pump(sock, wire);
     }
 
     /// A process died: its kernel closes what it had, also what it had not yet accepted.
     pub(in crate::world) fn close_all(&mut self, owner: u16, machine: MachineId, cause: EventId, wire: &mut Wire<'_>) {
         self.listeners[machine.index()].retain(|_, listener| listener.owner != owner);
+        self.listening += 1;
         let began = wire.now;
         for sock in self.socks(|end| end.owner == owner) {
             let Some(conn) = self.live_mut(sock) else { continue };

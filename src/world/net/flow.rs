@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::connection::{Pipe, Segment, Sock, State};
+use super::connection::{Data, Pipe, Segment, Sock, State};
 use super::link::{self, Path};
-use super::{Alone, Arrived, Due, Net, NetDue, NetWhat, Queue, What, Wire};
+use super::{Arrived, Net, NetWhat, What, Wire};
 use crate::id::{EventId, Fd};
 use crate::node::CloseWhy;
 use crate::rng::Ratio;
@@ -20,45 +20,13 @@ const CHUNK: u64 = 64 * 1024;
 const LOSSES_MAX: u32 = 15;
 
 impl Net {
-    /// Gives bytes to the socket.
-    #[inline]
-    pub(in crate::world) fn send(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
-        let side = sock.side();
-        let Some(conn) = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial) else { return };
-        let pipe = &mut conn.pipes[side];
-        assert!(!pipe.ended, "nothing is sent after a close");
-        let len = data.len() as u64;
-        let back_open = self.paths.get(conn.paths[1 - side]).open;
-        let path = self.paths.get_mut(conn.paths[side]);
-        // The usual case: nothing is wrong and nothing is in the way.
-        if path.plain
-            && back_open
-            && conn.ends[side].state == State::Open
-            && pipe.holes == 0
-            && !pipe.stalled
-            && pipe.unsent.is_empty()
-            && pipe.flight_bytes + pipe.unread + len <= self.receive_buffer
-        {
-            let at = wire.now + path.latency();
-            pipe.flight_bytes += len;
-            pipe.flight.push_back(Segment { data, cause, at, hole: false });
-            if pipe.delivery.is_none() {
-                pipe.delivery = Some(at);
-                pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-                wire.due_epoch(at, sock, pipe.delivery_epoch, NetWhat::Deliver);
-            }
-        } else {
-            self.send_held(sock, data, cause, wire);
-        }
-    }
-
     #[inline(never)]
-    fn send_held(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
-        let conn = &mut self.conns[sock.index()];
+    pub(super) fn send_held(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
+        let Some(conn) = self.live_mut(sock) else { return };
         if conn.ends[sock.side()].kernel() {
             let pipe = &mut conn.pipes[sock.side()];
             pipe.unsent_bytes += data.len() as u64;
-            pipe.unsent.push_back(Segment { data, cause, at: Instant::NEVER, hole: false });
+            pipe.unsent.push_back(Segment { data: Data::Shared(data), cause, at: Instant::NEVER, hole: false });
             self.pump(sock, wire);
         }
     }
@@ -192,47 +160,6 @@ impl Net {
         }
     }
 
-    /// The short way of a delivery, which is the first in the queue: takes the head of the flight out if it is all
-    /// that happens, nothing is wrong with the connection, and its process is idle. `None` changes nothing.
-    #[inline]
-    pub(in crate::world) fn deliver_alone(
-        &mut self,
-        due: NetDue,
-        now: Instant,
-        queue: &mut Queue,
-        idle: impl Fn(u16) -> bool,
-    ) -> Option<Alone> {
-        let (NetWhat::Deliver, sock) = (due.what, due.sock) else { return None };
-        let conn = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)?;
-        let pipe = &mut conn.pipes[sock.side()];
-        let end = &mut conn.ends[1 - sock.side()];
-        let head = pipe.flight.front()?;
-        let next = pipe.flight.get(1).map(|next| next.at);
-        if pipe.delivery_epoch != due.epoch
-            || pipe.wants_room
-            || pipe.shut
-            || pipe.holes != 0
-            || head.data.is_empty()
-            || next.is_some_and(|at| at <= now)
-            || end.state != State::Open
-            || !self.paths.get(conn.paths[1 - sock.side()]).open
-            || !idle(end.owner)
-        {
-            return None;
-        }
-        let Segment { data, cause, .. } = pipe.flight.pop_front().expect("looked at above");
-        pipe.flight_bytes -= data.len() as u64;
-        pipe.unacked = false;
-        pipe.delivery = next;
-        end.heard = now;
-        queue.drop_first();
-        if let Some(at) = next {
-            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-            queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
-        }
-        Some(Alone { owner: end.owner, fd: Fd(end.number), data, cause })
-    }
-
     /// The head of the flight is in the receiver's kernel, which acknowledges it.
     pub(super) fn hand_head(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let side = sock.side();
@@ -258,7 +185,8 @@ impl Net {
             State::Open if len > 0 => {
                 conn.pipes[side].unread += len;
                 let Segment { data, cause, .. } = segment;
-                let arrived = Arrived { sock: Some(sock.peer()), what: What::Bytes(data), cause, via: Via::Message };
+                let arrived =
+                    Arrived { sock: Some(sock.peer()), what: What::Bytes(data.into_bytes()), cause, via: Via::Message };
                 wire.inboxes.push(end.owner, arrived);
             }
             State::Open => {

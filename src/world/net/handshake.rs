@@ -1,7 +1,7 @@
 //! Opening connections: SYN, its answer, the last acknowledgement, refusals and retries.
 
 use super::connection::{Connection, End, NOBODY, Pipe, Sock, State, UNACCEPTED};
-use super::{EPHEMERAL, EPHEMERAL_LAST, Listener, Net, NetWhat, What, Wire};
+use super::{EPHEMERAL, EPHEMERAL_LAST, Listener, Net, NetWhat, What, Wire, shared};
 use crate::id::{Addr, EventId, Ip, MachineId};
 use crate::node::RefusedWhy;
 use crate::time::{Instant, Span};
@@ -41,7 +41,11 @@ impl Net {
     pub(in crate::world) fn connect(&mut self, caller: Caller, to: Addr, cause: EventId, wire: &mut Wire<'_>) -> Sock {
         let machine = caller.machine;
         let local = to.ip == Ip::LOOPBACK;
-        let target = if local { Some(machine) } else { self.by_ip.get(&to.ip).copied() };
+        let target = match &self.shared {
+            Some(shared) => Some(shared.place(to)),
+            None if local => Some(machine),
+            None => self.by_ip.get(&to.ip).copied(),
+        };
         let peer = target.unwrap_or(machine);
         let ip = if local { Ip::LOOPBACK } else { self.ips[machine.index()] };
         let from = Addr::new(ip, self.ephemeral_port(machine));
@@ -87,9 +91,13 @@ impl Net {
     }
 
     fn ephemeral_port(&mut self, machine: MachineId) -> u16 {
-        let next = &mut self.next_port[machine.index()];
-        let port = *next;
-        *next = if port == EPHEMERAL_LAST { EPHEMERAL } else { port + 1 };
+        let (place, first, last) = match &self.shared {
+            Some(_) => (0, shared::EPHEMERAL, u16::MAX),
+            None => (machine.index(), EPHEMERAL, EPHEMERAL_LAST),
+        };
+        let next = &mut self.next_port[place];
+        let port = (*next).max(first);
+        *next = if port == last { first } else { port + 1 };
         port
     }
 
@@ -111,7 +119,7 @@ impl Net {
     }
 
     /// Nothing will answer: the next try is queued, unless it is already.
-    fn syn_lost(&mut self, sock: Sock, wire: &mut Wire<'_>) {
+    pub(super) fn syn_lost(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let conn = &mut self.conns[sock.index()];
         if !conn.syn_retry_queued && conn.ends[0].state == State::Connecting {
             conn.syn_retry_queued = true;
@@ -144,6 +152,12 @@ impl Net {
             self.syn_lost(sock, wire);
             return;
         }
+        let to = conn.ends[1].machine;
+        if self.is_outside(to) {
+            self.dial(sock, wire);
+            return;
+        }
+        let conn = &mut self.conns[sock.index()];
         let end = &mut conn.ends[1];
         let answer = match self.listeners[end.machine.index()].get(&end.addr.port) {
             Some(&Listener { owner, incarnation }) => {
@@ -214,7 +228,8 @@ impl Net {
         let conn = &mut self.conns[sock.index()];
         let end = &mut conn.ends[1];
         let listener = Listener { owner: end.owner, incarnation: end.incarnation };
-        if self.listeners[end.machine.index()].get(&end.addr.port) != Some(&listener) {
+        let outside = end.owner >= self.nodes;
+        if !outside && self.listeners[end.machine.index()].get(&end.addr.port) != Some(&listener) {
             end.state = State::Gone;
             let cause = conn.cause;
             self.send_reset(sock, cause, wire);

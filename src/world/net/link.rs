@@ -42,6 +42,10 @@ impl Path {
     pub(super) fn latency(&mut self) -> Span {
         match (&self.latency, &mut self.latency_draws) {
             (Dist::Constant(span), _) => *span,
+            // By far the commonest; its bounds are in order.
+            (&Dist::Uniform(Span(low), Span(high)), Some(rng)) if high < u64::MAX => {
+                Span(low + rng.below(high - low + 1))
+            }
             (dist, Some(rng)) => dist.draw(rng),
             (_, None) => unreachable!("a path whose latency varies has a stream"),
         }
@@ -145,11 +149,16 @@ impl Paths {
         let path = &mut self.all[place];
         let (from, to) = (path.from, path.to);
         path.open = power[from.index()] && power[to.index()];
+        let outside = self.scenario.served.map(|served| served.outside);
         if from == to {
             path.latency = network.loopback;
             path.median = network.loopback.median();
         } else {
             (path.latency, path.loss, path.bandwidth) = (network.latency, network.loss, network.bandwidth);
+            if outside.is_some_and(|outside| outside == from || outside == to) {
+                // What comes from outside has come over a path of its own.
+                (path.latency, path.loss, path.bandwidth) = (Dist::Constant(Span::ZERO), Ratio::ZERO, None);
+            }
             let mut down = false;
             for rule in network.links.iter().chain(self.effects.iter().map(|(_, rule)| rule)) {
                 let effect = &rule.effect;

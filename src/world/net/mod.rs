@@ -6,14 +6,18 @@
 
 mod connection;
 mod ending;
+mod flight;
 mod flow;
 mod handshake;
 mod link;
 mod partition;
+mod quick;
 mod recovery;
+mod shared;
 
 pub(super) use connection::Sock;
 pub(super) use handshake::Caller;
+pub(super) use quick::{Delivered, Processes};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,6 +28,7 @@ use slab::Slab;
 use connection::{Connection, State};
 use link::Paths;
 use partition::Fabric;
+use shared::Shared;
 
 use super::queue::{Due, Queue};
 use crate::id::{Addr, EventId, Fd, Ip, MachineId, NodeId};
@@ -175,6 +180,10 @@ pub(super) struct Net {
     power: Vec<bool>,
     listeners: Vec<BTreeMap<u16, Listener>>,
     by_ip: BTreeMap<Ip, MachineId>,
+    /// Nodes that share one address, when a host serves them.
+    shared: Option<Shared>,
+    /// How often somebody began or ceased to listen.
+    listening: u64,
     ips: Vec<Ip>,
     next_port: Vec<u16>,
     /// Owners from here on are not nodes: nothing is noted in the trace about them.
@@ -199,6 +208,8 @@ impl Net {
             power: vec![true; machines],
             listeners: vec![BTreeMap::new(); machines],
             by_ip: scenario.machines.iter().enumerate().map(|(i, machine)| (machine.ip, id(i))).collect(),
+            shared: Shared::of(scenario),
+            listening: 0,
             ips: scenario.machines.iter().map(|machine| machine.ip).collect(),
             next_port: vec![EPHEMERAL; machines],
             nodes: u16::try_from(scenario.nodes.len()).expect("node ids are 16 bits"),
@@ -215,6 +226,7 @@ impl Net {
     /// Accept connections to this port of the machine from now on.
     pub(super) fn listen(&mut self, machine: MachineId, port: u16, listener: Listener) {
         self.listeners[machine.index()].insert(port, listener);
+        self.listening += 1;
     }
 
     /// Takes one queued event. One that is about a connection that is no more, or that was put off, is nothing.
@@ -306,6 +318,7 @@ impl Net {
         self.power[machine.index()] = on;
         if !on {
             self.listeners[machine.index()].clear();
+            self.listening += 1;
             self.forget_machine(machine);
         }
         self.refresh_paths(cause, wire);

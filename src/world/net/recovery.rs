@@ -164,15 +164,12 @@ impl Net {
         let conn = &mut self.conns[sock.index()];
         let pipe = &mut conn.pipes[sock.side()];
         (pipe.stalled, pipe.unacked, pipe.backoff, pipe.rto_armed) = (false, false, 0, false);
-        let first_lost = pipe.flight.iter().position(|segment| segment.at == Instant::NEVER);
-        if let Some(first) = first_lost {
-            for mut segment in pipe.flight.drain(first..).rev() {
-                pipe.flight_bytes -= segment.len();
-                pipe.unsent_bytes += segment.len();
-                pipe.holes -= u32::from(segment.hole);
-                segment.hole = false;
-                pipe.unsent.push_front(segment);
-            }
+        for mut segment in pipe.flight.take_back_from(|segment| segment.at == Instant::NEVER) {
+            pipe.flight_bytes -= segment.len();
+            pipe.unsent_bytes += segment.len();
+            pipe.holes -= u32::from(segment.hole);
+            segment.hole = false;
+            pipe.unsent.push_front(segment);
         }
         self.on_room(sock, wire);
         self.pump(sock, wire);

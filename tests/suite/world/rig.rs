@@ -138,6 +138,7 @@ pub(crate) fn scenario(count: u16, faults: Vec<Timed>) -> Scenario {
         locks: Vec::new(),
         cpu_scale_milli: 1000,
         test: TestPlan::default(),
+        served: None,
     }
 }
 

@@ -1,0 +1,264 @@
+//! The record of a served deployment: JSON lines, the first of which says what was served; the others what came from
+//! outside, and when.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::id::{Addr, Ip};
+use crate::rng::Seed;
+use crate::scenario::{self, Input, Layout, Report, Scenario};
+use crate::time::{Instant, Span, Unix};
+use crate::world::{Injection, beginning};
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// What was served: all that is needed to make the same world again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Header {
+    /// The version of the format.
+    pub record: u32,
+    /// The version of splitbrain.
+    pub splitbrain: String,
+    /// The scenario's file with defaults filled in, changes applied, and configuration files inlined.
+    pub scenario: String,
+    /// The nodes' address.
+    pub ip: Ip,
+    /// The first node's port.
+    pub base_port: u16,
+    /// Whether the scenario's own clients run.
+    pub clients: bool,
+    /// The wall clock when it began, in nanoseconds.
+    pub began: u64,
+}
+
+impl Header {
+    /// For a scenario's effective file.
+    #[must_use]
+    pub fn new(scenario: String, layout: Layout, began: Unix) -> Header {
+        Header {
+            record: FORMAT,
+            splitbrain: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario,
+            ip: layout.ip,
+            base_port: layout.base_port,
+            clients: layout.clients,
+            began: began.0,
+        }
+    }
+
+    /// Reads the first line of a record.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub fn parse(line: &str) -> Result<Header, String> {
+        let header: Header = serde_json::from_str(line)
+            .map_err(|error| format!("expected the first line of what `splitbrain serve --record` writes: {error}"))?;
+        if header.record != FORMAT {
+            return Err(format!("a record of format {}, this version reads {FORMAT}", header.record));
+        }
+        Ok(header)
+    }
+
+    fn load(&self, sets: &[String]) -> Result<Scenario, Box<Report>> {
+        // Configuration files are inlined.
+        let read_file = |name: &str| Err(format!("{name} is not part of the record"));
+        let input = Input { name: "scenario.toml", text: &self.scenario, sets, read_file: &read_file };
+        let layout = Layout { ip: self.ip, base_port: self.base_port, clients: self.clients };
+        Ok(scenario::load_served(input, layout)?.scenario)
+    }
+
+    /// The scenario as it is served: machines whose clocks are as far off as it says show the real time at the start.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn scenario(&self) -> Result<Scenario, Box<Report>> {
+        let mut scenario = self.load(&[])?;
+        let shift = i128::from(self.began) - i128::from(beginning(scenario.seed).0);
+        let shift = i64::try_from(shift).unwrap_or(0);
+        for machine in &mut scenario.machines {
+            machine.clock_offset_ns = machine.clock_offset_ns.saturating_add(shift);
+        }
+        Ok(scenario)
+    }
+
+    /// A fault as a scenario file writes it, without its `at`: what it is, and how long it lasts. `number` says how many
+    /// were asked for before it, which random times depend on.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn fault(&self, fields: &str, number: u64) -> Result<(Fault, Option<Span>), Box<Report>> {
+        let scenario = self.load(&[format!("fault=[{{ at = \"0s\", {fields} }}]")])?;
+        let timed = scenario.faults.first().expect("the list has one");
+        let seed: Seed = scenario.seed.derive("ordered fault", number);
+        let times = timed.times(0, seed);
+        Ok((timed.fault.clone(), times.restart_after.or(times.lasts)))
+    }
+}
+
+/// A line after the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// What came from outside at one instant, in order.
+    In {
+        /// When.
+        at: Instant,
+        /// What.
+        #[serde(rename = "in")]
+        entries: Vec<Entry>,
+    },
+    /// The session ended.
+    End {
+        /// When.
+        at: Instant,
+        /// Always true.
+        end: bool,
+    },
+}
+
+impl Line {
+    /// When it was.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        match self {
+            Line::In { at, .. } | Line::End { at, .. } => *at,
+        }
+    }
+}
+
+/// One thing that came from outside. Connections are named by their numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Entry {
+    /// A connection: to where, and from where.
+    Call(u32, Addr, Addr),
+    /// Bytes.
+    Bytes(u32, Bytes),
+    /// Its end.
+    Close(u32),
+    /// A connection that began inside was taken.
+    PickUp(u32),
+    /// It was not.
+    TurnDown(u32),
+    /// The party takes no bytes.
+    Hold(u32),
+    /// It takes them again.
+    Release(u32),
+    /// It waits for room.
+    Await(u32),
+    /// A fault, as a scenario file writes it.
+    Fault(String),
+    /// The end of a fault, by its number.
+    Heal(u16),
+}
+
+/// An entry as it is written: bytes are text where they are text, and hexadecimal digits where they aren't.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Written {
+    Call(u32, Addr, Addr),
+    Text(u32, String),
+    Hex(u32, String),
+    Close(u32),
+    PickUp(u32),
+    TurnDown(u32),
+    Hold(u32),
+    Release(u32),
+    Await(u32),
+    Fault(String),
+    Heal(u16),
+}
+
+impl From<Entry> for Written {
+    fn from(entry: Entry) -> Written {
+        match entry {
+            Entry::Call(id, to, from) => Written::Call(id, to, from),
+            Entry::Bytes(id, data) => match std::str::from_utf8(&data) {
+                Ok(text) => Written::Text(id, text.to_owned()),
+                Err(_) => Written::Hex(id, data.iter().map(|byte| format!("{byte:02x}")).collect()),
+            },
+            Entry::Close(id) => Written::Close(id),
+            Entry::PickUp(id) => Written::PickUp(id),
+            Entry::TurnDown(id) => Written::TurnDown(id),
+            Entry::Hold(id) => Written::Hold(id),
+            Entry::Release(id) => Written::Release(id),
+            Entry::Await(id) => Written::Await(id),
+            Entry::Fault(fields) => Written::Fault(fields),
+            Entry::Heal(fault) => Written::Heal(fault),
+        }
+    }
+}
+
+impl TryFrom<Written> for Entry {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Entry, &'static str> {
+        Ok(match written {
+            Written::Call(id, to, from) => Entry::Call(id, to, from),
+            Written::Text(id, text) => Entry::Bytes(id, Bytes::from(text)),
+            Written::Hex(id, digits) => {
+                let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+                let data: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+                Entry::Bytes(id, data.ok_or("expected hexadecimal digits")?.into())
+            }
+            Written::Close(id) => Entry::Close(id),
+            Written::PickUp(id) => Entry::PickUp(id),
+            Written::TurnDown(id) => Entry::TurnDown(id),
+            Written::Hold(id) => Entry::Hold(id),
+            Written::Release(id) => Entry::Release(id),
+            Written::Await(id) => Entry::Await(id),
+            Written::Fault(fields) => Entry::Fault(fields),
+            Written::Heal(fault) => Entry::Heal(fault),
+        })
+    }
+}
+
+impl Entry {
+    /// What it does to a world.
+    pub(super) fn injection(self, header: &Header, orders: u64) -> Result<Injection, Box<Report>> {
+        Ok(match self {
+            Entry::Call(id, to, from) => Injection::Call { id, to, from },
+            Entry::Bytes(id, data) => Injection::Bytes { id, data },
+            Entry::Close(id) => Injection::Close { id },
+            Entry::PickUp(id) => Injection::PickUp { id },
+            Entry::TurnDown(id) => Injection::TurnDown { id },
+            Entry::Hold(id) => Injection::Hold { id },
+            Entry::Release(id) => Injection::Release { id },
+            Entry::Await(id) => Injection::AwaitWritable { id },
+            Entry::Fault(fields) => {
+                let (fault, lasts) = header.fault(&fields, orders)?;
+                Injection::Fault { fault, lasts }
+            }
+            Entry::Heal(fault) => Injection::Heal { fault },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_reads_back() {
+        let addr = |port| Addr::new(Ip::LOOPBACK, port);
+        let entries = vec![
+            Entry::Call(1, addr(7000), addr(50_000)),
+            Entry::Bytes(1, Bytes::from_static(b"PING\r\n")),
+            Entry::Bytes(1, Bytes::from_static(b"\xff\x00")),
+            Entry::Await(1),
+            Entry::Fault("crash = \"r1\"".to_owned()),
+            Entry::Heal(3),
+            Entry::Close(1),
+        ];
+        let line = Line::In { at: Instant(5), entries };
+        let text = serde_json::to_string(&line).expect("JSON");
+        assert!(text.starts_with(r#"{"at":5,"in":[{"call":[1,"127.0.0.1:7000","127.0.0.1:50000"]},"#), "{text}");
+        assert!(text.contains(r#"{"text":[1,"PING\r\n"]},{"hex":[1,"ff00"]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Line>(&text).expect("reads back"), line);
+        let end = r#"{"at":7,"end":true}"#;
+        assert_eq!(serde_json::from_str::<Line>(end).expect("reads back"), Line::End { at: Instant(7), end: true });
+    }
+}

@@ -1,0 +1,219 @@
+//! The loop: rounds of what has come, what is due, and what goes out.
+
+use std::rc::Rc;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant as Deadline, sleep_until};
+
+use super::clock::Pace;
+use super::connections::Shared;
+use super::control::{self, Desk};
+use super::listeners::Listener;
+use super::{Hear, Heard, Options, Place, Trouble, places};
+use crate::host::{Entry, Session};
+use crate::node::CloseWhy;
+use crate::time::Instant;
+use crate::trace::Event;
+use crate::world::Outside;
+
+/// Simulated time may be so far ahead of real time, in nanoseconds of the latter: sleeps are a millisecond long at least,
+/// and what is due within one happens now rather than late.
+const AHEAD: u64 = 1_000_000;
+/// And so far behind until sockets are looked at again.
+const SLICE: u64 = 20_000_000;
+
+/// A served deployment.
+pub(super) struct Driver<'a> {
+    session: Session,
+    hear: Hear<'a>,
+    places: Vec<Place>,
+    listeners: Vec<Listener>,
+    shared: Rc<Shared>,
+    desk: Desk,
+    pace: Pace,
+    /// Parties that had closed their end when the last round began: they are told apart from those whose last bytes have
+    /// only just gone in, so that replies to these still leave.
+    ending: Vec<u32>,
+    out: Vec<Outside>,
+    presence: Option<u64>,
+    stop_at: Option<Deadline>,
+}
+
+impl<'a> Driver<'a> {
+    /// Takes all ports.
+    pub(super) fn new(session: Session, options: &Options, hear: Hear<'a>) -> Result<Driver<'a>, Trouble> {
+        let places = places(session.world().scenario());
+        let mut listeners = Vec::new();
+        for place in &places {
+            listeners.push(Listener::new(place.clone(), options.bind)?);
+        }
+        let desk = Desk::new(session.world().scenario());
+        Ok(Driver {
+            session,
+            hear,
+            places,
+            listeners,
+            shared: Shared::new(),
+            desk,
+            pace: Pace::new(options.speed_milli),
+            ending: Vec::new(),
+            out: Vec::new(),
+            presence: None,
+            stop_at: options.stop_after.map(|after| Deadline::now() + after),
+        })
+    }
+
+    /// Serves until it is to stop.
+    pub(super) async fn run(mut self, control: Option<UnixListener>) -> Session {
+        if let Some(socket) = control {
+            tokio::task::spawn_local(control::receive(socket, self.shared.clone()));
+        }
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            match signal(kind) {
+                Ok(stream) => drop(tokio::task::spawn_local(stopping(stream, self.shared.clone()))),
+                Err(error) => (self.hear)(Heard::Complaint(format!("can't wait for signals: {error}"))),
+            }
+        }
+        self.round();
+        (self.hear)(Heard::Listening(&self.places));
+        while !self.shared.stop.get() {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = self.shared.wake.notified() => {}
+                () = sleep_until(deadline) => {}
+            }
+            if self.stop_at.is_some_and(|at| at <= Deadline::now()) {
+                break;
+            }
+            self.round();
+        }
+        self.listeners.clear();
+        self.shared.close_all();
+        self.session
+    }
+
+    /// When the world next has something to do, or the session ends.
+    fn deadline(&self) -> Deadline {
+        let next = self.session.world().next_at().unwrap_or(Instant::NEVER);
+        let due = Deadline::from_std(self.pace.when(Instant(next.0.saturating_sub(self.pace.scaled(AHEAD / 2).0))));
+        self.stop_at.map_or(due, |stop| stop.min(due))
+    }
+
+    fn round(&mut self) {
+        let present = self.pace.now();
+        let slice = self.session.world().now() + self.pace.scaled(SLICE);
+        if present > slice {
+            self.shared.wake.notify_one();
+        }
+        self.advance(present.min(slice));
+        let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
+        entries.append(&mut self.shared.entries.borrow_mut());
+        self.session.put_in(entries);
+        self.serve_demands();
+        self.look_ahead(present.min(slice));
+        self.pass_on();
+        self.follow_presence();
+        self.refresh_room();
+        self.ending.append(&mut self.shared.ends.borrow_mut());
+        if !self.ending.is_empty() {
+            self.shared.wake.notify_one();
+        }
+        if let Some(error) = self.session.take_broken() {
+            (self.hear)(Heard::Complaint(format!("the record can't be written, it ends here: {error}")));
+        }
+    }
+
+    fn advance(&mut self, to: Instant) {
+        let Driver { session, hear, desk, .. } = self;
+        let goes_on = session.advance(to, &mut |event| see(hear, desk, event));
+        if !goes_on {
+            self.shared.stop.set(true);
+        }
+    }
+
+    /// What is due at once, or so soon that sleeping would make it late.
+    fn look_ahead(&mut self, present: Instant) {
+        let until = present + self.pace.scaled(AHEAD);
+        while let Some(next) = self.session.world().next_at().filter(|&next| next <= until) {
+            self.advance(next);
+            if self.shared.stop.get() {
+                break;
+            }
+        }
+    }
+
+    /// What has come out of the simulation goes to sockets.
+    fn pass_on(&mut self) {
+        self.session.take_out(&mut self.out);
+        for outside in self.out.drain(..) {
+            match outside {
+                Outside::Bytes { id, data } => self.shared.send(id, data),
+                Outside::Connected { .. } => {}
+                Outside::Refused { id, .. } => self.shared.closed(id, CloseWhy::Reset),
+                Outside::Closed { id, why } => self.shared.closed(id, why),
+                Outside::Dial { id, to } => self.shared.dial(id, to),
+                Outside::Writable { id } => self.shared.low.borrow_mut().push(id),
+            }
+        }
+    }
+
+    /// Who listens, and who doesn't any more.
+    fn follow_presence(&mut self) {
+        let changes = self.session.world().presence_changes();
+        if self.presence == Some(changes) {
+            return;
+        }
+        self.presence = Some(changes);
+        for (listener, place) in self.listeners.iter_mut().zip(&self.places) {
+            let presence = self.session.world().presence(place.node);
+            match listener.follow(presence, &self.shared) {
+                Ok(()) => {}
+                // Somebody took the port meanwhile: said once, tried again in each round.
+                Err(None) => self.presence = None,
+                Err(Some(trouble)) => {
+                    (self.hear)(Heard::Complaint(trouble.to_string()));
+                    self.presence = None;
+                }
+            }
+        }
+    }
+
+    /// Tells readers how much room there is.
+    fn refresh_room(&mut self) {
+        let low = std::mem::take(&mut *self.shared.low.borrow_mut());
+        for id in low {
+            let Some(conn) = self.shared.table.borrow().get(&id).cloned() else { continue };
+            let room = self.session.world().outside_room(id);
+            conn.room.set(room);
+            if room > 0 {
+                conn.roomy.notify_one();
+            } else {
+                self.shared.put(Entry::Await(id));
+            }
+        }
+    }
+
+    fn serve_demands(&mut self) {
+        let demands = std::mem::take(&mut *self.shared.demands.borrow_mut());
+        for demand in demands {
+            for entry in self.desk.take(demand, &self.session, &self.shared.stop) {
+                self.session.put_in(vec![entry]);
+                self.advance(self.session.world().now());
+            }
+            self.desk.answer();
+        }
+    }
+}
+
+fn see(hear: &mut Hear<'_>, desk: &mut Desk, event: &Event) {
+    desk.see(event);
+    hear(Heard::Event(event));
+}
+
+async fn stopping(mut stream: Signal, shared: Rc<Shared>) {
+    stream.recv().await;
+    shared.stop.set(true);
+    shared.wake.notify_one();
+}
