@@ -77,12 +77,14 @@ impl Session {
         self.live.advance(to.max(self.world().now()), see)
     }
 
-    /// Puts in what came from outside, all at the present instant. Everything that is due by now has happened.
+    /// Puts in what came from outside, all at the present instant. Everything that is due by now happens before it, in
+    /// the replay too: also what something else that was put in at this instant has brought about.
     /// A fault that doesn't fit the deployment changes nothing.
-    pub fn put_in(&mut self, entries: Vec<Entry>) {
+    pub fn put_in(&mut self, entries: Vec<Entry>, see: See<'_>) {
         if entries.is_empty() {
             return;
         }
+        self.live.advance(self.world().now(), see);
         let line = Line::In { at: self.world().now(), entries };
         if self.log.is_some() {
             let text = serde_json::to_string(&line).expect("plain data is JSON");
@@ -172,7 +174,7 @@ pub fn replay(mut lines: impl Iterator<Item = io::Result<String>>, see: See<'_>)
         }
         session.advance(at, see);
         match line {
-            Line::In { entries, .. } => session.put_in(entries),
+            Line::In { entries, .. } => session.put_in(entries, see),
             Line::End { .. } => return Ok((session.finish(see).0, true)),
         }
         session.take_out(&mut nobody);

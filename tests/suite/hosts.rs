@@ -8,9 +8,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
+use splitbrain::host::{Entry, Header, Session};
+use splitbrain::id::{Addr, Ip};
+use splitbrain::scenario::Layout;
+use splitbrain::time::Unix;
 use tempfile::TempDir;
 
 /// What a reply may take on a busy machine before it counts as missing.
@@ -404,6 +409,44 @@ fn signals_end_it_cleanly_and_time_can_be_faster() {
     assert!(run["metrics"]["writes.acked"].as_u64().is_some_and(|acked| acked > 50), "{run}");
     assert_eq!(run["expectations"][0]["passed"], true);
     assert_same(&run, &replayed(folder.path()));
+}
+
+/// A record in memory.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Orders and bytes can come at one instant; the replay has them in the same order, with the same effects between them.
+#[test]
+fn what_comes_at_one_instant_is_replayed_in_its_order() {
+    let ip = Ip::LOOPBACK;
+    let header = Header::new(THREE.to_owned(), Layout { ip, base_port: 7000, clients: false }, Unix(1 << 60));
+    let sink = Sink::default();
+    let mut session = Session::new(header, Some(Box::new(sink.clone()))).expect("valid");
+    let see = &mut |_: &_| {};
+    session.advance(splitbrain::time::Instant(2_000_000_000), see);
+    session.put_in(vec![Entry::Call(1, Addr::new(ip, 7000), Addr::new(ip, 50_000))], see);
+    session.put_in(vec![Entry::Bytes(1, "SET key value\r\nDEBUG SLEEP 0.01\r\n".into())], see);
+    session.put_in(vec![Entry::Fault("crash = 'r1', restart-after = 'uniform(1s, 2s)'".to_owned())], see);
+    session.put_in(vec![Entry::Fault("exec = { node = 'r2', command = 'SET k v' }".to_owned())], see);
+    session.advance(splitbrain::time::Instant(5_000_000_000), see);
+    let (run, broken) = session.finish(see);
+    assert!(broken.is_none());
+    let record = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
+    let lines = record.lines().map(|line| Ok(line.to_owned()));
+    let (again, whole) = splitbrain::host::replay(lines, see).expect("replays");
+    assert!(whole);
+    assert_eq!((run.digest, run.events), (again.digest, again.events));
 }
 
 /// A real process, in a folder of its own.

@@ -20,6 +20,8 @@ use crate::world::Outside;
 /// Simulated time may be so far ahead of real time, in nanoseconds of the latter: sleeps are a millisecond long at least,
 /// and what is due within one happens now rather than late.
 const AHEAD: u64 = 1_000_000;
+/// How long it sleeps while nobody is connected.
+const DOZE: u64 = 50_000_000;
 /// And so far behind until sockets are looked at again.
 const SLICE: u64 = 20_000_000;
 
@@ -96,7 +98,12 @@ impl<'a> Driver<'a> {
 
     /// When the world next has something to do, or the session ends.
     fn deadline(&self) -> Deadline {
-        let next = self.session.world().next_at().unwrap_or(Instant::NEVER);
+        let world = self.session.world();
+        let mut next = world.next_at().unwrap_or(Instant::NEVER);
+        if world.outside_connections() == 0 {
+            // Nobody can tell: what is due still happens at its time, only later in ours.
+            next = next.max(world.now() + self.pace.scaled(DOZE));
+        }
         let due = Deadline::from_std(self.pace.when(Instant(next.0.saturating_sub(self.pace.scaled(AHEAD / 2).0))));
         self.stop_at.map_or(due, |stop| stop.min(due))
     }
@@ -110,7 +117,7 @@ impl<'a> Driver<'a> {
         self.advance(present.min(slice));
         let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
         entries.append(&mut self.shared.entries.borrow_mut());
-        self.session.put_in(entries);
+        self.put_in(entries);
         self.serve_demands();
         self.look_ahead(present.min(slice));
         self.pass_on();
@@ -131,6 +138,11 @@ impl<'a> Driver<'a> {
         if !goes_on {
             self.shared.stop.set(true);
         }
+    }
+
+    fn put_in(&mut self, entries: Vec<Entry>) {
+        let Driver { session, hear, desk, .. } = self;
+        session.put_in(entries, &mut |event| see(hear, desk, event));
     }
 
     /// What is due at once, or so soon that sleeping would make it late.
@@ -199,7 +211,7 @@ impl<'a> Driver<'a> {
         let demands = std::mem::take(&mut *self.shared.demands.borrow_mut());
         for demand in demands {
             for entry in self.desk.take(demand, &self.session, &self.shared.stop) {
-                self.session.put_in(vec![entry]);
+                self.put_in(vec![entry]);
                 self.advance(self.session.world().now());
             }
             self.desk.answer();
