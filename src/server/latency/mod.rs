@@ -166,6 +166,6 @@ mod tests {
         let graph = series.graph("command", 165);
         let lines: Vec<&str> = graph.lines().collect();
         assert_eq!(lines[0], "command - high 40 ms, low 20 ms (all time high 40 ms)");
-        assert_eq!(&lines[2..], ["  #", "  |", "o |", "|_|", "   ", "115", "mms"]);
+        assert_eq!(&lines[2..], ["  #", "_ |", "| |", "|_|", "   ", "115", "mms"]);
     }
 }
