@@ -67,7 +67,7 @@ def basics(host, port):
 
 def lock(client):
     """The Lock class: acquiring, what another one sees, extending, releasing, a time-out."""
-    first, second = client.lock("lock", timeout=10), client.lock("lock", timeout=10)
+    first, second = (client.lock("lock", timeout=10, thread_local=False) for _ in range(2))
     assert first.acquire(blocking=False) and not second.acquire(blocking=False)
     assert first.owned() and not second.owned()
     assert first.extend(5) and client.pttl("lock") > 10_000
@@ -94,7 +94,8 @@ def failover(sentinel, ctl, names):
     before = sentinel.discover_master("mymaster")
     master = sentinel.master_for("mymaster", socket_timeout=1, decode_responses=True)
     eventually("both replicas are known", lambda: len(sentinel.discover_slaves("mymaster")) == 2)
-    assert master.set("before", "failover") and master.wait(1, 5000) >= 1
+    assert master.set("before", "failover")
+    eventually("a replica has acknowledged it", lambda: master.wait(1, 500) >= 1)
     replica = sentinel.slave_for("mymaster", socket_timeout=1, decode_responses=True)
     eventually("a replica has it", lambda: replica.get("before") == "failover")
     ctl("crash", names[before])
