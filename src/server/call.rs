@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::commands::{Command, flag};
+use super::commands::{Command, flag, transactions};
 use super::reply::encode_command;
 use super::scripting::SCRIPT;
 use super::session::Flags;
@@ -70,11 +70,48 @@ pub(crate) struct Exec {
     pub client: Option<Fd>,
 }
 
+/// What calls have left to be propagated and noted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    also: SmallVec<[(u32, Bytes, u8); 2]>,
+    writes: SmallVec<[u64; 2]>,
+}
+
+impl Pending {
+    /// Adds what came later.
+    pub(crate) fn append(&mut self, later: Pending) {
+        self.also.extend(later.also);
+        self.writes.extend(later.writes);
+    }
+
+    /// Forgets all but the first of each.
+    pub(crate) fn truncate(&mut self, (also, writes): (usize, usize)) {
+        self.also.truncate(also);
+        self.writes.truncate(writes);
+    }
+}
+
 impl Exec {
     /// The command that runs was called by another one: EXEC, or a script.
     #[must_use]
     pub(crate) fn is_nested(&self) -> bool {
         self.depth > 1
+    }
+
+    /// Takes what waits to be propagated.
+    pub(crate) fn take_pending(&mut self) -> Pending {
+        Pending { also: std::mem::take(&mut self.also), writes: std::mem::take(&mut self.writes) }
+    }
+
+    /// Has it wait again.
+    pub(crate) fn put_pending(&mut self, pending: Pending) {
+        (self.also, self.writes) = (pending.also, pending.writes);
+    }
+
+    /// How much waits.
+    #[must_use]
+    pub(crate) fn count_pending(&self) -> (usize, usize) {
+        (self.also.len(), self.writes.len())
     }
 
     /// A command begins: what the one before asked for is over.
@@ -203,11 +240,32 @@ impl Server {
         } else if self.exec.rewrite.is_some() {
             self.exec.rewrite = None;
         }
-        if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {
+        if self.exec.depth == 0 && self.is_busy() {
+            self.set_busy_aside(Vec::new());
+        } else if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {
             self.propagate_pending_bare(out);
         } else if self.exec.depth == 0 {
             self.propagate_pending(out);
         }
+    }
+
+    /// Executes the commands of a transaction, until a script among them takes long.
+    pub(crate) fn call_queued(&mut self, fd: Fd, queue: Vec<(&'static Command, Args)>, out: &mut Outbox) {
+        self.exec.in_exec = true;
+        self.exec.depth += 1;
+        let mut queue = queue.into_iter();
+        while let Some((command, args)) = queue.next() {
+            let refused = transactions::is_refused(&mut Cx { s: self, out, fd, command, args: &args });
+            if !refused {
+                self.call(fd, command, &args, out);
+            }
+            if self.is_busy() {
+                self.set_busy_aside(queue.by_ref().collect());
+            }
+        }
+        self.exec.depth -= 1;
+        self.exec.in_exec = false;
+        self.exec.failed = false;
     }
 
     /// Sends what has accumulated into the stream, as a transaction when it is more than one command

@@ -61,11 +61,16 @@ impl Server {
     pub(crate) fn process_input(&mut self, fd: Fd, out: &mut Outbox) {
         let mut args = Args::default();
         let no_auth = !self.auth_required();
-        let stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
+        let mut stop = Flags::BLOCKED.with(Flags::CLOSE_AFTER_REPLY).with(Flags::CLOSE_ASAP).with(Flags::PENDING_INPUT);
+        stop.set(Flags::BUSY_SCRIPT);
         loop {
             let bulk_len = i64::try_from(self.config.proto_max_bulk_len).unwrap_or(i64::MAX);
             let Some(session) = self.sessions.get_mut(fd) else { return };
             if self.shutdown.exited || session.flags.has(stop) || session.reader.unread() == 0 {
+                return;
+            }
+            // A master's stream waits; others are told.
+            if self.scripting.is_busy() && session.flags.has(Flags::MASTER) {
                 return;
             }
             if self.meter.turn() > TURN_MAX_NS {
@@ -256,7 +261,7 @@ impl Server {
         let mut kept = Vec::new();
         for &fd in &pending {
             let Some(session) = self.sessions.get_mut(fd) else { continue };
-            if session.flags.has(Flags::PENDING_INPUT) {
+            if session.flags.has(Flags::PENDING_INPUT.with(Flags::BUSY_SCRIPT)) {
                 // Its pipeline goes on in the next turn; a real server answers it as one.
                 kept.push(fd);
                 continue;

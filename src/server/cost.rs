@@ -94,6 +94,13 @@ impl Meter {
         self.total += ns;
     }
 
+    /// What was taken for `counted` nanoseconds takes `actual` ones.
+    pub(crate) fn correct(&mut self, counted: u64, actual: u64) {
+        for sum in [&mut self.pending, &mut self.turn, &mut self.total] {
+            *sum = sum.saturating_sub(counted).saturating_add(actual);
+        }
+    }
+
     /// What this turn has cost so far, in nanoseconds.
     #[must_use]
     pub(crate) fn turn(&self) -> u64 {

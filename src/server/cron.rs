@@ -116,7 +116,7 @@ impl Server {
     /// Counts ticks that have passed and runs the work of the newest one when it is due.
     #[inline]
     pub(crate) fn run_cron(&mut self, out: &mut Outbox) {
-        if self.now.mono >= self.cron.next {
+        if self.now.mono >= self.cron.next && !self.is_busy() {
             self.pass_ticks(out);
         }
     }

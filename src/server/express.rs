@@ -57,6 +57,7 @@ impl Server {
             && self.config.notify_keyspace_events == Classes::default()
             && self.blocking.is_empty()
             && self.pause.is_off()
+            && !self.is_busy()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)
     }

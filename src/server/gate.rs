@@ -53,7 +53,7 @@ impl Server {
                 if let Some(session) = self.sessions.get_mut(fd) {
                     session.woff = offset;
                 }
-                if self.blocking.has_ready() {
+                if self.blocking.has_ready() && !self.is_busy() {
                     self.serve_ready(out);
                 }
             }
@@ -83,8 +83,12 @@ impl Server {
         let session = self.sessions.at(fd);
         let is_exec = command.is_exec();
         let queued = session.multi.as_ref().filter(|_| is_exec);
-        let flags = command.spec.flags | queued.map_or(0, |multi| multi.flags);
-        let missing = !command.spec.flags | queued.map_or(0, |multi| multi.inv_flags);
+        let own = match command.treatment {
+            Treatment::Script => self.flags_of_script(command, args),
+            Treatment::Exec | Treatment::Immediate | Treatment::Ping | Treatment::Plain => command.spec.flags,
+        };
+        let flags = own | queued.map_or(0, |multi| multi.flags);
+        let missing = !own | queued.map_or(0, |multi| multi.inv_flags);
         if !session.authenticated && command.spec.flags & flag::NO_AUTH == 0 && self.auth_required() {
             return Verdict::Refuse("NOAUTH Authentication required.");
         }
@@ -108,7 +112,7 @@ impl Server {
             });
         }
         self.eviction.out_of_memory = false;
-        if self.config.maxmemory > 0 && self.out_of_memory(fd, command, flags, out) {
+        if self.config.maxmemory > 0 && !self.is_busy() && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
         }
         if self.tracking.clients > 0 {
@@ -181,16 +185,23 @@ impl Server {
         if self.loading && refused {
             return Some(Verdict::Refuse("LOADING Redis is loading the dataset in memory"));
         }
+        if let Some(text) = self.busy_error().filter(|_| !command.is(flag::ALLOW_BUSY)) {
+            return Some(Verdict::Refuse(text));
+        }
         None
     }
 
     fn queue_command(&mut self, fd: Fd, command: &'static Command, args: &Args) {
+        let flags = match command.treatment {
+            Treatment::Script => self.flags_of_script(command, args),
+            Treatment::Exec | Treatment::Immediate | Treatment::Ping | Treatment::Plain => command.spec.flags,
+        };
         let session = self.sessions.at_mut(fd);
         // A doomed transaction is not worth its memory.
         if !session.flags.has(Flags::DIRTY_CAS.with(Flags::DIRTY_EXEC)) {
             let multi = session.multi.get_or_insert_default();
-            multi.flags |= command.spec.flags;
-            multi.inv_flags |= !command.spec.flags;
+            multi.flags |= flags;
+            multi.inv_flags |= !flags;
             multi.queue.push((command, args.clone()));
         }
         session.reply.constant(b"+QUEUED\r\n");

@@ -145,13 +145,13 @@ fn memory(s: &Server, t: &mut Text) {
         "total_system_memory:8589934592\r\ntotal_system_memory_human:8.00G\r\nused_memory_lua:31744\r\n\
          used_memory_vm_eval:31744\r\nused_memory_lua_human:31.00K\r\n",
     );
-    let scripts = s.scripting.memory();
+    let (scripts, libraries) = (s.scripting.memory(), &s.scripting.libraries);
     t.field("used_memory_scripts_eval", scripts).field("number_of_cached_scripts", s.scripting.len() as u64);
-    t.lit(
-        "number_of_functions:0\r\nnumber_of_libraries:0\r\nused_memory_vm_functions:32768\r\n\
-         used_memory_vm_total:64512\r\nused_memory_vm_total_human:63.00K\r\nused_memory_functions:184\r\n",
-    );
-    t.field("used_memory_scripts", scripts + 184).lit("used_memory_scripts_human:").human(scripts + 184).lit("\r\n");
+    t.field("number_of_functions", libraries.functions() as u64).field("number_of_libraries", libraries.len() as u64);
+    t.lit("used_memory_vm_functions:32768\r\nused_memory_vm_total:64512\r\nused_memory_vm_total_human:63.00K\r\n");
+    let all = scripts + libraries.memory();
+    t.field("used_memory_functions", libraries.memory()).field("used_memory_scripts", all);
+    t.lit("used_memory_scripts_human:").human(all).lit("\r\n");
     let maxmemory = s.config.maxmemory;
     t.field("maxmemory", maxmemory).lit("maxmemory_human:").human(maxmemory).lit("\r\n");
     t.lit("maxmemory_policy:").lit(s.config.maxmemory_policy.word()).lit("\r\n");

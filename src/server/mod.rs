@@ -37,6 +37,8 @@ mod reply;
 #[cfg(test)]
 mod rig;
 mod scripting;
+#[cfg(test)]
+mod scripts;
 mod session;
 mod shutdown;
 mod slowlog;
@@ -175,6 +177,9 @@ impl Server {
 
     /// The end of a turn: what waited for it, then the replies (`beforeSleep`).
     fn before_sleep(&mut self, out: &mut Outbox) {
+        if self.is_busy() {
+            return self.before_sleep_busy(out);
+        }
         if !self.blocking.is_empty() {
             self.end_waits();
         }
@@ -225,6 +230,17 @@ impl Server {
             self.plain = self.is_plain();
         }
         self.swift = self.is_swift();
+    }
+
+    /// The same while a script runs: replies only.
+    fn before_sleep_busy(&mut self, out: &mut Outbox) {
+        out.busy(self.meter.take());
+        self.flush_sessions(out);
+        self.close_marked(out);
+        out.busy(self.meter.take());
+        self.meter.begin_turn();
+        let later = (!self.pending_input.is_empty()).then_some(self.now.mono);
+        self.wake = self.busy_until().into_iter().chain(later).min();
     }
 
     /// What CONFIG REWRITE left on the disk replaces the settings given. False when it can't be read: the process exits.
@@ -280,10 +296,13 @@ impl Server {
     }
 
     fn on_wake(&mut self, out: &mut Outbox) {
+        self.end_busy_if_due(out);
         if !self.pending_input.is_empty() {
             self.continue_input(out);
         }
-        replication::on_timer(self, out);
+        if !self.is_busy() {
+            replication::on_timer(self, out);
+        }
     }
 }
 

@@ -65,6 +65,9 @@ impl Flags {
     /// Its user may not do everything: requests are looked at.
     pub(crate) const LIMITED: Flags = Flags(1 << 31);
 
+    /// Its script takes long: nothing of it is read, nothing said to it.
+    pub(crate) const BUSY_SCRIPT: Flags = Flags(1 << 29);
+
     /// Closes soon: nothing more is said to it.
     pub(crate) const GOING: Flags = Flags(Self::CLOSE_AFTER_REPLY.0 | Self::CLOSE_ASAP.0);
 

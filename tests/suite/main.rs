@@ -26,6 +26,7 @@ mod scenario_errors;
 mod scenario_files;
 mod scenario_fuzz;
 mod schema;
+mod scripts;
 mod sentinel;
 mod shrink;
 mod snapshots_of_runs;

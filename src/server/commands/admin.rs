@@ -86,6 +86,9 @@ fn shutdown(cx: &mut Cx<'_>) {
     if abort {
         return if cx.s.abort_shutdown() { cx.add_ok() } else { cx.add_error("ERR No shutdown in progress.") };
     }
+    if let Some(text) = cx.s.busy_error().filter(|_| !flags.nosave) {
+        return cx.add_error(text);
+    }
     match cx.s.begin_shutdown(flags, cx.out) {
         Outcome::Exited => {}
         Outcome::Waiting => {

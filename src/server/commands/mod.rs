@@ -13,6 +13,7 @@ pub(super) mod connection;
 mod debug;
 mod dump;
 pub(super) mod expiry;
+pub(super) mod functions;
 mod geo;
 pub(super) mod hashes;
 mod hyperloglog;
@@ -132,6 +133,8 @@ pub(crate) enum Treatment {
     Immediate,
     /// PING: refused when the disk fails.
     Ping,
+    /// EVAL, FCALL: judged by what the script says of itself.
+    Script,
     /// Everything else.
     Plain,
 }
@@ -142,6 +145,7 @@ impl Treatment {
             "exec" => Treatment::Exec,
             "multi" | "discard" | "watch" | "quit" | "reset" => Treatment::Immediate,
             "ping" => Treatment::Ping,
+            "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Treatment::Script,
             _ => Treatment::Plain,
         }
     }
@@ -209,6 +213,7 @@ const GROUPS: &[&[Spec]] = &[
     modules::SPECS,
     replication::SPECS,
     scripting::SPECS,
+    functions::SPECS,
     standalone::SPECS,
     memory::SPECS,
 ];

@@ -4,7 +4,7 @@ use super::flag::MOVABLE_KEYS;
 use super::flag::{ALLOW_BUSY, LOADING, MAY_REPLICATE, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
-use crate::server::scripting::{self, host};
+use crate::server::scripting::{self, busy, host};
 
 const RUN: u64 = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLE_KEYS;
 
@@ -125,7 +125,7 @@ fn flush(cx: &mut Cx<'_>) {
 }
 
 fn kill(cx: &mut Cx<'_>) {
-    cx.add_error("NOTBUSY No scripts in execution right now.");
+    busy::kill(cx, true);
 }
 
 fn load(cx: &mut Cx<'_>) {

@@ -50,21 +50,16 @@ fn exec(cx: &mut Cx<'_>) {
     cx.s.unwatch_all(cx.fd);
     let queue = cx.session_mut().multi.take().map_or_else(Vec::new, |multi| multi.queue);
     cx.add_array(queue.len());
-    cx.s.exec.in_exec = true;
-    for (command, args) in &queue {
-        if let Some(denied) = cx.s.denied(cx.fd, command, args) {
-            no_longer_allowed(cx, denied);
-            continue;
-        }
-        cx.s.call(cx.fd, command, args, cx.out);
+    let fd = cx.fd;
+    cx.s.call_queued(fd, queue, cx.out);
+    if !cx.s.is_busy() {
+        multi::discard(cx);
     }
-    cx.s.exec.in_exec = false;
-    cx.s.exec.failed = false;
-    multi::discard(cx);
 }
 
-/// Permissions may have changed since a command was queued.
-fn no_longer_allowed(cx: &mut Cx<'_>, denied: Denied) {
+/// Permissions may have changed since a command was queued: then it is answered here.
+pub(crate) fn is_refused(cx: &mut Cx<'_>) -> bool {
+    let Some(denied) = cx.s.denied(cx.fd, cx.command, cx.args) else { return false };
     let reason = match denied {
         Denied::Command => "no permission to execute the command or subcommand",
         Denied::Key(_) => "no permission to touch the specified keys",
@@ -74,6 +69,7 @@ fn no_longer_allowed(cx: &mut Cx<'_>, denied: Denied) {
         "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no \
          longer allowed for the following reason: {reason}"
     ));
+    true
 }
 
 /// True when a watched key has expired since WATCH (`isWatchedKeyExpired`).

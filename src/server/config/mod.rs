@@ -106,6 +106,8 @@ pub struct Config {
     pub requirepass: String,
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: u64,
+    /// After so many milliseconds of a script others are answered; 0: never.
+    pub busy_reply_threshold: u64,
     pub enable_debug_command: Protected,
     pub enable_module_command: Protected,
     /// `latency-monitor-threshold`, in milliseconds; 0: nothing is sampled.
@@ -200,6 +202,7 @@ impl Default for Config {
             requirepass: String::new(),
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
+            busy_reply_threshold: 5_000,
             enable_debug_command: Protected::No,
             enable_module_command: Protected::No,
             latency_monitor_threshold: 0,

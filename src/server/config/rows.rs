@@ -246,7 +246,7 @@ pub const ROWS: &[Row] = &[
     row("active-defrag-max-scan-fields", "", Domain::Number(1, 9223372036854775807, Unit::Plain), "1000", 0, Field::Inert),
     row("slowlog-max-len", "", Domain::Number(0, 9223372036854775807, Unit::Plain), "128", 0, number!(slowlog_max_len)),
     row("acllog-max-len", "", Domain::Number(0, 9223372036854775807, Unit::Plain), "128", 0, number!(acllog_max_len)),
-    row("busy-reply-threshold", "lua-time-limit", Domain::Number(0, 9223372036854775807, Unit::Plain), "5000", 0, Field::Harmless),
+    row("busy-reply-threshold", "lua-time-limit", Domain::Number(0, 9223372036854775807, Unit::Plain), "5000", 0, number!(busy_reply_threshold)),
     row("cluster-node-timeout", "", Domain::Number(0, 9223372036854775807, Unit::Plain), "15000", 0, Field::Harmless),
     row("slowlog-log-slower-than", "", Domain::Number(-1, 9223372036854775807, Unit::Plain), "10000", 0, Field::Special(special::get_slowlog_log_slower_than, special::set_slowlog_log_slower_than)),
     row("latency-monitor-threshold", "", Domain::Number(0, 9223372036854775807, Unit::Plain), "0", 0, number!(latency_monitor_threshold)),

@@ -8,6 +8,7 @@ use super::{Server, fatal};
 use crate::node::Outbox;
 use crate::server::keyspace::Keyspace;
 use crate::server::reply::encode_command;
+use crate::server::scripting::Libraries;
 use crate::server::{cost, replication};
 
 /// After that much of a file events are handled (`loading-process-events-interval-bytes`).
@@ -27,6 +28,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Staged {
     /// The data.
     pub(crate) keyspace: Keyspace,
+    /// The libraries of functions.
+    pub(crate) libraries: Libraries,
     /// What the file said of itself.
     pub(crate) loaded: Loaded,
     /// Keys that had expired and were left out.
@@ -95,6 +98,7 @@ fn stage(s: &Server, data: &Bytes) -> Result<Staged, RdbError> {
     let databases = s.config.databases;
     let mut loader = Loader {
         keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
+        libraries: Libraries::default(),
         limits: Limits::of(&s.config),
         expire_before: s.repl.is_master().then(|| s.ms()),
         expired: Vec::new(),
@@ -102,7 +106,8 @@ fn stage(s: &Server, data: &Bytes) -> Result<Staged, RdbError> {
     };
     let checksum = s.config.rdbchecksum && !s.persistence.skip_checksum;
     let read = rdb::read(data, checksum, u32::try_from(databases).unwrap_or(16), &mut loader);
-    read.map(|loaded| Staged { keyspace: loader.keyspace, loaded, expired: loader.expired })
+    let (keyspace, libraries, expired) = (loader.keyspace, loader.libraries, loader.expired);
+    read.map(|loaded| Staged { keyspace, libraries, loaded, expired })
 }
 
 /// Loads a file while everything waits.
@@ -142,6 +147,7 @@ pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &m
         Err(error) => return fatal(&error.to_string(), out),
     };
     s.keyspace = staged.keyspace;
+    s.scripting.libraries = staged.libraries;
     let deleted: Vec<(u32, Bytes)> =
         staged.expired.iter().map(|(db, key)| (*db, encode_command(&[verb(s), key]))).collect();
     replication::restore(s, staged.loaded.stream(), &deleted, out);

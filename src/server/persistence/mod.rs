@@ -52,6 +52,14 @@ pub(crate) fn restore(s: &Server, payload: &Bytes) -> Result<Value, &'static str
     rdb::from_payload(payload, !s.persistence.skip_checksum).map(|value| snapshot::Limits::of(&s.config).build(value))
 }
 
+/// The libraries of functions as FUNCTION DUMP answers them.
+pub(crate) fn dump_libraries(s: &Server) -> Bytes {
+    let codes = s.scripting.libraries.iter().map(|library| library.code.as_ref());
+    rdb::libraries_payload(codes, s.config.rdbcompression)
+}
+
+pub(crate) use rdb::libraries_of_payload;
+
 /// Bytes of a value in a file (`rdbSavedObjectLen`).
 pub(crate) fn serialized_len(s: &Server, value: &Value) -> usize {
     rdb::bare(value, s.config.rdbcompression).len()

@@ -203,6 +203,12 @@ impl Writer {
         self.string(value.as_bytes());
     }
 
+    /// A library of functions (`rdbSaveFunctions`).
+    pub(super) fn library(&mut self, code: &[u8]) {
+        self.out.put_u8(opcode::FUNCTION2);
+        self.string(code);
+    }
+
     /// Begins a database that has keys; empty ones are not mentioned.
     pub fn select_db(&mut self, db: u32, keys: u64, expires: u64) {
         self.out.put_u8(opcode::SELECT_DB);
@@ -235,6 +241,14 @@ impl Writer {
     pub fn finish(mut self) -> Bytes {
         self.out.put_u8(opcode::EOF);
         let checksum = if self.options.checksum { CHECKSUM.checksum(&self.out) } else { 0 };
+        self.out.put_u64_le(checksum);
+        self.out.freeze()
+    }
+
+    /// Version and checksum of a payload.
+    fn finish_payload(mut self) -> Bytes {
+        self.out.put_u16_le(u16::try_from(VERSION).expect("versions are small"));
+        let checksum = CHECKSUM.checksum(&self.out);
         self.out.put_u64_le(checksum);
         self.out.freeze()
     }
@@ -306,35 +320,65 @@ pub fn payload(value: &Value, compression: bool) -> Bytes {
     let mut writer = Writer::bare(compression);
     writer.value_type(value);
     writer.value(value);
-    writer.out.put_u16_le(u16::try_from(VERSION).expect("versions are small"));
-    let checksum = CHECKSUM.checksum(&writer.out);
-    writer.out.put_u64_le(checksum);
-    writer.out.freeze()
+    writer.finish_payload()
+}
+
+/// Libraries of functions as FUNCTION DUMP answers them.
+#[must_use]
+pub fn libraries_payload<'a>(codes: impl Iterator<Item = &'a [u8]>, compression: bool) -> Bytes {
+    let mut writer = Writer::bare(compression);
+    codes.for_each(|code| writer.library(code));
+    writer.finish_payload()
+}
+
+/// The codes of libraries in an answer of FUNCTION DUMP.
+///
+/// # Errors
+/// In the words of FUNCTION RESTORE.
+pub fn libraries_of_payload(data: &Bytes) -> Result<Vec<Bytes>, &'static str> {
+    let body = checked(data, true)?;
+    let mut reader = Reader { data: &body, at: 0 };
+    let mut codes = Vec::new();
+    while let Ok(byte) = reader.byte() {
+        if byte != opcode::FUNCTION && byte != opcode::FUNCTION2 {
+            return Err("ERR given type is not a function");
+        }
+        codes.push(reader.library(byte == opcode::FUNCTION2).map_err(|_| "ERR Failed loading library payload")?);
+    }
+    Ok(codes)
 }
 
 /// The value of a DUMP's answer (`verifyDumpPayload`, `rdbLoadObject`).
 ///
 /// # Errors
 /// In the words of RESTORE.
-pub fn from_payload(data: &Bytes, checked: bool) -> Result<RdbValue, &'static str> {
-    const WRONG: &str = "ERR DUMP payload version or checksum are wrong";
+pub fn from_payload(data: &Bytes, with_sum: bool) -> Result<RdbValue, &'static str> {
     const BAD: &str = "ERR Bad data format";
-    let body = data.len().checked_sub(10).ok_or(WRONG)?;
-    let version = u16::from_le_bytes([data[body], data[body + 1]]);
-    let sum = CHECKSUM.checksum(&data[..body + 2]);
-    if u32::from(version) > VERSION || checked && data[body + 2..] != sum.to_le_bytes() {
-        return Err(WRONG);
-    }
-    let body = data.slice(..body);
+    let body = checked(data, with_sum)?;
     let mut reader = Reader { data: &body, at: 0 };
     let byte = reader.byte().ok().filter(|&byte| is_value(byte)).ok_or(BAD)?;
     reader.value(byte).ok().filter(|value| !value.is_empty()).ok_or(BAD)
+}
+
+/// What a payload holds, if its version and its checksum are right (`verifyDumpPayload`).
+fn checked(data: &Bytes, with_sum: bool) -> Result<Bytes, &'static str> {
+    const WRONG: &str = "ERR DUMP payload version or checksum are wrong";
+    let body = data.len().checked_sub(10).ok_or(WRONG)?;
+    let version = u16::from_le_bytes([data[body], data[body + 1]]);
+    let sum = CHECKSUM.checksum(&data[..body + 2]);
+    if u32::from(version) > VERSION || with_sum && data[body + 2..] != sum.to_le_bytes() {
+        return Err(WRONG);
+    }
+    Ok(data.slice(..body))
 }
 
 /// What takes the entries of a file that is read.
 pub trait Load {
     /// A key of a database. `false`: it is there already.
     fn entry(&mut self, db: u32, key: Bytes, value: RdbValue, info: KeyInfo) -> bool;
+
+    /// A library of functions, by its code. The error says why it can't be made.
+    fn library(&mut self, code: Bytes) -> Result<(), String>;
 }
 
 /// What a file said besides its entries.
@@ -392,7 +436,11 @@ pub fn read(data: &Bytes, checksum: bool, databases: u32, load: &mut impl Load) 
                 let (name, value) = (reader.string()?, reader.string()?);
                 loaded.aux(&name, &value);
             }
-            opcode::FUNCTION | opcode::FUNCTION2 => return Err(RdbError::Unsupported("a function library")),
+            byte @ (opcode::FUNCTION | opcode::FUNCTION2) => {
+                let code = reader.library(byte == opcode::FUNCTION2)?;
+                load.library(code)
+                    .map_err(|problem| RdbError::Corrupt(format!("Failed creating function, {problem}")))?;
+            }
             opcode::MODULE_AUX => return Err(RdbError::Unsupported("data of a module")),
             byte if is_value(byte) => {
                 let (key, value) = (reader.string()?, reader.value(byte)?);
@@ -454,6 +502,19 @@ enum Length {
 }
 
 impl Reader<'_> {
+    /// The code of a library; that of the first release candidates of 7.0 has name and engine apart.
+    fn library(&mut self, is_new: bool) -> Result<Bytes, RdbError> {
+        if is_new {
+            return self.string();
+        }
+        let (name, engine) = (self.string()?, self.string()?);
+        if self.length()? != 0 {
+            self.string()?;
+        }
+        let code = self.string()?;
+        Ok([&b"#!"[..], &engine, b" name=", &name, b"\n", &code].concat().into())
+    }
+
     fn signature(&mut self) -> Result<i64, RdbError> {
         let magic = self.take(9)?;
         let version = magic.strip_prefix(b"REDIS").ok_or(RdbError::Signature)?;
@@ -543,6 +604,10 @@ mod tests {
             }
             self.0.push((db, key, value, info));
             true
+        }
+
+        fn library(&mut self, _: Bytes) -> Result<(), String> {
+            Err("no libraries are written here".to_owned())
         }
     }
 

@@ -16,6 +16,7 @@ use crate::server::keyspace::value::ValueText;
 use crate::server::keyspace::zset::ZSet;
 use crate::server::keyspace::{Db, Keyspace, NO_EXPIRY, Value};
 use crate::server::replication::sync::Filter;
+use crate::server::scripting::Libraries;
 use crate::server::{Server, cost};
 
 fn options(s: &Server) -> Options {
@@ -26,6 +27,9 @@ fn options(s: &Server) -> Options {
 pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter) -> (Bytes, u64) {
     let about = About { ctime: s.now.unix.secs(), used_memory: used_memory(s), stream };
     let mut writer = Writer::new(options(s), &about);
+    if !filter.exclude_functions {
+        s.scripting.libraries.iter().for_each(|library| writer.library(&library.code));
+    }
     let mut keys = 0;
     if !filter.exclude_data {
         for (number, db) in s.keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
@@ -113,6 +117,7 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Loader {
     pub(super) keyspace: Keyspace,
+    pub(super) libraries: Libraries,
     /// How small collections are kept.
     pub(super) limits: Limits,
     /// A master leaves out what has expired by this time, in wall-clock milliseconds.
@@ -124,6 +129,11 @@ pub(super) struct Loader {
 }
 
 impl Load for Loader {
+    fn library(&mut self, code: Bytes) -> Result<(), String> {
+        let made = self.libraries.create(&code, false, u64::MAX).0;
+        made.map(drop).map_err(|problem| problem.trim_start_matches("ERR ").to_owned())
+    }
+
     fn entry(&mut self, db: u32, key: Bytes, value: RdbValue, info: KeyInfo) -> bool {
         if self.expire_before.is_some_and(|now| info.expire_ms.is_some_and(|at| at != -1 && at < now)) {
             self.expired.push((db, key));

@@ -221,6 +221,7 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
         empty_data(s);
     }
     s.keyspace = staged.keyspace;
+    s.scripting.libraries = staged.libraries;
     if swaps(s, &transfer) {
         for db in 0..u32::try_from(s.keyspace.dbs.len()).unwrap_or(0) {
             s.signal_replaced(db);

@@ -16,9 +16,10 @@ pub(super) fn run(job: &Job<'_>, _host: &mut dyn Host) -> Run {
         random: job.random,
         json: job.json,
         work: 0,
+        line: 0,
     }
 }
 
-pub(super) fn load(_code: &[u8], _budget: u64) -> Result<Vec<Function>, String> {
-    Err(ABSENT.to_owned())
+pub(super) fn load(_code: &[u8], _budget: u64) -> (Result<Vec<Function>, String>, u64) {
+    (Err(ABSENT.to_owned()), 0)
 }

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, flag, lua};
+use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, busy, flag, lua, shebang};
 use crate::resp::Args;
 use crate::server::acl::{Context, Denied};
 use crate::server::call::{ALL_TARGETS, Cx};
 use crate::server::commands::{self, Command, flag as command_flag};
-use crate::server::cost;
 use crate::server::session::{Flags, Session};
+use crate::server::{Server, cost};
+use crate::time::Span;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -34,8 +35,14 @@ struct Caller<'a, 'b> {
     cx: &'a mut Cx<'b>,
     /// The script must not write.
     read_only: bool,
-    /// It has called a command that writes.
-    dirty: bool,
+    /// When it first called a command that writes, in nanoseconds since it began.
+    dirty: Option<u64>,
+    /// The data before that, if it came after the threshold.
+    before: Option<busy::Before>,
+    /// Nanoseconds after which the server answers others (`busy-reply-threshold`); none: it never does.
+    threshold: Option<u64>,
+    /// Nanoseconds after which the script is taken for an endless one.
+    longest: u64,
     /// Instructions accounted for.
     work: u64,
     /// Nanoseconds since it began.
@@ -44,10 +51,24 @@ struct Caller<'a, 'b> {
     allow_oom: bool,
 }
 
-/// Nanoseconds that a script may take: what takes longer is not modelled.
+/// A script that takes longer than this, and than twice the threshold, is taken for an endless one: nanoseconds.
 const LONGEST: u64 = 10_000_000_000;
-/// Instructions of that time.
-const BUDGET: u64 = LONGEST / cost::INSTRUCTION;
+/// However high the threshold is, a script that takes longer than this is an endless one.
+const ENDLESS: u64 = 100_000_000_000;
+/// What a server with an endless script and no threshold is busy for: a year.
+const FOREVER: u64 = 365 * 86_400 * 1_000_000_000;
+
+/// Instructions executed in so many milliseconds.
+#[must_use]
+pub(crate) fn instructions(ms: u64) -> u64 {
+    ms.saturating_mul(1_000_000) / cost::INSTRUCTION
+}
+
+/// Nanoseconds that so many instructions take.
+#[must_use]
+pub(crate) fn nanoseconds(instructions: u64) -> u64 {
+    instructions.saturating_mul(cost::INSTRUCTION)
+}
 
 /// Why a script can't begin (`scriptPrepareForRun`).
 fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
@@ -82,7 +103,7 @@ fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
         return Some("NOREPLICAS Not enough good replicas to write.");
     }
     (request.flags & flag::ALLOW_OOM == 0 && s.eviction.out_of_memory && !obey)
-        .then_some("OOM command not allowed when used memory > 'maxmemory'.")
+        .then_some("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
 }
 
 /// Runs a script and answers its caller.
@@ -98,6 +119,9 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
     session.authenticated = true;
     session.flags.set(Flags::SCRIPT);
     cx.s.sessions.script = Some(Box::new(session));
+    let ms = cx.s.config.busy_reply_threshold;
+    let threshold = (ms > 0).then(|| ms.saturating_mul(1_000_000).min(ENDLESS));
+    let longest = LONGEST.max(threshold.unwrap_or(0) * 2).min(ENDLESS);
     let args = cx.args;
     let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
     let (keys, rest) = words.split_at(request.keys.1);
@@ -110,25 +134,40 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
         client_resp,
         random: cx.s.scripting.random,
         json: cx.s.scripting.json[usize::from(request.function.is_some())],
-        budget: BUDGET,
+        budget: longest / cost::INSTRUCTION,
     };
     let read_only = request.read_only || request.flags & flag::COMPAT == 0 && request.flags & flag::NO_WRITES != 0;
-    let began = cx.s.meter.total();
+    let (began, began_at) = (cx.s.meter.total(), cx.s.now.mono + Span::from_ns(cx.s.meter.turn()));
     cx.s.meter.add(cost::SCRIPT);
     let allow_oom = request.flags & flag::COMPAT == 0 && request.flags & flag::ALLOW_OOM != 0;
-    let mut host = Caller { cx, read_only, dirty: false, work: 0, began, allow_oom };
+    let mut host = Caller { cx, read_only, allow_oom, dirty: None, before: None, threshold, longest, work: 0, began };
     let run = lua::run(&job, &mut host);
     host.account(run.work);
-    finish(cx, request, run);
+    let (dirty, before) = (host.dirty, host.before.take());
+    cx.s.scripting.random = run.random;
+    cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
+    cx.s.sessions.script = None;
+    cx.s.exec.failed = false;
+    let took = cx.s.meter.total() - began;
+    let endless = matches!(run.ending, Ending::Overran);
+    if endless || threshold.is_some_and(|threshold| took > threshold) {
+        let facts = busy::Facts {
+            began: began_at,
+            took: (!endless).then_some(Span::from_ns(took)),
+            dirty_after: dirty.map(Span::from_ns),
+            before,
+            line: run.line,
+        };
+        cx.s.meter.correct(took, threshold.unwrap_or(FOREVER));
+        busy::begin(cx, request, run, facts);
+    } else {
+        finish(cx, request, run);
+    }
     cx.prevent_propagation();
 }
 
 /// Answers the caller.
 fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
-    cx.s.scripting.random = run.random;
-    cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
-    cx.s.sessions.script = None;
-    cx.s.exec.failed = false;
     match run.ending {
         Ending::Returned => {
             cx.s.exec.failed = run.reply.first() == Some(&b'-');
@@ -138,8 +177,7 @@ fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
             }
         }
         Ending::Failed(text, at, counted) => {
-            let place = at.map(|(source, line)| format!(" script: {}, on {source}:{line}.", request.name));
-            let text = format!("{text}{}", place.unwrap_or_default());
+            let text = placed(&text, at, &request.name);
             if counted {
                 cx.s.exec.failed = true;
                 crate::resp::encode::error(cx.reply(), &text);
@@ -147,7 +185,43 @@ fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
                 cx.add_error(&text);
             }
         }
-        Ending::Overran => cx.add_error("ERR a script that works for so long is not modelled"),
+        Ending::Overran => unreachable!("an endless script is busy"),
+    }
+}
+
+/// An error with the place where it happened.
+#[must_use]
+pub(super) fn placed(text: &str, at: Option<(String, String)>, name: &str) -> String {
+    let place = at.map(|(source, line)| format!(" script: {name}, on {source}:{line}."));
+    format!("{text}{}", place.unwrap_or_default())
+}
+
+impl Server {
+    /// The flags of a command that runs a script: it may have said what it does (`getCommandFlags`).
+    #[must_use]
+    pub(crate) fn flags_of_script(&self, command: &Command, args: &Args) -> u64 {
+        let script = match command.spec.name {
+            "fcall" | "fcall_ro" => self.scripting.libraries.find(args.get(1)).map(|(_, function)| function.flags),
+            "evalsha" | "evalsha_ro" => {
+                let sha = super::parse_sha(args.get(1));
+                sha.and_then(|sha| self.scripting.get(&sha)).map(|script| script.flags)
+            }
+            _ => shebang::eval_flags(args.get(1)).ok(),
+        };
+        let flags = command.spec.flags;
+        let Some(script) = script.filter(|script| script & flag::COMPAT == 0) else { return flags };
+        let mut flags =
+            flags & !(command_flag::STALE | command_flag::DENYOOM | command_flag::WRITE | command_flag::MAY_REPLICATE);
+        if script & (flag::ALLOW_OOM | flag::NO_WRITES) == 0 {
+            flags |= command_flag::DENYOOM;
+        }
+        if script & flag::NO_WRITES == 0 {
+            flags |= command_flag::WRITE;
+        }
+        if script & flag::ALLOW_STALE != 0 {
+            flags |= command_flag::STALE;
+        }
+        flags
     }
 }
 
@@ -190,7 +264,7 @@ impl Caller<'_, '_> {
         if self.read_only && command.is(command_flag::WRITE | command_flag::MAY_REPLICATE) {
             return Some("Write commands are not allowed from read-only scripts.".to_owned());
         }
-        if !command.is(command_flag::WRITE) || self.dirty {
+        if !command.is(command_flag::WRITE) || self.dirty.is_some() {
             return None;
         }
         if !s.repl.is_master() && s.config.replica_read_only && !s.exec.from_master {
@@ -220,7 +294,8 @@ fn lookup(parts: &[&[u8]]) -> Option<&'static Command> {
 impl Host for Caller<'_, '_> {
     fn call(&mut self, parts: &[&[u8]], resp: u8, targets: u8, work: u64) -> Answer {
         self.account(work);
-        if self.cx.s.meter.total() - self.began > LONGEST {
+        let elapsed = self.cx.s.meter.total() - self.began;
+        if elapsed > self.longest {
             return Answer::Overrun;
         }
         let command = lookup(parts);
@@ -240,7 +315,12 @@ impl Host for Caller<'_, '_> {
             return Answer::Refused(text);
         }
         let command = command.expect("there is one, or it would have been refused");
-        self.dirty |= command.is(command_flag::WRITE);
+        if command.is(command_flag::WRITE) && self.dirty.is_none() {
+            self.dirty = Some(elapsed);
+            if self.threshold.is_some_and(|threshold| elapsed > threshold) {
+                self.before = Some(busy::Before::of(self.cx.s));
+            }
+        }
         let args = Args::from_parts(parts);
         let (s, out) = (&mut *self.cx.s, &mut *self.cx.out);
         s.sessions.at_mut(SCRIPT).resp = resp;
@@ -250,7 +330,10 @@ impl Host for Caller<'_, '_> {
         if command.spec.name == "time" {
             s.now.unix.0 += s.meter.total() - self.began;
         }
+        // As in a transaction, nothing waits.
+        let in_exec = std::mem::replace(&mut s.exec.in_exec, true);
         s.call(SCRIPT, command, &args, out);
+        s.exec.in_exec = in_exec;
         s.now = now;
         s.exec.targets = ALL_TARGETS;
         let session = s.sessions.at_mut(SCRIPT);

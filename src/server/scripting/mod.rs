@@ -1,7 +1,9 @@
 //! Scripts: what the server keeps of them, and how one of them calls commands (`script.c`, `eval.c`). The interpreter
 //! lives in `lua/`, behind the cargo feature of that name; this room works without it.
 
+pub(crate) mod busy;
 pub(crate) mod host;
+mod libraries;
 #[cfg(feature = "lua")]
 mod lua;
 #[cfg(not(feature = "lua"))]
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use libraries::{Libraries, Library};
 pub(crate) use random::Rand48;
 pub(crate) use shebang::{Code, FLAGS};
 
@@ -55,6 +58,10 @@ pub(crate) struct Scripting {
     cache: Arc<BTreeMap<[u8; 20], Script>>,
     /// Bytes of the texts.
     memory: u64,
+    /// Libraries of functions.
+    pub libraries: Libraries,
+    /// The script that takes long.
+    busy: Option<Box<busy::Busy>>,
     /// Where `math.random` stands.
     random: Rand48,
     /// What scripts have set `cjson` to, and what functions have.
@@ -66,6 +73,13 @@ impl Scripting {
     #[must_use]
     pub(crate) fn get(&self, sha: &[u8; 20]) -> Option<&Script> {
         self.cache.get(sha)
+    }
+
+    /// A script takes long.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.is_some()
     }
 
     /// How many are cached.
@@ -236,10 +250,11 @@ pub(crate) struct Run {
     pub json: JsonSettings,
     /// Instructions executed.
     pub work: u64,
+    /// The line at which it was last seen, if it took long.
+    pub line: u64,
 }
 
 /// A function that a library registers.
-#[allow(dead_code, reason = "FUNCTION LOAD comes next")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Function {
     /// Its name.

@@ -32,6 +32,8 @@ use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, R
 const STEP: u32 = 1_000;
 /// Memory allocated since the last collection that asks for the next one.
 const GARBAGE: usize = 64 << 20;
+/// After so many instructions it is noted where the script is.
+const LONG: u64 = 1_000_000;
 /// More memory than this a script doesn't get.
 const MEMORY_MAX: usize = 2 << 30;
 /// Compiled scripts that are kept.
@@ -53,6 +55,8 @@ struct Shared {
     work: Cell<u64>,
     /// How many it may have.
     budget: Cell<u64>,
+    /// The line at which a long script was last seen.
+    line: Cell<u64>,
     /// Memory in use after the last collection.
     settled: Cell<usize>,
     /// What the handler has made of the error that ended the script.
@@ -123,19 +127,17 @@ pub(in crate::server) fn run(job: &Job<'_>, host: &mut dyn Host) -> Run {
     with(|interpreter| interpreter.run_script(job, host))
 }
 
-/// Loads a library to see which functions it registers.
-#[expect(dead_code, reason = "FUNCTION LOAD comes next")]
-pub(in crate::server) fn load(code: &[u8], budget: u64) -> std::result::Result<Vec<Listed>, String> {
+/// Loads a library to see which functions it registers. The instructions that took come with it.
+pub(in crate::server) fn load(code: &[u8], budget: u64) -> (std::result::Result<Vec<Listed>, String>, u64) {
     with(|interpreter| {
-        let functions = interpreter.load_library(code, budget)?;
-        Ok(functions
-            .into_iter()
-            .map(|function| Listed {
-                name: function.name.into(),
-                description: function.description.map(Into::into),
-                flags: function.flags,
-            })
-            .collect())
+        let functions = interpreter.load_library(sha1(code), code, budget);
+        let listed = |function: Registered| Listed {
+            name: function.name.into(),
+            description: function.description.map(Into::into),
+            flags: function.flags,
+        };
+        let functions = functions.map(|functions| functions.into_iter().map(listed).collect());
+        (functions, interpreter.shared.work.get())
     })
 }
 
@@ -157,8 +159,8 @@ impl Interpreter {
             .set_mode(mlua::chunk::ChunkMode::Text)
             .call((native, libraries))?;
         let counted = Rc::clone(&shared);
-        lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, _| {
-            count(lua, &counted)?;
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, debug| {
+            count(lua, &counted, debug)?;
             Ok(VmState::Continue)
         })?;
         let eval: Table = sandbox.get("eval")?;
@@ -217,6 +219,7 @@ impl Interpreter {
         shared.random.set(random);
         shared.json.set(json);
         shared.work.set(0);
+        shared.line.set(0);
         shared.budget.set(budget);
         shared.settled.set(self.lua.used_memory());
         shared.failure.replace(None);
@@ -258,6 +261,7 @@ impl Interpreter {
             random: self.shared.random.get(),
             json: self.shared.json.get(),
             work: self.shared.work.get(),
+            line: self.shared.line.get(),
         }
     }
 
@@ -267,17 +271,22 @@ impl Interpreter {
             self.enter(World::Eval).map_err(|error| error.to_string())?;
             return Ok((self.compile(World::Eval, job.sha, job.code.text)?, None));
         };
-        let functions = self.load_library(job.code.text, u64::MAX)?;
+        let functions = self.load_library(job.sha, job.code.text, u64::MAX)?;
         let function = functions.into_iter().find(|function| function.name == name);
         let function = function.ok_or("the library doesn't register this function any more")?;
         Ok((function.callback.clone(), Some(function.callback)))
     }
 
     /// Runs a library's own code: the functions that it registers. They start afresh each time.
-    fn load_library(&mut self, code: &[u8], budget: u64) -> std::result::Result<Vec<Registered>, String> {
+    fn load_library(
+        &mut self,
+        sha: [u8; 20],
+        code: &[u8],
+        budget: u64,
+    ) -> std::result::Result<Vec<Registered>, String> {
         self.enter(World::Functions).map_err(|error| error.to_string())?;
         let chunk = self
-            .compile(World::Functions, sha1(code), code)
+            .compile(World::Functions, sha, code)
             .map_err(|problem| format!("Error compiling function: {problem}"))?;
         self.begin(Rand48::default(), JsonSettings::default(), budget);
         self.shared.loading.replace(Some(Vec::new()));
@@ -446,9 +455,12 @@ fn collect(lua: &Lua, shared: &Shared) {
 }
 
 /// So many instructions more.
-fn count(lua: &Lua, shared: &Shared) -> Result<()> {
+fn count(lua: &Lua, shared: &Shared, debug: &mlua::debug::Debug<'_>) -> Result<()> {
     let work = shared.work.get() + u64::from(STEP);
     shared.work.set(work);
+    if work >= LONG {
+        shared.line.set(debug.current_line().unwrap_or(0) as u64);
+    }
     if work >= shared.budget.get() {
         return Err(Thrown::Overrun.into());
     }
