@@ -14,7 +14,7 @@ use super::reply::encode_command;
 use super::session::Flags;
 use super::{Server, call, persistence, replication};
 use crate::id::{Addr, Fd};
-use crate::node::{Input, Node as _, Outbox, SOCKET_ROOM};
+use crate::node::{Input, Node as _, Outbox, RefusedWhy, SOCKET_ROOM};
 use crate::resp::{Args, ReplyReader, Value, encode};
 use crate::time::{Instant, NS_PER_MS, Span};
 
@@ -53,6 +53,8 @@ struct Cached {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     Connect,
+    /// Nobody listens. A real server notices when it writes.
+    Refused,
     Lost,
     Timeout,
 }
@@ -265,9 +267,10 @@ pub(crate) fn while_running(s: &mut Server, input: Input, out: &mut Outbox) {
             s.migrate.cached.insert(running.name.clone(), cached);
             ask(s, running, out);
         }
-        Input::Refused { fd, .. } if running.connecting == Some(fd) => {
+        Input::Refused { fd, why } if running.connecting == Some(fd) => {
             running.connecting = None;
-            conclude(s, running, Some(Failure::Connect), out);
+            let failure = if why == RefusedWhy::TimedOut { Failure::Connect } else { Failure::Refused };
+            conclude(s, running, Some(failure), out);
         }
         Input::Bytes { fd, data } if own == Some(fd) => {
             running.deadline = s.now.mono + running.order.timeout;
@@ -289,7 +292,10 @@ pub(crate) fn while_running(s: &mut Server, input: Input, out: &mut Outbox) {
             on_closed(s, fd);
             conclude(s, running, Some(Failure::Lost), out);
         }
-        Input::Wake if s.now.mono >= running.deadline => conclude(s, running, Some(Failure::Timeout), out),
+        Input::Wake if s.now.mono >= running.deadline => {
+            let failure = if running.connecting.is_some() { Failure::Connect } else { Failure::Timeout };
+            conclude(s, running, Some(failure), out);
+        }
         Input::Wake | Input::LoopEnd => s.migrate.running = Some(Box::new(running)),
         other => {
             defer(s, &mut running, other, out);
@@ -340,7 +346,8 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
         }
         let name = running.name.clone();
         forget(s, &name, out);
-        if failure == Some(Failure::Lost) && answered == 0 && running.may_retry {
+        let again = matches!(failure, Some(Failure::Lost | Failure::Refused));
+        if again && answered == 0 && running.may_retry {
             running.may_retry = false;
             return attempt(s, running, out);
         }
@@ -348,12 +355,11 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
         cached.db = refusal.is_none().then_some(running.order.db);
     }
     delete_migrated(s, &running, out);
+    let unwritten = failure == Some(Failure::Refused) || !running.unsent.is_empty();
     let text = match (refusal, failure) {
         (Some(refusal), _) => Some(format!("ERR Target instance replied with error: {refusal}")),
         (None, Some(Failure::Connect)) => Some("IOERR error or timeout connecting to the client".to_owned()),
-        (None, Some(Failure::Timeout)) if running.connecting.is_some() || !running.unsent.is_empty() => {
-            Some("IOERR error or timeout writing to target instance".to_owned())
-        }
+        (None, Some(_)) if unwritten => Some("IOERR error or timeout writing to target instance".to_owned()),
         (None, Some(_)) => Some("IOERR error or timeout reading to target instance".to_owned()),
         (None, None) => None,
     };
