@@ -80,7 +80,9 @@ impl Ours {
                 Outside::Refused { id, .. } | Outside::Closed { id, .. } => {
                     if let Some(name) = name(id) {
                         self.ids.remove(&name);
-                        got.entry(name).or_default().1 = true;
+                        if name != CONTROL {
+                            got.entry(name).or_default().1 = true;
+                        }
                     }
                 }
             }

@@ -158,11 +158,7 @@ impl Interpreter {
             .set_name("=[redis]")
             .set_mode(mlua::chunk::ChunkMode::Text)
             .call((native, libraries))?;
-        let counted = Rc::clone(&shared);
-        lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, debug| {
-            count(lua, &counted, debug)?;
-            Ok(VmState::Continue)
-        })?;
+        arm(&lua, &shared)?;
         let eval: Table = sandbox.get("eval")?;
         lua.set_globals(eval.clone())?;
         Ok(Interpreter {
@@ -214,6 +210,8 @@ impl Interpreter {
 
     fn begin(&self, random: Rand48, json: JsonSettings, budget: u64) {
         let shared = &self.shared;
+        // What another script has left of its last step must not shorten the first one of this.
+        arm(&self.lua, shared).expect("the hook was set before");
         shared.resp.set(2);
         shared.targets.set(3);
         shared.random.set(random);
@@ -452,6 +450,15 @@ fn collect(lua: &Lua, shared: &Shared) {
     let _ = lua.gc_collect();
     lua.gc_stop();
     shared.settled.set(lua.used_memory());
+}
+
+/// Has instructions counted from now on, in steps.
+fn arm(lua: &Lua, shared: &Rc<Shared>) -> Result<()> {
+    let counted = Rc::clone(shared);
+    lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, debug| {
+        count(lua, &counted, debug)?;
+        Ok(VmState::Continue)
+    })
 }
 
 /// So many instructions more.
