@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Server;
 use super::call::{Cx, operation};
-use super::commands::{Command, blocking_pops};
+use super::commands::{Command, blocking_pops, stream_reads};
 use super::db::Answered;
 use super::keyspace::float::Extended;
 use super::keyspace::list::End;
-use super::keyspace::{DbKey, Type};
+use super::keyspace::stream::Id;
+use super::keyspace::{Db, DbKey, Type};
 use super::replication::wait;
 use super::session::Flags;
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::resp::{Args, encode};
+use crate::resp::{Args, encode, parse_i64};
 
 const NO_TIMEOUT: &str = "ERR timeout is negative";
 
@@ -29,6 +31,19 @@ pub(crate) enum Want {
     Move { from: End, to: End },
     /// A member of a sorted set; with a count up to so many (BZMPOP).
     PopScored { max: bool, count: Option<usize> },
+    /// Up to so many entries of a stream: the first key is argument `first`, and each has the id behind which to read.
+    Read { first: usize, after: Vec<Id>, count: u64, group: Option<ReadGroup> },
+}
+
+/// For whom XREADGROUP reads.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadGroup {
+    /// The group's name.
+    pub name: Bytes,
+    /// The consumer's name.
+    pub consumer: Bytes,
+    /// What is given needs no acknowledgement.
+    pub no_ack: bool,
 }
 
 impl Want {
@@ -37,7 +52,13 @@ impl Want {
         match self {
             Want::Pop { .. } | Want::Move { .. } => Type::List,
             Want::PopScored { .. } => Type::ZSet,
+            Want::Read { .. } => Type::Stream,
         }
+    }
+
+    /// It reads for a group, which goes with its stream.
+    fn is_grouped(&self) -> bool {
+        matches!(self, Want::Read { group: Some(_), .. })
     }
 }
 
@@ -58,6 +79,8 @@ struct Waiter {
 /// What became of one whose turn it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
+    /// There is nothing for it: it goes on waiting.
+    Not,
     /// It has its answer; the key is still there.
     Yes,
     /// It has its answer and took the last that the key had.
@@ -142,7 +165,7 @@ impl Cx<'_> {
     /// (`CLIENT_DENY_BLOCKING`). What comes from our master never waits either.
     #[must_use]
     pub(crate) fn must_not_block(&self) -> bool {
-        self.s.exec.in_exec || self.session().flags.has(Flags::MASTER)
+        self.s.exec.in_exec || self.session().flags.has(Flags::MASTER.with(Flags::SCRIPT))
     }
 
     /// Argument `i` as a number of seconds to wait: when that is over, in wall-clock milliseconds; zero: never
@@ -156,6 +179,15 @@ impl Cx<'_> {
             number.thousandfold_up().unwrap_or(i64::MIN)
         } else {
             self.add_error("ERR timeout is not a float or out of range");
+            return Err(Answered);
+        };
+        self.deadline(ms)
+    }
+
+    /// Argument `i` as a number of milliseconds to wait.
+    pub(crate) fn ms_arg(&mut self, i: usize) -> Result<Option<u64>, Answered> {
+        let Some(ms) = parse_i64(self.args.get(i)) else {
+            self.add_error("ERR timeout is not an integer or out of range");
             return Err(Answered);
         };
         self.deadline(ms)
@@ -205,6 +237,28 @@ impl Server {
         }
     }
 
+    /// A stream has new entries, or one group less.
+    pub(crate) fn signal_stream(&mut self, db: u32, key: &[u8]) {
+        if !self.blocking.is_empty() {
+            self.signal_ready(db, key, Type::Stream);
+        }
+    }
+
+    /// Streams that somebody waits for go with a database's contents, unless the ones that come in their place are streams
+    /// as well (`scanDatabaseForDeletedStreams`).
+    pub(crate) fn signal_streams_gone(&mut self, db: u32, replaced_with: Option<&Db>) {
+        if !self.blocking.waits_for(Type::Stream) {
+            return;
+        }
+        let is_stream = |db: &Db, key: &[u8]| db.find(key).is_some_and(|at| db.entry(at).value.kind() == Type::Stream);
+        let waited: Vec<DbKey> = self.blocking.by_key.keys().filter(|(number, _)| *number == db).cloned().collect();
+        for (db, key) in waited {
+            if is_stream(self.keyspace.db(db), &key) && !replaced_with.is_some_and(|other| is_stream(other, &key)) {
+                self.signal_ready(db, &key, Type::Stream);
+            }
+        }
+    }
+
     /// A database has other contents: keys that somebody waits for may be among them (`scanDatabaseForReadyKeys`).
     pub(crate) fn signal_replaced(&mut self, db: u32) {
         let waited: Vec<DbKey> = self.blocking.by_key.keys().filter(|(number, _)| *number == db).cloned().collect();
@@ -234,28 +288,49 @@ impl Server {
             for fd in self.blocking.by_key.get(key).cloned().unwrap_or_default() {
                 let waiter = self.blocking.waiters.get(&fd).filter(|waiter| waiter.want.kind() == kind).cloned();
                 let Some(waiter) = waiter else { continue };
-                if self.serve(fd, &waiter, key, out) == Served::Emptied {
+                if self.serve(fd, &waiter, key, false, out) == Served::Emptied {
                     break;
                 }
             }
+            if kind != Type::Stream {
+                self.refuse_groups(key, out);
+            }
         } else {
+            self.refuse_groups(key, out);
             // The key may have expired just now.
             self.propagate_pending(out);
         }
         self.exec.from_master = from_master;
     }
 
-    /// Serves one client with a key, and lets it go on.
-    fn serve(&mut self, fd: Fd, waiter: &Waiter, key: &DbKey, out: &mut Outbox) -> Served {
+    /// Those who wait for a stream in a group hear that it is gone.
+    fn refuse_groups(&mut self, key: &DbKey, out: &mut Outbox) {
+        for fd in self.blocking.by_key.get(key).cloned().unwrap_or_default() {
+            let waiter = self.blocking.waiters.get(&fd).filter(|waiter| waiter.want.is_grouped()).cloned();
+            if let Some(waiter) = waiter {
+                self.serve(fd, &waiter, key, true, out);
+            }
+        }
+    }
+
+    /// Serves one client with a key, or tells it that its stream is `gone`, and lets it go on.
+    fn serve(&mut self, fd: Fd, waiter: &Waiter, key: &DbKey, gone: bool, out: &mut Outbox) -> Served {
         let (_, i) = *waiter.keys.iter().find(|(own, _)| own == key).expect("it waits for this key");
         let (began, errors, waiting) = (self.meter.turn(), self.stats.error_replies, self.sessions.at(fd).reply.len());
         self.exec.begin();
         let mut cx = Cx { s: self, out, fd, command: waiter.command, args: &waiter.args };
-        let served = match waiter.want {
-            Want::Pop { end, count } => blocking_pops::serve_pop(&mut cx, i, end, count),
-            Want::Move { from, to } => blocking_pops::serve_move(&mut cx, from, to),
-            Want::PopScored { max, count } => blocking_pops::serve_scored(&mut cx, i, max, count),
+        let served = match &waiter.want {
+            Want::Read { .. } if gone => stream_reads::refuse_deleted(&mut cx),
+            Want::Pop { end, count } => blocking_pops::serve_pop(&mut cx, i, *end, *count),
+            Want::Move { from, to } => blocking_pops::serve_move(&mut cx, *from, *to),
+            Want::PopScored { max, count } => blocking_pops::serve_scored(&mut cx, i, *max, *count),
+            Want::Read { first, after, count, group } => {
+                stream_reads::serve(&mut cx, i, after[i - first], *count, group.as_ref())
+            }
         };
+        if served == Served::Not {
+            return served;
+        }
         let took = waiter.took + self.meter.turn() - began;
         let failed = self.stats.error_replies != errors;
         self.mute(fd, waiting);

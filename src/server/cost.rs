@@ -44,7 +44,7 @@ pub(crate) const INFO: u64 = 40_000;
 pub(crate) fn free(value: &Value) -> u64 {
     match value.kind() {
         Type::String => FREE + value.len() as u64 / 64,
-        Type::List | Type::Set | Type::ZSet | Type::Hash => FREE + value.elements() as u64 * ELEMENT / 2,
+        Type::List | Type::Set | Type::ZSet | Type::Hash | Type::Stream => FREE + value.elements() as u64 * ELEMENT / 2,
     }
 }
 

@@ -50,6 +50,7 @@ impl Server {
     /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
     pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
+        self.value_gone(db, entry.key.as_slice(), &entry.value);
         self.notify(Classes::EXPIRED, "expired", db, entry.key.as_slice());
         self.signal_modified_by(None, db, entry.key.as_slice());
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
@@ -116,6 +117,27 @@ impl Server {
         at
     }
 
+    /// A key is about to get another value, if it is there (`dbOverwrite`).
+    #[inline]
+    pub(crate) fn overwritten(&mut self, db: u32, key: &[u8]) {
+        if !self.blocking.is_empty()
+            && let Some(at) = self.keyspace.db(db).find(key)
+        {
+            let is_stream = matches!(self.keyspace.db(db).entry(at).value, Value::Stream(_));
+            if is_stream {
+                self.signal_stream(db, key);
+            }
+        }
+    }
+
+    /// A key was deleted: who waits for the stream that it was hears of it.
+    #[inline]
+    pub(crate) fn value_gone(&mut self, db: u32, key: &[u8], value: &Value) {
+        if matches!(value, Value::Stream(_)) {
+            self.signal_stream(db, key);
+        }
+    }
+
     /// Deletes a key and signals that. Returns the entry if it was there.
     pub(crate) fn delete(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         let entry = self.remove(db, key)?;
@@ -126,7 +148,9 @@ impl Server {
     /// Deletes a key without a signal, which is the caller's. Returns the entry if it was there (`dbDelete`).
     pub(crate) fn remove(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         let at = self.keyspace.db(db).find(key)?;
-        Some(self.keyspace.db_mut(db).remove(at))
+        let entry = self.keyspace.db_mut(db).remove(at);
+        self.value_gone(db, key, &entry.value);
+        Some(entry)
     }
 }
 
@@ -249,6 +273,7 @@ impl Cx<'_> {
     pub(crate) fn set_key(&mut self, i: usize, value: Value, keep_ttl: bool) {
         let (db, args) = (self.db(), self.args);
         let key = args.get(i);
+        self.s.overwritten(db, key);
         let found = self.s.keyspace.db(db).find(key);
         let access = self.s.access_of(db, found);
         if self.s.keyspace.db_mut(db).set_found(found, key, value, keep_ttl, access) {

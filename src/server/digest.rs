@@ -1,5 +1,6 @@
 //! DEBUG DIGEST: a fingerprint of the dataset that equal data has on every server (`computeDatasetDigest`).
 
+use super::keyspace::stream::Id;
 use super::keyspace::value::Type;
 use super::keyspace::{Entry, Keyspace, NO_EXPIRY, Value, double};
 
@@ -31,6 +32,7 @@ pub(crate) fn value(sum: &mut Sum, entry: &Entry) {
         Type::Set => 2,
         Type::ZSet => 3,
         Type::Hash => 4,
+        Type::Stream => 6,
     };
     mix(sum, &kind.to_be_bytes());
     // Members of what has no order are added in any order.
@@ -54,6 +56,14 @@ pub(crate) fn value(sum: &mut Sum, entry: &Entry) {
                 pair(sum, item.field.as_slice(), item.value.as_slice());
             }
         }
+        Value::Stream(stream) => stream.visit(Id::ZERO, Id::MAX, false, |next| {
+            mix(sum, format!("{}.{}", next.id.ms, next.id.seq).as_bytes());
+            next.pairs(|field, value| {
+                mix(sum, field);
+                mix(sum, value);
+            });
+            true
+        }),
     }
     if entry.expire != NO_EXPIRY {
         xor(sum, b"!!expire!!");

@@ -315,6 +315,7 @@ impl Server {
             self.meter.add(cost::free(&entry.value));
         }
         self.stats.evicted_keys += 1;
+        self.value_gone(db, key, &entry.value);
         self.signal_modified_by(None, db, key);
         self.notify(Classes::EVICTED, "evicted", db, key);
         let verb: &[u8] = if self.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };

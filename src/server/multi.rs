@@ -98,6 +98,10 @@ impl Server {
     /// A whole database is replaced or emptied: watchers of keys that exist before or after are doomed
     /// (`touchAllWatchedKeysInDb`).
     pub(crate) fn signal_flushed(&mut self, db: u32, replaced_with: Option<u32>) {
+        if !self.blocking.is_empty() {
+            let other = replaced_with.map(|other| self.keyspace.db(other).clone());
+            self.signal_streams_gone(db, other.as_ref());
+        }
         if self.watchers.is_empty() {
             return;
         }

@@ -71,14 +71,16 @@ fn wait_or_take(cx: &mut Cx<'_>, want: Want, keys: std::ops::Range<usize>, timeo
                 (zsets::verb(max), taken)
             }
             Want::Pop { end, count } => (lists::verb(end), take_with_key(cx, i, at, end, count)),
-            Want::Move { .. } => unreachable!("moves have a function of their own"),
+            Want::Move { .. } | Want::Read { .. } => unreachable!("these have functions of their own"),
         };
         let key = cx.args.get(i);
         return match want {
             Want::Pop { count: Some(_), .. } | Want::PopScored { count: Some(_), .. } => {
                 cx.rewrite(&[verb, key, taken.to_string().as_bytes()]);
             }
-            Want::Pop { .. } | Want::PopScored { .. } | Want::Move { .. } => cx.rewrite(&[verb, key]),
+            Want::Pop { .. } | Want::PopScored { .. } | Want::Move { .. } | Want::Read { .. } => {
+                cx.rewrite(&[verb, key])
+            }
         };
     }
     if cx.must_not_block() {

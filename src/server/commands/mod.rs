@@ -31,6 +31,10 @@ pub(super) mod scripting;
 pub(super) mod sets;
 mod sort;
 mod standalone;
+mod stream_groups;
+mod stream_info;
+pub(super) mod stream_reads;
+mod streams;
 pub(super) mod strings;
 pub(super) mod transactions;
 mod zset_algebra;
@@ -199,6 +203,10 @@ const GROUPS: &[&[Spec]] = &[
     geo::SPECS,
     sort::SPECS,
     blocking_pops::SPECS,
+    streams::SPECS,
+    stream_reads::SPECS,
+    stream_groups::SPECS,
+    stream_info::SPECS,
     keys::SPECS,
     dump::SPECS,
     expiry::SPECS,

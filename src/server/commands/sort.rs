@@ -180,7 +180,7 @@ fn elements(cx: &mut Cx<'_>) -> Option<(Vec<Bytes>, bool)> {
             }
             Some((members, false))
         }
-        Value::Int(_) | Value::Str(_) | Value::Raw(_) | Value::Hash(_) => {
+        Value::Int(_) | Value::Str(_) | Value::Raw(_) | Value::Hash(_) | Value::Stream(_) => {
             cx.add_error("WRONGTYPE Operation against a key holding the wrong kind of value");
             None
         }

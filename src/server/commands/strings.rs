@@ -70,6 +70,7 @@ fn set_plain(cx: &mut Cx<'_>) {
     let found = cx.find_write(1);
     let access = cx.s.access_of(db, found);
     let value = cx.string_arg(2);
+    cx.s.overwritten(db, key);
     if cx.s.keyspace.db_mut(db).set_found(found, key, value, false, access) {
         cx.s.key_added(db, key);
     }

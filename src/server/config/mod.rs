@@ -115,6 +115,10 @@ pub struct Config {
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
     pub active_expire_effort: u64,
+    /// `stream-node-max-bytes`
+    pub stream_node_max_bytes: u64,
+    /// `stream-node-max-entries`
+    pub stream_node_max_entries: u64,
     /// `hash-max-listpack-entries`
     pub hash_max_listpack_entries: u64,
     /// `hash-max-listpack-value`
@@ -209,6 +213,8 @@ impl Default for Config {
             latency_tracking: true,
             latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
             active_expire_effort: 1,
+            stream_node_max_bytes: 4_096,
+            stream_node_max_entries: 100,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,

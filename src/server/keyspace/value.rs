@@ -9,6 +9,7 @@ use super::alloc;
 use super::hash::{Hash, Pair};
 use super::list::List;
 use super::set::Set;
+use super::stream::Stream;
 use super::text::Text;
 use super::zset::ZSet;
 use crate::resp::parse_i64;
@@ -33,6 +34,8 @@ pub enum Type {
     ZSet,
     /// `hash`
     Hash,
+    /// `stream`
+    Stream,
 }
 
 impl Type {
@@ -45,6 +48,7 @@ impl Type {
             Type::Set => "set",
             Type::ZSet => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
         }
     }
 }
@@ -66,6 +70,8 @@ pub enum Value {
     ZSet(Arc<ZSet>),
     /// A hash.
     Hash(Arc<Hash>),
+    /// A stream.
+    Stream(Arc<Stream>),
 }
 
 /// The text of a value that isn't a string was asked for: commands check the type first.
@@ -103,6 +109,7 @@ impl Value {
             Value::Set(_) => Type::Set,
             Value::ZSet(_) => Type::ZSet,
             Value::Hash(_) => Type::Hash,
+            Value::Stream(_) => Type::Stream,
         }
     }
 
@@ -115,7 +122,9 @@ impl Value {
         match self {
             Value::Int(n) => Bytes::from(n.to_string()),
             Value::Str(text) | Value::Raw(text) => text.to_bytes(),
-            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
+                panic!("{NOT_A_STRING}")
+            }
         }
     }
 
@@ -124,7 +133,9 @@ impl Value {
         match self {
             Value::Int(n) => f(format_i64(*n, &mut [0; 20])),
             Value::Str(text) | Value::Raw(text) => f(text.as_slice()),
-            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
+                panic!("{NOT_A_STRING}")
+            }
         }
     }
 
@@ -134,7 +145,9 @@ impl Value {
         match self {
             Value::Int(n) => format_i64(*n, &mut [0; 20]).len(),
             Value::Str(text) | Value::Raw(text) => text.len(),
-            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) => panic!("{NOT_A_STRING}"),
+            Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
+                panic!("{NOT_A_STRING}")
+            }
         }
     }
 
@@ -153,6 +166,7 @@ impl Value {
             Value::Set(set) => set.len(),
             Value::ZSet(set) => set.len(),
             Value::Hash(hash) => hash.len(),
+            Value::Stream(stream) => usize::try_from(stream.length).unwrap_or(usize::MAX),
         }
     }
 
@@ -170,6 +184,7 @@ impl Value {
             Value::ZSet(_) => "skiplist",
             Value::Hash(hash) if hash.is_packed() => "listpack",
             Value::Hash(_) => "hashtable",
+            Value::Stream(_) => "stream",
         }
     }
 
@@ -199,6 +214,7 @@ impl Value {
                 let pair = |pair: &Pair| alone([pair.field.as_slice(), pair.value.as_slice()]);
                 digest.write_u64(hash.iter().fold(0_u64, |sum, next| sum.wrapping_add(pair(next))));
             }
+            Value::Stream(stream) => stream.feed(digest),
         }
     }
 
@@ -215,6 +231,7 @@ impl Value {
             Value::Set(set) => set.memory(),
             Value::ZSet(set) => set.memory(),
             Value::Hash(hash) => hash.memory(),
+            Value::Stream(stream) => stream.memory(),
         }
     }
 }
@@ -232,6 +249,7 @@ impl Value {
             Value::Set(set) => set.usage(samples),
             Value::ZSet(set) => set.usage(samples),
             Value::Hash(hash) => hash.usage(samples),
+            Value::Stream(stream) => stream.usage(samples),
         }
     }
 }

@@ -14,6 +14,7 @@ mod pack;
 pub mod rdb;
 mod report;
 mod snapshot;
+mod streams;
 mod values;
 
 use std::sync::Arc;

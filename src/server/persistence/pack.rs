@@ -8,16 +8,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::resp::parse_i64;
-
-/// Element counts of list packs and zip lists beyond this are not written down.
-const COUNT_MAX: usize = u16::MAX as usize;
+use crate::server::keyspace::listpack::{COUNT_MAX, push_text, signed};
 
 /// A list pack of these texts (`listpack.c`).
 pub(super) fn listpack<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let (mut out, mut count) = (vec![0; 6], 0_usize);
     for text in texts {
-        listpack_element(&mut out, text);
+        push_text(&mut out, text);
         count += 1;
     }
     out.push(0xff);
@@ -25,65 +22,6 @@ pub(super) fn listpack<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8>
     out[..4].copy_from_slice(&total.to_le_bytes());
     out[4..6].copy_from_slice(&u16::try_from(count.min(COUNT_MAX)).expect("limited").to_le_bytes());
     out
-}
-
-fn listpack_element(out: &mut Vec<u8>, text: &[u8]) {
-    let start = out.len();
-    match (text.len() < 21).then(|| parse_i64(text)).flatten() {
-        Some(n) => listpack_integer(out, n),
-        None => {
-            let len = u32::try_from(text.len()).expect("small collections only are packed");
-            let [_, _, high, low] = len.to_be_bytes();
-            match len {
-                0..64 => out.push(0x80 | low),
-                64..4096 => out.extend([0xe0 | high, low]),
-                _ => {
-                    out.push(0xf0);
-                    out.extend(len.to_le_bytes());
-                }
-            }
-            out.extend_from_slice(text);
-        }
-    }
-    // The length again, to be read from behind: seven bits a byte, the highest first.
-    let len = out.len() - start;
-    let bytes = [127, 16_383, 2_097_151, 268_435_455].iter().take_while(|&&most| len > most).count();
-    for place in (0..=bytes).rev() {
-        let seven = u8::try_from(len >> (7 * place) & 0x7f).expect("seven bits");
-        out.push(if place == bytes { seven } else { seven | 0x80 });
-    }
-}
-
-fn listpack_integer(out: &mut Vec<u8>, n: i64) {
-    let bytes = n.to_le_bytes();
-    match n {
-        0..=127 => out.push(bytes[0]),
-        -4096..=4095 => out.extend([0xc0 | bytes[1] & 0x1f, bytes[0]]),
-        -32_768..=32_767 => {
-            out.push(0xf1);
-            out.extend(&bytes[..2]);
-        }
-        -8_388_608..=8_388_607 => {
-            out.push(0xf2);
-            out.extend(&bytes[..3]);
-        }
-        -2_147_483_648..=2_147_483_647 => {
-            out.push(0xf3);
-            out.extend(&bytes[..4]);
-        }
-        _ => {
-            out.push(0xf4);
-            out.extend(bytes);
-        }
-    }
-}
-
-/// A little-endian integer of up to eight bytes, with its sign.
-fn signed(bytes: &[u8]) -> i64 {
-    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut wide = [if negative { 0xff } else { 0 }; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    i64::from_le_bytes(wide)
 }
 
 fn decimal(n: i64) -> Bytes {

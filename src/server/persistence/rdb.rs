@@ -11,6 +11,7 @@ use super::values::is_value;
 use crate::id::HexId;
 use crate::resp::parse_i64;
 use crate::server::keyspace::Value;
+use crate::server::keyspace::stream::Stream;
 
 /// The format's version that is written; older ones are read.
 const VERSION: u32 = 10;
@@ -89,6 +90,8 @@ pub enum RdbValue {
     ZSet(Vec<(Bytes, f64)>),
     /// A hash's fields with their values.
     Hash(Vec<(Bytes, Bytes)>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 impl RdbValue {
@@ -96,7 +99,7 @@ impl RdbValue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            RdbValue::String(_) => false,
+            RdbValue::String(_) | RdbValue::Stream(_) => false,
             RdbValue::List(items) | RdbValue::Set(items) => items.is_empty(),
             RdbValue::ZSet(members) => members.is_empty(),
             RdbValue::Hash(pairs) => pairs.is_empty(),

@@ -109,6 +109,7 @@ impl Limits {
                 }
                 Value::Hash(Arc::new(hash))
             }
+            RdbValue::Stream(stream) => Value::Stream(Arc::from(stream)),
         }
     }
 }

@@ -23,9 +23,11 @@ mod kind {
     pub(super) const ZSET_ZIPLIST: u8 = 12;
     pub(super) const HASH_ZIPLIST: u8 = 13;
     pub(super) const LIST_QUICKLIST: u8 = 14;
+    pub(super) const STREAM_LISTPACKS: u8 = 15;
     pub(super) const HASH_LISTPACK: u8 = 16;
     pub(super) const ZSET_LISTPACK: u8 = 17;
     pub(super) const LIST_QUICKLIST_2: u8 = 18;
+    pub(super) const STREAM_LISTPACKS_2: u8 = 19;
 }
 
 /// A list's node that holds many elements (`QUICKLIST_NODE_CONTAINER_PACKED`), and one that is a single long one.
@@ -36,7 +38,7 @@ const NODE_MAX: usize = 8 << 10;
 
 /// True for a byte that begins a value.
 pub(super) fn is_value(byte: u8) -> bool {
-    matches!(byte, 0..=5 | 10..=14 | 16..=18)
+    matches!(byte, 0..=5 | 10..=19)
 }
 
 impl Writer {
@@ -51,6 +53,7 @@ impl Writer {
             Value::ZSet(_) => kind::ZSET_2,
             Value::Hash(hash) if hash.is_packed() => kind::HASH_LISTPACK,
             Value::Hash(_) => kind::HASH,
+            Value::Stream(_) => kind::STREAM_LISTPACKS_2,
         };
         self.out.put_u8(byte);
     }
@@ -72,6 +75,7 @@ impl Writer {
                 let texts = hash.iter().flat_map(|pair| [pair.field.as_slice(), pair.value.as_slice()]);
                 self.string(&pack::listpack(texts));
             }
+            Value::Stream(stream) => self.stream(stream),
             Value::Hash(hash) => {
                 self.length(hash.len() as u64);
                 for pair in hash.iter() {
@@ -146,6 +150,7 @@ impl Reader<'_> {
             kind::HASH_LISTPACK => pairs(self.packed("Hash listpack", pack::from_listpack)?),
             kind::ZSET | kind::ZSET_2 => self.scored(byte == kind::ZSET_2),
             kind::ZSET_ZIPLIST => scores(self.packed("Zset ziplist", pack::from_ziplist)?),
+            kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 => self.stream(byte == kind::STREAM_LISTPACKS_2),
             kind::ZSET_LISTPACK => scores(self.packed("Zset listpack", pack::from_listpack)?),
             _ => Err(RdbError::Corrupt(format!("Unknown RDB encoding type {byte}"))),
         }
