@@ -57,8 +57,6 @@ fn holder(value: &Value) -> Arc<str> {
     if let Value::Hash(hash) = value {
         return hash.iter().next().map_or_else(|| "".into(), |pair| text(pair.field.as_slice()));
     }
-    match value.kind() {
-        Type::String => value.with_text(text),
-        other => other.name().into(),
-    }
+    let kind = value.kind();
+    if kind == Type::String { value.with_text(text) } else { kind.name().into() }
 }

@@ -297,7 +297,15 @@ pub(crate) fn while_running(s: &mut Server, input: Input, out: &mut Outbox) {
             conclude(s, running, Some(failure), out);
         }
         Input::Wake | Input::LoopEnd => s.migrate.running = Some(Box::new(running)),
-        other => {
+        other @ (Input::Accepted { .. }
+        | Input::Connected { .. }
+        | Input::Refused { .. }
+        | Input::Bytes { .. }
+        | Input::Closed { .. }
+        | Input::Writable { .. }
+        | Input::DiskDone { .. }
+        | Input::JobDone { .. }
+        | Input::Signal(_)) => {
             defer(s, &mut running, other, out);
             s.migrate.running = Some(Box::new(running));
         }

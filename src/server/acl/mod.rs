@@ -427,9 +427,8 @@ mod tests {
         assert_eq!(rig.ask("C", "AUTH carol x"), "+OK\r\n");
         rig.others.clear();
         assert_eq!(rig.ask("B", "ACL SAVE"), "+OK\r\n");
-        let wrote = rig.others.iter().filter(|output| match output {
-            Output::Disk(request) => matches!(&request.op, DiskOp::Rename { to, .. } if &**to == "users.acl"),
-            _ => false,
+        let wrote = rig.others.iter().filter(|output| {
+            matches!(output, Output::Disk(request) if matches!(&request.op, DiskOp::Rename { to, .. } if &**to == "users.acl"))
         });
         assert_eq!(wrote.count(), 1);
         assert_eq!(rig.ask("B", "ACL SETUSER dave on"), "+OK\r\n");

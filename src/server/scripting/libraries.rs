@@ -33,9 +33,12 @@ impl Library {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Libraries {
     by_name: Arc<BTreeMap<Bytes, Arc<Library>>>,
-    /// Functions by their name in lower case: the library, and which of its functions it is.
-    functions: Arc<BTreeMap<Vec<u8>, (Arc<Library>, usize)>>,
+    /// Functions by their name in lower case.
+    functions: Arc<BTreeMap<Vec<u8>, Place>>,
 }
+
+/// A function's library, and which of its functions it is.
+type Place = (Arc<Library>, usize);
 
 /// An error as a whole reply.
 fn error<T>(text: impl AsRef<str>) -> Result<T, String> {
