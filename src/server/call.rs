@@ -110,6 +110,7 @@ impl Exec {
 
     /// How much waits.
     #[must_use]
+    #[cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only an interpreter uses it"))]
     pub(crate) fn count_pending(&self) -> (usize, usize) {
         (self.also.len(), self.writes.len())
     }

@@ -36,6 +36,7 @@ pub mod replication;
 mod reply;
 #[cfg(test)]
 mod rig;
+#[cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only an interpreter uses it"))]
 mod scripting;
 #[cfg(test)]
 mod scripts;

@@ -34,6 +34,7 @@ impl Reason {
 pub(crate) enum Context {
     TopLevel,
     Multi,
+    #[cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only an interpreter uses it"))]
     Script,
 }
 
