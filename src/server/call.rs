@@ -241,6 +241,12 @@ impl Server {
         } else if self.exec.rewrite.is_some() {
             self.exec.rewrite = None;
         }
+        self.after_command(command, out);
+    }
+
+    /// What the outermost command has made is propagated (`afterCommand`).
+    #[inline]
+    fn after_command(&mut self, command: &'static Command, out: &mut Outbox) {
         if self.exec.depth == 0 && self.is_busy() {
             self.set_busy_aside(Vec::new());
         } else if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {

@@ -53,88 +53,74 @@ impl Advice {
     /// `{us}` stands for the threshold in microseconds.
     fn text(self) -> &'static str {
         match self {
-            BetterVm => {
-                "- If you are using a virtual machine, consider upgrading it with a faster one using a hypervisior \
+            BetterVm => BETTER_VM,
+            EnableSlowlog => ENABLE_SLOWLOG,
+            TuneSlowlog => TUNE_SLOWLOG,
+            InspectSlowlog => INSPECT_SLOWLOG,
+            Scheduler => SCHEDULER,
+            LocalDisk => LOCAL_DISK,
+            Ssd => SSD,
+            DataWriteback => DATA_WRITEBACK,
+            DiskContention => DISK_CONTENTION,
+            NoAppendfsync => NO_APPENDFSYNC,
+            RelaxFsync => RELAX_FSYNC,
+            WriteLoad => WRITE_LOAD,
+            Hz => HZ,
+            LargeObjects => LARGE_OBJECTS,
+            MassEviction => MASS_EVICTION,
+        }
+    }
+}
+
+const BETTER_VM: &str = "- If you are using a virtual machine, consider upgrading it with a faster one using a hypervisior \
                  that provides less latency during fork() calls. Xen is known to have poor fork() performance. Even \
                  in the context of the same VM provider, certain kinds of instances can execute fork faster than \
-                 others.\n"
-            }
-            EnableSlowlog => {
-                "- There are latency issues with potentially slow commands you are using. Try to enable the Slow Log \
+                 others.\n";
+const ENABLE_SLOWLOG: &str = "- There are latency issues with potentially slow commands you are using. Try to enable the Slow Log \
                  Redis feature using the command 'CONFIG SET slowlog-log-slower-than {us}'. If the Slow log is \
-                 disabled Redis is not able to log slow commands execution for you.\n"
-            }
-            TuneSlowlog => {
-                "- Your current Slow Log configuration only logs events that are slower than your configured latency \
-                 monitor threshold. Please use 'CONFIG SET slowlog-log-slower-than {us}'.\n"
-            }
-            InspectSlowlog => {
-                "- Check your Slow Log to understand what are the commands you are running which are too slow to \
-                 execute. Please check https://redis.io/commands/slowlog for more information.\n"
-            }
-            Scheduler => {
-                "- The system is slow to execute Redis code paths not containing system calls. This usually means the \
+                 disabled Redis is not able to log slow commands execution for you.\n";
+const TUNE_SLOWLOG: &str = "- Your current Slow Log configuration only logs events that are slower than your configured latency \
+                 monitor threshold. Please use 'CONFIG SET slowlog-log-slower-than {us}'.\n";
+const INSPECT_SLOWLOG: &str = "- Check your Slow Log to understand what are the commands you are running which are too slow to \
+                 execute. Please check https://redis.io/commands/slowlog for more information.\n";
+const SCHEDULER: &str = "- The system is slow to execute Redis code paths not containing system calls. This usually means the \
                  system does not provide Redis CPU time to run for long periods. You should try to:\n  1) Lower the \
                  system load.\n  2) Use a computer / VM just for Redis if you are running other software in the same \
                  system.\n  3) Check if you have a \"noisy neighbour\" problem.\n  4) Check with 'redis-cli \
                  --intrinsic-latency 100' what is the intrinsic latency in your system.\n  5) Check if the problem is \
                  allocator-related by recompiling Redis with MALLOC=libc, if you are using Jemalloc. However this may \
-                 create fragmentation problems.\n"
-            }
-            LocalDisk => {
-                "- It is strongly advised to use local disks for persistence, especially if you are using AOF. Remote \
-                 disks provided by platform-as-a-service providers are known to be slow.\n"
-            }
-            Ssd => {
-                "- SSD disks are able to reduce fsync latency, and total time needed for snapshotting and AOF log \
+                 create fragmentation problems.\n";
+const LOCAL_DISK: &str = "- It is strongly advised to use local disks for persistence, especially if you are using AOF. Remote \
+                 disks provided by platform-as-a-service providers are known to be slow.\n";
+const SSD: &str = "- SSD disks are able to reduce fsync latency, and total time needed for snapshotting and AOF log \
                  rewriting (resulting in smaller memory usage). With extremely high write load SSD disks can be a \
                  good option. However Redis should perform reasonably with high load using normal disks. Use this \
-                 advice as a last resort.\n"
-            }
-            DataWriteback => {
-                "- Mounting ext3/4 filesystems with data=writeback can provide a performance boost compared to \
+                 advice as a last resort.\n";
+const DATA_WRITEBACK: &str = "- Mounting ext3/4 filesystems with data=writeback can provide a performance boost compared to \
                  data=ordered, however this mode of operation provides less guarantees, and sometimes it can happen \
                  that after a hard crash the AOF file will have a half-written command at the end and will require to \
-                 be repaired before Redis restarts.\n"
-            }
-            DiskContention => {
-                "- Try to lower the disk contention. This is often caused by other disk intensive processes running \
-                 in the same computer (including other Redis instances).\n"
-            }
-            NoAppendfsync => {
-                "- Assuming from the point of view of data safety this is viable in your environment, you could try \
+                 be repaired before Redis restarts.\n";
+const DISK_CONTENTION: &str = "- Try to lower the disk contention. This is often caused by other disk intensive processes running \
+                 in the same computer (including other Redis instances).\n";
+const NO_APPENDFSYNC: &str = "- Assuming from the point of view of data safety this is viable in your environment, you could try \
                  to enable the 'no-appendfsync-on-rewrite' option, so that fsync will not be performed while there is \
                  a child rewriting the AOF file or producing an RDB file (the moment where there is high disk \
-                 contention).\n"
-            }
-            RelaxFsync => {
-                "- Your fsync policy is set to 'always'. It is very hard to get good performances with such a setup, \
-                 if possible try to relax the fsync policy to 'onesec'.\n"
-            }
-            WriteLoad => {
-                "- Latency during the AOF atomic rename operation or when the final difference is flushed to the AOF \
+                 contention).\n";
+const RELAX_FSYNC: &str = "- Your fsync policy is set to 'always'. It is very hard to get good performances with such a setup, \
+                 if possible try to relax the fsync policy to 'onesec'.\n";
+const WRITE_LOAD: &str = "- Latency during the AOF atomic rename operation or when the final difference is flushed to the AOF \
                  file at the end of the rewrite, sometimes is caused by very high write load, causing the AOF buffer \
                  to get very large. If possible try to send less commands to accomplish the same work, or use Lua \
-                 scripts to group multiple operations into a single EVALSHA call.\n"
-            }
-            Hz => {
-                "- In order to make the Redis keys expiring process more incremental, try to set the 'hz' \
-                 configuration parameter to 100 using 'CONFIG SET hz 100'.\n"
-            }
-            LargeObjects => {
-                "- Deleting, expiring or evicting (because of maxmemory policy) large objects is a blocking \
+                 scripts to group multiple operations into a single EVALSHA call.\n";
+const HZ: &str = "- In order to make the Redis keys expiring process more incremental, try to set the 'hz' \
+                 configuration parameter to 100 using 'CONFIG SET hz 100'.\n";
+const LARGE_OBJECTS: &str = "- Deleting, expiring or evicting (because of maxmemory policy) large objects is a blocking \
                  operation. If you have very large objects that are often deleted, expired, or evicted, try to \
-                 fragment those objects into multiple smaller objects.\n"
-            }
-            MassEviction => {
-                "- Sudden changes to the 'maxmemory' setting via 'CONFIG SET', or allocation of large objects via \
+                 fragment those objects into multiple smaller objects.\n";
+const MASS_EVICTION: &str = "- Sudden changes to the 'maxmemory' setting via 'CONFIG SET', or allocation of large objects via \
                  sets or sorted sets intersections, STORE option of SORT, Redis Cluster large keys migrations \
                  (RESTORE command), may create sudden memory pressure forcing the server to block trying to evict \
-                 keys. \n"
-            }
-        }
-    }
-}
+                 keys. \n";
 
 /// What one event's samples are like (`analyzeLatencyForEvent`).
 fn analysis(series: &Series, now: u64) -> String {
