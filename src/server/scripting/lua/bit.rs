@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn numbers_wrap() {
         let lua = mlua::Lua::new();
-        lua.globals().set("bit", super::library(&lua).unwrap()).unwrap();
-        let eval = |code: &str| lua.load(code).eval::<f64>().unwrap();
+        lua.globals().set("bit", super::library(&lua).expect("a library")).expect("a global");
+        let eval = |code: &str| lua.load(code).eval::<f64>().expect("a number");
         assert_eq!(eval("bit.tobit(5e9)"), 705_032_704.0);
         assert_eq!(eval("bit.band(-1, 0xff, 0x3c)"), 60.0);
         assert_eq!(eval("bit.arshift(-8, 2)"), -2.0);
