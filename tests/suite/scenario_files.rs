@@ -56,7 +56,7 @@ fn the_library_loads_without_warnings_and_says_what_it_is_about() {
 /// Files for sweeps: every variant loads.
 #[test]
 fn sweeps_load_in_all_variants() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sweeps");
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).expect("the folder is there") {
         let path = entry.expect("an entry").path();
