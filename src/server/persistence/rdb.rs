@@ -679,7 +679,7 @@ mod tests {
             (b"REDIS0011".to_vec(), "Can't handle RDB format version 11"),
             (file[..file.len() - 20].to_vec(), "Short read or OOM loading DB. Unrecoverable error, aborting now."),
             (b"REDIS0010\xfe\x10".to_vec(), "more than 16 databases"),
-            (b"REDIS0010\x0f\x01a".to_vec(), "the RDB file holds a stream"),
+            (b"REDIS0010\x07\x01a".to_vec(), "the RDB file holds a value of a module"),
             (b"REDIS0010\x00\xc9".to_vec(), "Unknown RDB string encoding type 9"),
             (b"REDIS0010\x00\x01a\xc3\x02\x4f\xff\xff\xff".to_vec(), "Invalid LZF compressed string"),
             (b"REDIS0010\x00\x01a\x01b\x00\x01a\x01b".to_vec(), "RDB has duplicated key 'a' in DB 0"),
