@@ -24,7 +24,7 @@ use crate::trace::{Event, Kind, text};
 const KEPT: usize = 2_000_000;
 
 pub(super) fn serve(args: &ServeArgs) -> Outcome {
-    let header = header(args)?;
+    let (header, began) = header(args)?;
     let log = args.record.as_deref().map(create).transpose()?;
     let log = log.map(|file| Box::new(std::io::BufWriter::new(file)) as Box<dyn std::io::Write>);
     let session = Session::new(header, log).map_err(|report| {
@@ -39,23 +39,22 @@ pub(super) fn serve(args: &ServeArgs) -> Outcome {
         std::fs::create_dir_all(folder).map_err(|error| super::run::unwritable(folder, &error))?;
     }
     running(Some(format!("{} with seed {}, served", args.file.display(), scenario.seed.0)));
-    let ended = listen(args, session, &scenario, folder.as_deref());
+    let ended = listen(args, session, began, &scenario, folder.as_deref());
     running(None);
     ended
 }
 
-fn listen(args: &ServeArgs, session: Session, scenario: &Scenario, folder: Option<&Path>) -> Outcome {
+fn listen(args: &ServeArgs, session: Session, began: Instant, scenario: &Scenario, folder: Option<&Path>) -> Outcome {
     let control =
         (!args.no_control).then(|| args.socket.clone().unwrap_or_else(|| ctl::default_socket(args.base_port)));
     let options = Options {
         bind: args.bind,
         speed_milli: args.speed,
+        began,
         control: control.clone(),
         stop_after: args.stop_after.map(|span| Duration::from_nanos(span.ns())),
     };
     let mut audience = Audience { args, scenario, control, keep: folder.is_some(), events: Vec::new(), lost: None };
-    #[allow(clippy::disallowed_methods, reason = "how long it was served is said beside its result")]
-    let began = Instant::now();
     let session = tcp::serve(session, &options, &mut |heard| audience.hear(heard))
         .map_err(|trouble| Failure::Message(trouble.to_string()))?;
     let wall = Span::from_ns(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -75,21 +74,23 @@ fn listen(args: &ServeArgs, session: Session, scenario: &Scenario, folder: Optio
     Ok(if summary::failed(&run) { Status::Failed } else { Status::Held })
 }
 
-/// What is served, from the arguments.
-fn header(args: &ServeArgs) -> Result<Header, Failure> {
+/// What is served, from the arguments, and the instant that its time begins with.
+fn header(args: &ServeArgs) -> Result<(Header, Instant), Failure> {
     let mut sets = args.set.set.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let effective = load::scenario(&args.file, &sets, args.quiet)?.print();
+    let loaded = load::scenario(&args.file, &sets, args.quiet)?;
     let announced = args.announce.unwrap_or(if args.bind.is_unspecified() { Ipv4Addr::LOCALHOST } else { args.bind });
     let ip = Ip(u32::from(announced));
     let layout = Layout { ip, base_port: args.base_port, clients: args.with_clients };
-    Ok(Header::new(effective, layout, now()))
+    let (unix, began) = now();
+    Ok((Header::new(loaded.print(), layout, unix).with_files_of(&loaded.scenario), began))
 }
 
+/// The present, on both clocks: whatever it takes to get ready, the machines' clocks aren't slow for it.
 #[allow(clippy::disallowed_methods, reason = "served machines show the real time; it is part of the record")]
-fn now() -> Unix {
+fn now() -> (Unix, Instant) {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Unix(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    (Unix(since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))), Instant::now())
 }
 
 /// What whoever serves this should know.

@@ -1,13 +1,15 @@
 //! The record of a served deployment: JSON lines, the first of which says what was served; the others what came from
 //! outside, and when.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::id::{Addr, Ip};
 use crate::rng::Seed;
-use crate::scenario::{self, Input, Layout, Report, Scenario};
+use crate::scenario::{self, Input, Layout, NodeKind, Report, Scenario};
 use crate::time::{Instant, Span, Unix};
 use crate::world::{Injection, beginning};
 
@@ -32,6 +34,9 @@ pub struct Header {
     pub clients: bool,
     /// The wall clock when it began, in nanoseconds.
     pub began: u64,
+    /// Files of users (`aclfile`), by the names that directives give them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 impl Header {
@@ -46,7 +51,21 @@ impl Header {
             base_port: layout.base_port,
             clients: layout.clients,
             began: began.0,
+            files: BTreeMap::new(),
         }
+    }
+
+    /// The same with the files of users that a scenario's servers have read.
+    #[must_use]
+    pub fn with_files_of(mut self, scenario: &Scenario) -> Header {
+        for node in &scenario.nodes {
+            if let NodeKind::Server(config) = &node.kind
+                && let Some(text) = &config.acl_text
+            {
+                self.files.insert(config.aclfile.clone(), String::from_utf8_lossy(text).into_owned());
+            }
+        }
+        self
     }
 
     /// Reads the first line of a record.
@@ -64,7 +83,10 @@ impl Header {
 
     fn load(&self, sets: &[String]) -> Result<Scenario, Box<Report>> {
         // Configuration files are inlined.
-        let read_file = |name: &str| Err(format!("{name} is not part of the record"));
+        let read_file = |name: &str| {
+            let text = self.files.get(name).ok_or_else(|| format!("{name} is not part of the record"))?;
+            Ok(text.clone().into_bytes())
+        };
         let input = Input { name: "scenario.toml", text: &self.scenario, sets, read_file: &read_file };
         let layout = Layout { ip: self.ip, base_port: self.base_port, clients: self.clients };
         Ok(scenario::load_served(input, layout)?.scenario)

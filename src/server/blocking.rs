@@ -19,6 +19,7 @@ use super::session::Flags;
 use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::{Args, encode, parse_i64};
+use crate::time::NS_PER_MS;
 
 const NO_TIMEOUT: &str = "ERR timeout is negative";
 
@@ -360,9 +361,10 @@ impl Server {
         if took >= 1_000 {
             self.stats.histograms.add(waiter.command.id, took);
         }
-        self.log_if_slow(fd, &waiter.args, took / 1_000);
         self.blocking.remove(fd);
         self.unblock(fd);
+        self.log_if_slow(fd, &waiter.args, took / 1_000);
+        self.latency_sample("command-unblocking", (took - waiter.took.min(took)) / NS_PER_MS);
     }
 
     /// A client that waited for keys has gone.

@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::commands::{Command, flag, transactions};
+use super::commands::{Command, Treatment, flag, transactions};
 use super::reply::encode_command;
 use super::scripting::SCRIPT;
 use super::session::Flags;
@@ -13,7 +13,7 @@ use super::{Server, cost, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::Args;
-use crate::time::NS_PER_MS;
+use crate::time::{NS_PER_MS, Now, Span};
 use crate::trace::event::ServerEvent;
 use crate::trace::{Digest, Kind};
 
@@ -68,6 +68,8 @@ pub(crate) struct Exec {
     pub from_master: bool,
     /// Whose request is being processed (`server.current_client`).
     pub client: Option<Fd>,
+    /// Nanoseconds of DEBUG SLEEP since the outermost call began: afterwards it is that much later.
+    pub slept: u64,
 }
 
 /// What calls have left to be propagated and noted.
@@ -138,6 +140,12 @@ impl Cx<'_> {
     /// Propagates these words instead of the command as it came (`rewriteClientCommandVector`).
     pub(crate) fn rewrite(&mut self, parts: &[&[u8]]) {
         self.s.exec.rewrite = Some(encode_command(parts));
+    }
+
+    /// The command has changed something though nothing says so any more.
+    pub(crate) fn note_operation(&mut self) {
+        let (fd, args) = (self.fd, self.args);
+        self.s.note_operation(fd, args);
     }
 
     /// Doesn't propagate the command itself although it changes something (`preventCommandPropagation`).
@@ -223,17 +231,11 @@ impl Server {
             };
             self.exec.also.push((db, bytes, targets));
         }
-        if changed
-            && !command.is_exec()
-            && !self.exec.from_master
-            && session_alive
-            && fd != SCRIPT
-            && self.repl.is_master()
-        {
-            let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
-            self.exec.writes.push(operation(&args));
+        if changed && !command.is_exec() && session_alive {
+            self.note_operation(fd, args);
         }
-        if self.tracking.clients > 0 && command.is(flag::READONLY) {
+        // Read-only scripts are reads only as far as they read something.
+        if self.tracking.clients > 0 && command.is(flag::READONLY) && command.treatment != Treatment::Script {
             self.remember_keys();
         }
         if let Some(outer) = outer {
@@ -244,9 +246,21 @@ impl Server {
         self.after_command(command, out);
     }
 
+    /// A client has changed something: it goes into the trace once it has an offset.
+    pub(crate) fn note_operation(&mut self, fd: Fd, args: &Args) {
+        if !self.exec.from_master && fd != SCRIPT && self.repl.is_master() {
+            let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
+            self.exec.writes.push(operation(&args));
+        }
+    }
+
     /// What the outermost command has made is propagated (`afterCommand`).
     #[inline]
     fn after_command(&mut self, command: &'static Command, out: &mut Outbox) {
+        if self.exec.slept > 0 && self.exec.depth == 0 {
+            let slept = Span::from_ns(std::mem::take(&mut self.exec.slept));
+            self.now = Now { mono: self.now.mono + slept, unix: self.now.unix + slept };
+        }
         if self.exec.depth == 0 && self.is_busy() {
             self.set_busy_aside(Vec::new());
         } else if self.exec.depth == 0 && command.is(flag::TOUCHES_ARBITRARY_KEYS) {

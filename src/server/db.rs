@@ -5,6 +5,10 @@ use super::call::Cx;
 use super::keyspace::{Entry, Key, Type, Value};
 use super::notify::Classes;
 use super::reply::encode_command;
+use crate::time::NS_PER_MS;
+
+/// Values that take more steps than this to free are freed in the background, if that is wanted (`LAZYFREE_THRESHOLD`).
+const LAZY_EFFORT: usize = 64;
 
 impl Server {
     /// Seconds since 1970 on this machine's wall clock.
@@ -47,9 +51,21 @@ impl Server {
         true
     }
 
+    /// A value is gone: freed at once, or in the background if that is worth it (`freeObjAsync`).
+    pub(crate) fn freed(&mut self, value: &Value, lazy: bool) {
+        if !lazy {
+            self.meter.add(super::cost::free(value));
+        } else if value.effort() > LAZY_EFFORT {
+            self.stats.lazily_freed += 1;
+        }
+    }
+
     /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
     pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
+        let before = self.meter.total();
+        self.freed(&entry.value, self.config.lazyfree_lazy_expire);
+        self.latency_sample("expire-del", (self.meter.total() - before) / NS_PER_MS);
         self.value_gone(db, entry.key.as_slice(), &entry.value);
         self.notify(Classes::EXPIRED, "expired", db, entry.key.as_slice());
         self.signal_modified_by(None, db, entry.key.as_slice());
@@ -91,7 +107,9 @@ impl Server {
     fn clear_db(&mut self, db: u32, lazy: bool) -> u64 {
         self.signal_flushed(db, None);
         let removed = self.keyspace.db_mut(db).clear() as u64;
-        if !lazy {
+        if lazy {
+            self.stats.lazily_freed += removed;
+        } else {
             self.meter.add(removed * super::cost::FREE);
         }
         removed
@@ -120,9 +138,13 @@ impl Server {
     /// A key is about to get another value, if it is there (`dbOverwrite`).
     #[inline]
     pub(crate) fn overwritten(&mut self, db: u32, key: &[u8]) {
-        if !self.blocking.is_empty()
+        if (!self.blocking.is_empty() || self.config.lazyfree_lazy_server_del)
             && let Some(at) = self.keyspace.db(db).find(key)
         {
+            if self.config.lazyfree_lazy_server_del {
+                let effort = self.keyspace.db(db).entry(at).value.effort();
+                self.stats.lazily_freed += u64::from(effort > LAZY_EFFORT);
+            }
             let is_stream = matches!(self.keyspace.db(db).entry(at).value, Value::Stream(_));
             if is_stream {
                 self.signal_stream(db, key);

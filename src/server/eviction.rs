@@ -8,7 +8,7 @@ use super::session::{Flags, Session};
 use super::{Server, cost, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::time::Instant;
+use crate::time::{Instant, NS_PER_MS};
 
 /// Candidates that are kept from one eviction to the next (`EVPOOL_SIZE`).
 const POOL: usize = 16;
@@ -297,6 +297,7 @@ impl Server {
                 break;
             }
         }
+        self.latency_sample("eviction-cycle", (self.meter.total() - began) / NS_PER_MS);
         // Deletions are not a transaction.
         self.propagate_pending_bare(out);
         if keys > 0 {
@@ -311,9 +312,9 @@ impl Server {
         let before = self.keyspace.db(db).memory();
         let entry = self.keyspace.db_mut(db).remove(at);
         let key = entry.key.as_slice();
-        if !self.config.lazyfree_lazy_eviction {
-            self.meter.add(cost::free(&entry.value));
-        }
+        let began = self.meter.total();
+        self.freed(&entry.value, self.config.lazyfree_lazy_eviction);
+        self.latency_sample("eviction-del", (self.meter.total() - began) / NS_PER_MS);
         self.stats.evicted_keys += 1;
         self.value_gone(db, key, &entry.value);
         self.signal_modified_by(None, db, key);
@@ -419,7 +420,7 @@ impl Server {
         // From the largest power of two down, in each from the one that came to it first.
         let mut victims: Vec<(Fd, u64)> =
             sizes.iter().filter(|(_, _, exempt)| !exempt).map(|&(fd, size, _)| (fd, size)).collect();
-        victims.sort_by_key(|(_, size)| std::cmp::Reverse(size.max(&(1 << 15)).ilog2()));
+        victims.sort_by_key(|(_, size)| std::cmp::Reverse(size.max(&(1 << 14)).ilog2()));
         for (fd, size) in victims {
             if total < limit {
                 return;

@@ -4,7 +4,7 @@
 
 use super::{Server, cost};
 use crate::node::Outbox;
-use crate::time::{Instant, Span};
+use crate::time::{Instant, NS_PER_MS, Span};
 
 /// Keys sampled in a loop (`ACTIVE_EXPIRE_CYCLE_KEYS_PER_LOOP`).
 const KEYS_PER_LOOP: u64 = 20;
@@ -134,6 +134,7 @@ fn cycle(s: &mut Server, kind: Kind, out: &mut Outbox) {
             break;
         }
     }
+    s.latency_sample("expire-cycle", (s.meter.total() - began) / NS_PER_MS);
     // Deletions of the cycle are not a transaction.
     s.propagate_pending_bare(out);
     let share = (total.expired * 1_000_000_000).checked_div(total.sampled).unwrap_or(0);
@@ -169,7 +170,6 @@ fn sample(s: &mut Server, number: usize, keys_per_loop: u64) -> Option<Tally> {
             s.meter.add(cost::ELEMENT);
             if left < 0 {
                 s.delete_expired(number, at);
-                s.meter.add(cost::FREE);
                 tally.expired += 1;
             } else if left > 0 {
                 ttl_sum = ttl_sum.saturating_add(left);

@@ -165,8 +165,9 @@ fn memory(s: &Server, t: &mut Text) {
     t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", view.clients);
     t.lit(
         "mem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\n\
-         lazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+         lazyfree_pending_objects:0\r\n",
     );
+    t.field("lazyfreed_objects", s.stats.lazily_freed);
 }
 
 fn persistence_section(s: &Server, t: &mut Text) {

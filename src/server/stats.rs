@@ -79,6 +79,8 @@ pub(crate) struct Stats {
     pub evicted_keys: u64,
     /// Sessions closed for want of memory.
     pub evicted_clients: u64,
+    /// Values freed in the background (`lazyfreed_objects`).
+    pub lazily_freed: u64,
     /// Most memory that INFO has seen in use.
     pub peak_memory: u64,
     /// Unexpected errors answered to the master or a replica.

@@ -12,10 +12,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Simulated time begins now.
-    #[allow(clippy::disallowed_methods, reason = "the host's clock; each instant that it puts in is recorded")]
-    pub(super) fn new(speed_milli: u64) -> Pace {
-        Pace { began: Real::now(), speed_milli }
+    /// When simulated time begins, and how fast it is.
+    pub(super) fn new(began: Real, speed_milli: u64) -> Pace {
+        Pace { began, speed_milli }
     }
 
     /// The simulated present.

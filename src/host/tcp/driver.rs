@@ -1,6 +1,7 @@
 //! The loop: rounds of what has come, what is due, and what goes out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,8 +23,10 @@ use crate::world::Outside;
 const AHEAD: u64 = 1_000_000;
 /// How long it sleeps while nobody is connected.
 const DOZE: u64 = 50_000_000;
-/// And so far behind until sockets are looked at again.
+/// So much of what it has missed it catches up with at a time.
 const SLICE: u64 = 20_000_000;
+/// And so long, in real time, until sockets are looked at again though it is still behind.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A served deployment.
 pub(super) struct Driver<'a> {
@@ -58,7 +61,7 @@ impl<'a> Driver<'a> {
             listeners,
             shared: Shared::new(),
             desk,
-            pace: Pace::new(options.speed_milli),
+            pace: Pace::new(options.began, options.speed_milli),
             ending: Vec::new(),
             out: Vec::new(),
             presence: None,
@@ -110,16 +113,16 @@ impl<'a> Driver<'a> {
 
     fn round(&mut self) {
         let present = self.pace.now();
-        let slice = self.session.world().now() + self.pace.scaled(SLICE);
-        if present > slice {
-            self.shared.wake.notify_one();
-        }
-        self.advance(present.min(slice));
+        self.catch_up(present);
         let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
         entries.append(&mut self.shared.entries.borrow_mut());
         self.put_in(entries);
         self.serve_demands();
-        self.look_ahead(present.min(slice));
+        if self.session.world().now() >= present {
+            self.look_ahead(present);
+        } else {
+            self.shared.wake.notify_one();
+        }
         self.pass_on();
         self.follow_presence();
         self.refresh_room();
@@ -129,6 +132,21 @@ impl<'a> Driver<'a> {
         }
         if let Some(error) = self.session.take_broken() {
             (self.hear)(Heard::Complaint(format!("the record can't be written, it ends here: {error}")));
+        }
+    }
+
+    /// Brings the world to the present. What has come from outside meanwhile goes in there, not where the world was when
+    /// it last had something to do.
+    fn catch_up(&mut self, present: Instant) {
+        let late = Deadline::now() + PATIENCE;
+        while self.session.world().now() < present && !self.shared.stop.get() {
+            let world = self.session.world();
+            let slice = world.now() + self.pace.scaled(SLICE);
+            let idle = world.next_at().unwrap_or(Instant::NEVER);
+            self.advance(present.min(slice.max(idle)));
+            if Deadline::now() > late {
+                break;
+            }
         }
     }
 

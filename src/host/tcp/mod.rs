@@ -31,6 +31,8 @@ pub struct Options {
     pub bind: Ipv4Addr,
     /// Simulated time that passes in a second of real time, in thousandths.
     pub speed_milli: u64,
+    /// The real instant at which simulated time begins.
+    pub began: std::time::Instant,
     /// Where orders are taken, if anywhere.
     pub control: Option<PathBuf>,
     /// Ends by itself after so much real time.

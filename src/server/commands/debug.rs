@@ -1,10 +1,11 @@
 //! DEBUG (`debug.c`): what Redis's own tests reach for.
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE};
-use super::{Spec, row};
+use super::{Spec, debug_memory, row};
 use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
 use crate::server::keyspace::Value;
+use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
 use crate::server::{cost, digest, persistence, replication};
 
@@ -23,9 +24,26 @@ fn debug(cx: &mut Cx<'_>) {
     match args.get(1).to_ascii_lowercase().as_slice() {
         b"help" if args.len() == 2 => cx.add_help("debug", HELP),
         b"sleep" if args.len() == 3 => {
-            cx.s.meter.add_exactly(seconds_as_ns(args.get(2)));
+            let ns = seconds_as_ns(args.get(2));
+            cx.s.meter.add_exactly(ns);
+            cx.s.exec.slept += ns;
             cx.add_ok();
         }
+        b"set-disable-deny-scripts" if args.len() == 3 => {
+            cx.s.scripting.denied_allowed = number(args.get(2)) != 0;
+            cx.add_ok();
+        }
+        b"drop-cluster-packet-filter" if args.len() == 3 => {
+            if cx.int_arg(2).is_some() {
+                cx.add_ok();
+            }
+        }
+        b"htstats" if args.len() == 3 => debug_memory::table(cx),
+        b"htstats-key" if args.len() == 3 => debug_memory::table_of_key(cx),
+        b"sdslen" if args.len() == 3 => debug_memory::strings(cx),
+        b"mallctl" if args.len() >= 3 => debug_memory::allocator_number(cx),
+        b"mallctl-str" if args.len() >= 3 => debug_memory::allocator_text(cx),
+        b"replybuffer" if args.len() == 4 => debug_reply_buffer(cx),
         b"set-active-expire" if args.len() == 3 => {
             cx.s.active_expire = number(args.get(2)) != 0;
             cx.add_ok();
@@ -73,6 +91,7 @@ fn debug(cx: &mut Cx<'_>) {
         b"client-eviction" if args.len() == 2 && is_unlimited(cx) => {
             cx.add_error("ERR maxmemory-clients is disabled.");
         }
+        b"client-eviction" if args.len() == 2 => debug_memory::clients(cx),
         b"segfault" => {
             cx.s.die("DEBUG SEGFAULT", SEGFAULT, cx.out);
         }
@@ -90,21 +109,7 @@ fn debug(cx: &mut Cx<'_>) {
 
 /// Subcommands that a real server has besides: they show how its memory is laid out, start it anew, or are about what isn't
 /// here.
-const DEBUG_ABSENT: &[&str] = &[
-    "aof-flush-sleep",
-    "client-eviction",
-    "crash-and-recover",
-    "drop-cluster-packet-filter",
-    "htstats",
-    "htstats-key",
-    "loadaof",
-    "mallctl",
-    "mallctl-str",
-    "replybuffer",
-    "restart",
-    "sdslen",
-    "set-disable-deny-scripts",
-];
+const DEBUG_ABSENT: &[&str] = &["aof-flush-sleep", "crash-and-recover", "loadaof", "restart"];
 
 const STRUCT_SIZES: &[u8] = b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 ";
 
@@ -145,12 +150,27 @@ fn debug_reload(cx: &mut Cx<'_>) {
     if (2..cx.args.len()).any(|i| !known.iter().any(|word| cx.arg_is(i, word))) {
         return cx.add_error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
     }
-    if cx.args.len() > 2 {
-        return cx.add_error("ERR DEBUG RELOAD with options is not modelled");
-    }
-    match persistence::reload(cx.s, cx.out) {
+    let has = |cx: &Cx<'_>, word: &str| (2..cx.args.len()).any(|i| cx.arg_is(i, word));
+    let how = Reload { merge: has(cx, "merge"), flush: !has(cx, "noflush"), save: !has(cx, "nosave") };
+    match persistence::reload(cx.s, how, cx.out) {
         Ok(()) => cx.add_ok(),
-        Err(()) => cx.add_error("ERR Error trying to load the RDB dump"),
+        Err(Unloaded::Broken) => cx.add_error("ERR Error trying to load the RDB dump"),
+        Err(Unloaded::Duplicate) => {
+            cx.s.die("Duplicated key found in RDB file", ABORT, cx.out);
+        }
+    }
+}
+
+/// `DEBUG REPLYBUFFER`: how buffers of replies adapt is a setting here as there.
+fn debug_reply_buffer(cx: &mut Cx<'_>) {
+    if cx.arg_is(2, "resizing") {
+        return cx.add_ok();
+    }
+    if !cx.arg_is(2, "peak-reset-time") {
+        return cx.add_subcommand_error();
+    }
+    if cx.arg_is(3, "never") || cx.arg_is(3, "reset") || cx.int_arg(3).is_some() {
+        cx.add_ok();
     }
 }
 
@@ -264,8 +284,20 @@ fn debug_object(cx: &mut Cx<'_>) {
     let Some(at) = cx.s.keyspace.db(db).find(args.get(2)) else { return cx.add_error("ERR no such key") };
     let entry = cx.entry(at);
     let idle = cx.s.idle_seconds(entry.touched);
+    let list = if let Value::List(list) = &entry.value {
+        let (nodes, bytes) = list.layout(super::memory::node_size(cx));
+        let fill = cx.s.config.inert("list-max-listpack-size", "-2");
+        let compressed = cx.s.config.inert("list-compress-depth", "0") != "0";
+        format!(
+            " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{fill} ql_compressed:{} ql_uncompressed_size:{bytes}",
+            list.len() as f64 / nodes as f64,
+            u8::from(compressed),
+        )
+    } else {
+        String::new()
+    };
     let text = format!(
-        "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
+        "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}{list}",
         entry.value.encoding(),
         persistence::serialized_len(cx.s, &entry.value),
         entry.touched & 0x00ff_ffff,

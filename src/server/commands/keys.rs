@@ -54,9 +54,7 @@ fn delete_keys(cx: &mut Cx<'_>, lazy: bool) {
         cx.s.lookup(db, key, false);
         if let Some(entry) = cx.s.delete(db, key) {
             cx.notify(Classes::GENERIC, "del", i);
-            if !lazy {
-                cx.s.meter.add(cost::free(&entry.value));
-            }
+            cx.s.freed(&entry.value, lazy);
             deleted += 1;
         }
     }
@@ -173,7 +171,7 @@ fn randomkey(cx: &mut Cx<'_>) {
     let db = cx.db();
     let mut tries = 100;
     loop {
-        let Some(at) = cx.s.keyspace.db(db).keys().random(&mut cx.s.rng) else { return cx.add_null() };
+        let Some(at) = cx.s.keyspace.db(db).keys().fair(&mut cx.s.rng) else { return cx.add_null() };
         // A replica can't remove expired keys; among nothing else it gives up and returns one.
         let all_volatile = cx.s.keyspace.db(db).len() == cx.s.keyspace.db(db).expires_len();
         tries -= 1;
@@ -320,6 +318,10 @@ fn flushall(cx: &mut Cx<'_>) {
     let removed = cx.s.empty_all(lazy);
     cx.dirty(removed);
     persistence::after_flushall(cx.s, cx.out);
+    if removed > 0 && cx.s.exec.dirty == 0 {
+        // Saved at once: nothing tells any more that something changed.
+        cx.note_operation();
+    }
     cx.force_propagation();
     cx.add_ok();
 }

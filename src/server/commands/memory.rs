@@ -29,7 +29,7 @@ fn purge(cx: &mut Cx<'_>) {
 }
 
 /// Bytes of a list's node that `list-max-listpack-size` allows.
-fn node_size(cx: &Cx<'_>) -> usize {
+pub(super) fn node_size(cx: &Cx<'_>) -> usize {
     match cx.s.config.inert("list-max-listpack-size", "-2") {
         "-1" => 4_096,
         "-3" => 16_384,

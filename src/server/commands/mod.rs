@@ -11,6 +11,7 @@ mod command;
 pub(crate) mod config;
 pub(super) mod connection;
 mod debug;
+mod debug_memory;
 mod dump;
 pub(super) mod expiry;
 pub(super) mod functions;

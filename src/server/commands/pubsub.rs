@@ -60,6 +60,8 @@ fn sunsubscribe(cx: &mut Cx<'_>) {
 /// Confirms a subscription or its end.
 fn confirm(cx: &mut Cx<'_>, topic: Topic, word: &[u8], name: Option<&[u8]>) {
     let count = cx.session().subscriptions.as_ref().map_or(0, |own| own.count(topic));
+    // It reaches also those who don't want replies.
+    cx.session_mut().flags.set(Flags::FORCE_REPLY);
     cx.add_push(3);
     cx.add_bulk(word);
     match name {

@@ -12,7 +12,7 @@ pub use rows::{
 
 use super::acl::{self, ConfiguredUser};
 use super::eviction::Policy;
-use crate::conf::{ConfError, ConfWarning, Directive, nearest, parse_memory};
+use crate::conf::{ConfError, ConfWarning, Directive, nearest};
 
 /// `yes`, `no` or `local`: who may use DEBUG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,12 +360,11 @@ impl Config {
     /// # Errors
     /// What Redis says about a bad value.
     pub fn set(&mut self, row: &'static Row, value: &str) -> Result<(), String> {
-        if row.flags & MULTI_ARG == 0 || value.is_empty() {
+        special::unavailable(row.name, value)?;
+        if row.flags & MULTI_ARG == 0 {
             return self.set_args(row, &[value]);
         }
-        let parts = crate::resp::split_args(value.as_bytes()).ok_or("Invalid arguments")?;
-        let parts: Vec<String> = parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
-        self.set_args(row, &parts.iter().map(String::as_str).collect::<Vec<_>>())
+        self.set_args(row, &value.split(' ').collect::<Vec<_>>())
     }
 
     fn set_args(&mut self, row: &'static Row, args: &[&str]) -> Result<(), String> {
@@ -459,6 +458,8 @@ fn canonical(domain: Domain, args: &[&str]) -> Result<String, String> {
     }
 }
 
+const PERCENT_MAX: &str = "percentage argument must be less or equal to 100";
+
 fn number(value: &str, min: i64, max: u64, unit: Unit) -> Result<String, String> {
     let outside = || {
         if unit == Unit::Octal {
@@ -472,14 +473,18 @@ fn number(value: &str, min: i64, max: u64, unit: Unit) -> Result<String, String>
     {
         return match percent.parse::<u64>() {
             Ok(n) if n <= 100 => Ok(value.to_owned()),
-            Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
+            Ok(_) => Err(PERCENT_MAX.to_owned()),
             Err(_) => Err("argument must be a memory or percent value".to_owned()),
         };
     }
     match unit {
         Unit::Memory | Unit::MemoryOrPercent => {
             let what = if unit == Unit::Memory { "a memory" } else { "a memory or percent" };
-            let bytes = parse_memory(value).ok_or_else(|| format!("argument must be {what} value"))?;
+            let bytes = special::memory(value).ok_or_else(|| format!("argument must be {what} value"))?;
+            if unit == Unit::MemoryOrPercent && bytes > i64::MAX.unsigned_abs() {
+                // Negative numbers stand for percentages.
+                return if bytes.cast_signed() >= min { Ok(bytes.to_string()) } else { Err(PERCENT_MAX.to_owned()) };
+            }
             let enough = u64::try_from(min).map_or(true, |min| bytes >= min);
             if enough && bytes <= max { Ok(bytes.to_string()) } else { Err(outside()) }
         }

@@ -1,9 +1,52 @@
 //! Directives with a syntax of their own: how they are read and printed.
 
 use super::{BufferLimit, ClientsLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
-use crate::conf::parse_memory;
 use crate::server::eviction::Policy;
+use crate::server::keyspace::double;
 use crate::server::notify::Classes;
+
+/// A size as `memtoull` reads it: no digits are zero, too many as much as fits.
+pub(super) fn memory(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    if number.len() >= 128 {
+        return None;
+    }
+    let number = if number.is_empty() { 0 } else { number.parse().unwrap_or(u64::MAX) };
+    Some(number.wrapping_mul(scale))
+}
+
+/// A whole number as `strtoll` reads it: no digits are zero.
+fn whole(text: &str) -> Option<i64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    if text.is_empty() { Some(0) } else { text.strip_prefix('+').unwrap_or(text).parse().ok() }
+}
+
+/// What CONFIG SET can't switch on: the reference is Debian's build, whose allocator can't defragment, and TLS has no
+/// certificates.
+pub(super) fn unavailable(name: &str, value: &str) -> Result<(), String> {
+    let yes = value.eq_ignore_ascii_case("yes");
+    match name {
+        "activedefrag" if yes => Err("Active defragmentation cannot be enabled: it requires a Redis server compiled \
+                                      with a modified Jemalloc like the one shipped by default with the Redis source \
+                                      distribution"
+            .to_owned()),
+        "tls-replication" | "tls-cluster" if yes => {
+            Err("Unable to update TLS configuration. Check server logs.".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
 
 pub(super) fn get_save(config: &Config) -> String {
     let points: Vec<String> = config.save.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect();
@@ -29,9 +72,9 @@ pub(super) fn add_save(config: &mut Config, args: &[&str]) -> Result<(), String>
     }
     let mut points = Vec::new();
     for pair in args.chunks_exact(2) {
-        let seconds: u64 = pair[0].parse().ok().filter(|&seconds| seconds >= 1).ok_or_else(invalid)?;
-        let changes: u64 = pair[1].parse().map_err(|_| invalid())?;
-        points.push(SavePoint { seconds, changes });
+        let seconds = whole(pair[0]).filter(|&seconds| seconds >= 1).ok_or_else(invalid)?;
+        let changes = whole(pair[1]).filter(|&changes| changes >= 0).ok_or_else(invalid)?;
+        points.push(SavePoint { seconds: seconds.unsigned_abs(), changes: changes.unsigned_abs() });
     }
     config.save.extend(points);
     Ok(())
@@ -58,9 +101,8 @@ pub(super) fn set_client_output_buffer_limit(config: &mut Config, args: &[&str])
             "pubsub" => &mut limits.pubsub,
             _ => return Err("Invalid client class specified in buffer limit configuration.".to_owned()),
         };
-        let (Some(hard), Some(soft), Ok(soft_seconds)) =
-            (parse_memory(class[1]), parse_memory(class[2]), class[3].parse())
-        else {
+        let seconds = whole(class[3]).and_then(|seconds| u64::try_from(seconds).ok());
+        let (Some(hard), Some(soft), Some(soft_seconds)) = (memory(class[1]), memory(class[2]), seconds) else {
             return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".to_owned());
         };
         *slot = BufferLimit { hard, soft, soft_seconds };
@@ -77,14 +119,51 @@ pub(super) fn checked(name: &str, value: String) -> Result<String, String> {
             if words.len() != 3 {
                 return Err("wrong number of arguments".to_owned());
             }
-            let fits = |word: &&str| word.parse().is_ok_and(|n: i64| (-2_000..=2_000).contains(&n));
+            let fits = |word: &&str| whole(word).is_some_and(|n| (-2_000..=2_000).contains(&n));
             if !words.iter().all(fits) {
                 return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".to_owned());
             }
             Ok(value)
         }
+        "cluster-announce-hostname" if value.len() >= 256 => {
+            Err("Hostnames must be less than 256 characters".to_owned())
+        }
+        "cluster-announce-hostname" => {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            if value.bytes().all(allowed) {
+                Ok(value)
+            } else {
+                Err("Hostnames may only contain alphanumeric characters, hyphens or dots".to_owned())
+            }
+        }
+        "proc-title-template" if !is_title(&value) => {
+            Err("template format is invalid or contains unknown variables".to_owned())
+        }
         _ => Ok(value),
     }
+}
+
+/// A template of a process's title: known variables in braces, and something left (`validateProcTitleTemplate`).
+fn is_title(template: &str) -> bool {
+    const KNOWN: &[&str] = &["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
+    // These print something, whatever the server is.
+    const PRINTED: &[&str] = &["listen-addr", "port", "tls-port", "config-file"];
+    let (mut rest, mut printed) = (template, false);
+    while let Some(at) = rest.find('{') {
+        printed |= !rest[..at].trim_matches(' ').is_empty();
+        rest = &rest[at + 1..];
+        if let Some(brace) = rest.strip_prefix('{') {
+            (rest, printed) = (brace, true);
+            continue;
+        }
+        let Some((name, behind)) = rest.split_once('}') else { return false };
+        if !KNOWN.contains(&name) {
+            return false;
+        }
+        printed |= PRINTED.contains(&name);
+        rest = behind;
+    }
+    printed || !rest.trim_matches(' ').is_empty()
 }
 
 pub(super) fn get_notify_keyspace_events(config: &Config) -> String {
@@ -117,7 +196,10 @@ pub(super) fn set_maxmemory_clients(config: &mut Config, args: &[&str]) -> Resul
     let invalid = "argument must be a memory or percent value";
     config.maxmemory_clients = match args[0].strip_suffix('%') {
         Some(percent) => ClientsLimit::Percent(percent.parse().map_err(|_| invalid)?),
-        None => ClientsLimit::Bytes(parse_memory(args[0]).ok_or(invalid)?),
+        None => match memory(args[0]).ok_or(invalid)? {
+            bytes if bytes > i64::MAX.unsigned_abs() => ClientsLimit::Percent(bytes.cast_signed().unsigned_abs()),
+            bytes => ClientsLimit::Bytes(bytes),
+        },
     };
     Ok(())
 }
@@ -203,10 +285,9 @@ pub(super) fn get_percentiles(config: &Config) -> String {
 
 pub(super) fn set_percentiles(config: &mut Config, args: &[&str]) -> Result<(), String> {
     let mut percentiles = Vec::new();
-    for word in args.iter().filter(|word| !word.is_empty()) {
-        let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let Some(value) = word.parse::<f64>().ok().filter(|_| plain) else {
+    let none = matches!(args, [""]);
+    for word in args.iter().filter(|_| !none) {
+        let Some(value) = double::parse(word.as_bytes()) else {
             return Err("Invalid latency-tracking-info-percentiles parameters".to_owned());
         };
         if !(0.0..=100.0).contains(&value) {

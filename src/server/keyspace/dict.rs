@@ -8,6 +8,10 @@ const NIL: u32 = u32::MAX;
 const INITIAL: usize = 4;
 /// Empty buckets that one step of rehashing passes at most.
 const EMPTY_VISITS: usize = 10;
+/// Of so many items found near each other one is drawn (`GETFAIR_NUM_ENTRIES`).
+const FAIR_SAMPLE: usize = 15;
+/// Lengths of chains that statistics tell apart (`DICT_STATS_VECTLEN`).
+const LENGTHS: usize = 50;
 
 /// What chains are made of. Apart from the items and small, so that walking a chain touches few cache lines.
 #[derive(Clone, Copy, Debug)]
@@ -341,6 +345,56 @@ impl<T> Dict<T> {
         self.chain(table, head, &mut |at| chain.push(at));
         let pick = usize::try_from(rng.below(chain.len() as u64)).expect("below a length");
         Some(chain[pick])
+    }
+
+    /// A random item, every one nearly as likely: one of some that are found near each other (`dictGetFairRandomKey`).
+    pub fn fair(&self, rng: &mut Rng) -> Option<u32> {
+        let some = self.some(FAIR_SAMPLE, rng);
+        if some.is_empty() {
+            return self.random(rng);
+        }
+        Some(some[usize::try_from(rng.below(some.len() as u64)).expect("below a length")])
+    }
+
+    /// What DEBUG HTSTATS says of the tables (`dictGetStats`).
+    #[must_use]
+    pub fn statistics(&self) -> String {
+        let mut text = self.table_statistics(0);
+        if self.rehash.is_some() {
+            text.push_str(&self.table_statistics(1));
+        }
+        text
+    }
+
+    fn table_statistics(&self, number: usize) -> String {
+        let what = if number == 0 { "main hash table" } else { "rehashing target" };
+        let mut text = format!("Hash table {number} stats ({what}):\n");
+        // Chains by their length.
+        let mut lengths = vec![0_u64; LENGTHS];
+        let (mut items, mut longest) = (0_usize, 0);
+        for head in 0..self.tables[number].len() {
+            let mut length = 0;
+            self.chain(number, head, &mut |_| length += 1);
+            lengths[length.min(LENGTHS - 1)] += 1;
+            items += length;
+            longest = longest.max(length);
+        }
+        if items == 0 {
+            text.push_str("No stats available for empty dictionaries\n");
+            return text;
+        }
+        let size = self.tables[number].len();
+        let slots = size as u64 - lengths[0];
+        let mean = items as f64 / slots as f64;
+        text.push_str(&format!(
+            " table size: {size}\n number of elements: {items}\n different slots: {slots}\n max chain length: {longest}\n \
+             avg chain length (counted): {mean:.2}\n avg chain length (computed): {mean:.2}\n \
+             Chain length distribution:\n"
+        ));
+        for (length, &count) in lengths.iter().take(LENGTHS - 1).enumerate().filter(|(_, count)| **count > 0) {
+            text.push_str(&format!("   {length}: {count} ({:.2}%)\n", count as f64 / size as f64 * 100.0));
+        }
+        text
     }
 
     /// Some items, found in buckets that follow one another from a random one on (`dictGetSomeKeys`): up to `count`,

@@ -212,7 +212,7 @@ impl Hash {
         match &self.form {
             Form::Packed(pairs) if pairs.is_empty() => None,
             Form::Packed(pairs) => pairs.get(super::packing::pick(rng, pairs.len())),
-            Form::Table(table) => table.random(rng).map(|at| table.get(at)),
+            Form::Table(table) => table.fair(rng).map(|at| table.get(at)),
         }
     }
 }

@@ -47,6 +47,20 @@ impl List {
         alloc::OBJECT + alloc::allocated(alloc::QUICKLIST) + nodes
     }
 
+    /// Nodes, of up to `node` bytes and filled from the head, and bytes of all of them (DEBUG OBJECT).
+    #[must_use]
+    pub fn layout(&self, node: usize) -> (usize, usize) {
+        let (mut nodes, mut sum, mut size) = (1_usize, alloc::PACK, alloc::PACK);
+        for item in &self.items {
+            if size > alloc::PACK && size + item.len() + 8 > node {
+                (nodes, sum, size) = (nodes + 1, sum + alloc::PACK, alloc::PACK);
+            }
+            let bytes = alloc::packed(item.as_slice());
+            (sum, size) = (sum + bytes, size + bytes);
+        }
+        (nodes, sum)
+    }
+
     /// What MEMORY USAGE says of it, as if its nodes, of up to `node` bytes, had been filled from the head.
     #[must_use]
     pub fn usage(&self, samples: usize, node: usize) -> usize {

@@ -192,7 +192,7 @@ impl Set {
         match &self.form {
             Form::Ints(ints) if ints.is_empty() => None,
             Form::Ints(ints) => Some(Bytes::copy_from_slice(format_i64(ints[pick(rng, ints.len())], &mut [0; 20]))),
-            Form::Table(table) => table.random(rng).map(|at| table.get(at).to_bytes()),
+            Form::Table(table) => table.fair(rng).map(|at| table.get(at).to_bytes()),
         }
     }
 }

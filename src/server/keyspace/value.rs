@@ -170,6 +170,20 @@ impl Value {
         }
     }
 
+    /// How many steps it takes to free it, about (`lazyfreeGetFreeEffort`).
+    #[must_use]
+    pub fn effort(&self) -> usize {
+        match self {
+            Value::Int(_) | Value::Str(_) | Value::Raw(_) => 1,
+            Value::List(list) => list.layout(super::list::NODE).0,
+            Value::Set(set) => set.table().map_or(1, |_| set.len()),
+            Value::ZSet(set) if set.is_packed() => 1,
+            Value::ZSet(set) => set.len(),
+            Value::Hash(hash) => hash.table().map_or(1, |_| hash.len()),
+            Value::Stream(stream) => usize::try_from(stream.tree_nodes()).unwrap_or(usize::MAX),
+        }
+    }
+
     /// As OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {

@@ -235,7 +235,16 @@ impl ZSet {
         match &self.form {
             Form::Packed(items) if items.is_empty() => None,
             Form::Packed(items) => items.get(pick(rng, items.len())).map(|(score, key)| (*score, key)),
-            Form::Ordered { list, members } => members.random(rng).map(|at| list.at(*members.get(at))),
+            Form::Ordered { list, members } => members.fair(rng).map(|at| list.at(*members.get(at))),
+        }
+    }
+
+    /// What DEBUG HTSTATS-KEY says of the table behind it; `None` when it isn't one.
+    #[must_use]
+    pub fn table_statistics(&self) -> Option<String> {
+        match &self.form {
+            Form::Packed(_) => None,
+            Form::Ordered { members, .. } => Some(members.statistics()),
         }
     }
 

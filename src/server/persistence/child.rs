@@ -224,6 +224,7 @@ pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
             s.exec.dirty -= s.persistence.dirty_before.min(s.exec.dirty);
             s.persistence.last_save = now;
             s.persistence.failed = false;
+            s.persistence.file = Some(child.data.clone());
         } else {
             // A child that was killed on purpose doesn't count as failed.
             s.persistence.failed |= child.failed;

@@ -111,10 +111,10 @@ fn stage(s: &Server, data: &Bytes) -> Result<Staged, RdbError> {
 }
 
 /// Loads a file while everything waits.
-pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Keyspace, RdbError> {
+pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Staged, RdbError> {
     let staged = stage(s, data)?;
     s.meter.add(staged.loaded.keys * cost::LOAD_KEY + data.len() as u64 / 16 * cost::LOAD_16);
-    Ok(staged.keyspace)
+    Ok(staged)
 }
 
 /// The next part of a large file.

@@ -69,6 +69,26 @@ pub(crate) fn serialized_len(s: &Server, value: &Value) -> usize {
 /// After a failed save the next automatic one waits this many seconds (`CONFIG_BGSAVE_RETRY_DELAY`).
 const RETRY_DELAY: u64 = 5;
 
+/// What DEBUG RELOAD does around loading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reload {
+    /// Keys that are there already are replaced.
+    pub merge: bool,
+    /// What is there goes first.
+    pub flush: bool,
+    /// The dataset is saved first.
+    pub save: bool,
+}
+
+/// Why a file was not loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unloaded {
+    /// There is none, or it is wrong.
+    Broken,
+    /// It has a key that is there: a real server doesn't survive that.
+    Duplicate,
+}
+
 /// State of snapshots and the append-only file.
 #[derive(Clone, Debug, Default)]
 pub struct Persistence {
@@ -98,6 +118,8 @@ pub struct Persistence {
     pub(crate) skip_checksum: bool,
     /// The file on the disk is there only because a replica was synchronised with it.
     made_for_sync: bool,
+    /// The newest snapshot that was written or found.
+    file: Option<Bytes>,
 }
 
 impl Persistence {
@@ -167,6 +189,7 @@ pub(crate) fn load(s: &mut Server, disk: &DiskImage, out: &mut Outbox) {
     match disk.get(s.config.dbfilename.as_str()) {
         None => super::replication::restore(s, None, &[], out),
         Some(file) => {
+            s.persistence.file = Some(file.clone());
             if let Some(outcome) = loading::begin(s, file, loading::Purpose::Start, out) {
                 loading::started(s, outcome, out);
             }
@@ -188,10 +211,32 @@ pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str>
 }
 
 /// DEBUG RELOAD: what a save writes is read back in place of the dataset.
-pub(crate) fn reload(s: &mut Server, out: &mut Outbox) -> Result<(), ()> {
-    let data = write_now(s, out);
-    let staged = loading::at_once(s, &data).map_err(|_| ())?;
-    s.keyspace = staged;
+pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<(), Unloaded> {
+    let data = if how.save { Some(write_now(s, out)) } else { s.persistence.file.clone() };
+    if how.flush {
+        s.empty_all(false);
+    }
+    let staged = data.and_then(|data| loading::at_once(s, &data).ok()).ok_or(Unloaded::Broken)?;
+    if how.flush {
+        s.keyspace = staged.keyspace;
+        s.scripting.libraries = staged.libraries;
+        return Ok(());
+    }
+    s.scripting.libraries.join(&staged.libraries, how.merge).map_err(|_| Unloaded::Broken)?;
+    for (number, loaded) in (0..).zip(&staged.keyspace.dbs) {
+        for entry in loaded.iter() {
+            let db = s.keyspace.db_mut(number);
+            match db.find(entry.key.as_slice()) {
+                Some(_) if !how.merge => return Err(Unloaded::Duplicate),
+                Some(at) => drop(db.remove(at)),
+                None => {}
+            }
+            let at = db.add(entry.key.clone(), entry.value.clone(), entry.touched);
+            if entry.expire >= 0 {
+                db.set_expire(at, entry.expire);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -209,6 +254,7 @@ fn write_now(s: &mut Server, out: &mut Outbox) -> bytes::Bytes {
     s.exec.dirty = 0;
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;
+    s.persistence.file = Some(data.clone());
     data
 }
 
@@ -234,10 +280,8 @@ pub(crate) fn after_flushall(s: &mut Server, out: &mut Outbox) {
         kill_child(s, out);
     }
     if !s.config.save.is_empty() {
-        let dirty = s.exec.dirty;
         s.persistence.saves += 1;
         write_now(s, out);
-        s.exec.dirty = dirty;
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Scripting {
     busy: Option<Box<busy::Busy>>,
     /// Where `math.random` stands.
     random: Rand48,
+    /// Scripts may call what they may not (DEBUG SET-DISABLE-DENY-SCRIPTS).
+    pub denied_allowed: bool,
     /// What scripts have set `cjson` to, and what functions have.
     json: [JsonSettings; 2],
 }

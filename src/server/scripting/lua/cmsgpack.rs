@@ -117,31 +117,37 @@ fn encode_integer(out: &mut Vec<u8>, number: i64) {
 }
 
 fn encode_table(out: &mut Vec<u8>, table: &Table, level: u32) -> Result<()> {
-    let pairs: Vec<(Value, Value)> = table.pairs().collect::<Result<_>>()?;
+    // A large table's pairs can't be held all at once: Lua keeps what is held on a stack, which has an end.
     let index = |key: &Value| match key {
         Value::Integer(number) if *number > 0 && i32::try_from(*number).is_ok() => Some(*number),
         _ => None,
     };
-    let most = pairs.iter().try_fold(0, |most, (key, _)| Some(index(key)?.max(most)));
-    let is_array = most.is_some_and(|most| usize::try_from(most) == Ok(pairs.len()));
+    let (mut count, mut most) = (0_usize, Some(0));
+    for pair in table.pairs::<Value, Value>() {
+        let (key, _) = pair?;
+        count += 1;
+        most = most.and_then(|most| Some(index(&key)?.max(most)));
+    }
+    let is_array = most.is_some_and(|most| usize::try_from(most) == Ok(count));
     if is_array {
-        match u8::try_from(pairs.len()) {
+        match u8::try_from(count) {
             Ok(len) if len <= 15 => out.push(0x90 | len),
-            _ => length(out, pairs.len(), (None, 0xdc, 0xdd)),
+            _ => length(out, count, (None, 0xdc, 0xdd)),
         }
-        for i in 1..=pairs.len() {
+        for i in 1..=count {
             let value: Value = table.get(i)?;
             encode(out, &value, level + 1)?;
         }
         return Ok(());
     }
-    match u8::try_from(pairs.len()) {
+    match u8::try_from(count) {
         Ok(len) if len <= 15 => out.push(0x80 | len),
-        _ => length(out, pairs.len(), (None, 0xde, 0xdf)),
+        _ => length(out, count, (None, 0xde, 0xdf)),
     }
-    for (key, value) in &pairs {
-        encode(out, key, level + 1)?;
-        encode(out, value, level + 1)?;
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair?;
+        encode(out, &key, level + 1)?;
+        encode(out, &value, level + 1)?;
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ local find, format, sub = string.find, string.format, string.sub
 local create, raw_resume = coroutine.create, coroutine.resume
 local caught_value, handler = native.caught, native.handler
 
--- Tables that can't be changed, by what stands for them.
-local real = {}
+-- Tables that can't be changed, by what stands for them, and what is shown as the metatables of these.
+local real, shown = {}, {}
 
 local function refuse()
   error("Attempt to modify a readonly table", 2)
@@ -69,6 +69,21 @@ local function safe_pairs(...)
     end
   end
   return next, t, nil
+end
+
+local function safe_setmetatable(...)
+  if select("#", ...) > 0 and real[(...)] then
+    error("Attempt to modify a readonly table", 2)
+  end
+  return setmetatable(...)
+end
+
+local function safe_getmetatable(...)
+  local t = ...
+  if t ~= nil and real[t] then
+    return shown[t]
+  end
+  return getmetatable(...)
 end
 
 local function safe_rawset(t, k, v)
@@ -221,9 +236,9 @@ coroutines.resume, coroutines.wrap = safe_resume, safe_wrap
 local function base()
   local globals = {
     assert = assert, collectgarbage = safe_collect, error = error, gcinfo = function() return 300 end,
-    getmetatable = getmetatable, ipairs = ipairs, load = safe_load, loadstring = safe_loadstring, next = safe_next,
+    getmetatable = safe_getmetatable, ipairs = ipairs, load = safe_load, loadstring = safe_loadstring, next = safe_next,
     pairs = safe_pairs, pcall = safe_pcall, rawequal = rawequal, rawget = safe_rawget, rawset = safe_rawset,
-    select = select, setmetatable = setmetatable, tonumber = tonumber, tostring = safe_tostring, type = type,
+    select = select, setmetatable = safe_setmetatable, tonumber = tonumber, tostring = safe_tostring, type = type,
     unpack = unpack, xpcall = safe_xpcall, _VERSION = _VERSION, coroutine = seal(coroutines),
     __redis__err__handler = function(problem) return problem end,
   }
@@ -240,6 +255,7 @@ end
 local function environment(globals)
   setmetatable(globals, { __index = missing })
   local stand_in = seal(globals)
+  shown[stand_in] = seal({ __index = missing })
   rawset(globals, "_G", stand_in)
   return stand_in
 end
@@ -262,6 +278,7 @@ local functions = {}
 local switch = { __index = function_globals, __newindex = refuse, __metatable = false }
 real[functions] = function_globals
 setmetatable(functions, switch)
+shown[functions] = seal({ __index = missing })
 
 local text = getmetatable("")
 text.__metatable = seal({ __index = seal(string) })
