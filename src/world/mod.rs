@@ -216,16 +216,13 @@ impl World {
                 return Reached::Standstill;
             }
             self.steps += 1;
-            if self.deliver_alone(at) {
-                if self.faults.waiting > 0 {
-                    self.spring_faults();
+            if !self.deliver_alone(at) {
+                while let Some(due) = self.queue.pop_at(self.now) {
+                    self.steps += 1;
+                    self.happen(due);
                 }
-                continue;
             }
-            while let Some(due) = self.queue.pop_at(self.now) {
-                self.steps += 1;
-                self.happen(due);
-            }
+            // Also after a turn for which nothing was in an inbox: its node may have more to do at once.
             self.serve_ready();
             if self.faults.waiting > 0 {
                 self.spring_faults();

@@ -29,6 +29,7 @@ mod schema;
 mod scripts;
 mod sentinel;
 mod shrink;
+mod slices;
 mod snapshots_of_runs;
 mod summary;
 mod sweep;
