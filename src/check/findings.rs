@@ -38,6 +38,8 @@ pub struct Findings {
     pub lock_overlaps: Vec<LockOverlap>,
     /// Writes that a resource took from somebody who had got the lock before the one who wrote last.
     pub stale_writes: Vec<StaleWrite>,
+    /// Fencing tokens that are not larger than one before.
+    pub token_breaks: Vec<TokenBreak>,
     /// How calm came back after the last fault.
     pub recovery: Recovery,
 }
@@ -67,6 +69,21 @@ pub struct StaleWrite {
     /// Who had written before, and had got the lock later.
     pub after: NodeId,
     /// When.
+    pub at: Mark,
+}
+
+/// Somebody got a fencing token that is not larger than one that was given before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenBreak {
+    /// For which lock.
+    pub lock: Arc<str>,
+    /// Who got the larger one, and who got this one.
+    pub holders: [NodeId; 2],
+    /// In which rounds of theirs.
+    pub rounds: [u32; 2],
+    /// The tokens.
+    pub tokens: [u64; 2],
+    /// When this one's holder believed to have the lock.
     pub at: Mark,
 }
 

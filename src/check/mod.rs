@@ -135,7 +135,7 @@ impl Verdict {
 /// Every checker, in the order of reports.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Checker>> {
-    vec![
+    let mut all: Vec<Box<dyn Checker>> = vec![
         Box::new(operations::Operations::default()),
         Box::new(timeline::Timeline::default()),
         Box::new(failovers::Failovers::default()),
@@ -146,13 +146,11 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(one_leader::OneLeader::default()),
         Box::new(stale_reads::StaleReads::default()),
         Box::new(convergence::Convergence::default()),
-        Box::new(locks::MutualExclusion),
-        Box::new(locks::ProtectedWrites),
-        Box::new(locks::Fencing),
-        Box::new(locks::LockProgress),
-        // After convergence, whose metric it reads.
-        Box::new(recovery::Recovery::default()),
-    ]
+    ];
+    all.extend(locks::CHECKERS.map(|checker| Box::new(checker) as Box<dyn Checker>));
+    // After convergence, whose metric it reads.
+    all.push(Box::new(recovery::Recovery::default()));
+    all
 }
 
 /// All checkers over one run.

@@ -61,6 +61,12 @@ pub fn object(run: &Run, report: Option<&str>) -> Json {
             "after": findings.name(Some(write.after)),
             "at_ms": at(write.at.at),
         })).collect::<Vec<_>>(),
+        "token_breaks": findings.token_breaks.iter().map(|one| json!({
+            "lock": one.lock,
+            "holders": one.holders.map(|node| findings.name(Some(node))),
+            "tokens": one.tokens,
+            "at_ms": at(one.at.at),
+        })).collect::<Vec<_>>(),
         "unavailable": findings.unavailable.iter().map(|window| json!({
             "clients": window.population,
             "operation": if window.writes { "write" } else { "read" },

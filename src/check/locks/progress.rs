@@ -2,21 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Belief, Want, end_of};
-use crate::check::context::Context;
+use super::{Belief, Case, Want};
 use crate::check::latency::Histogram;
 use crate::check::metrics::span;
-use crate::check::{Checker, Family, Findings, Value, Values, Verdict};
+use crate::check::{Findings, Value, Values, Verdict};
 use crate::id::NodeId;
 use crate::time::{Instant, Span};
-use crate::trace::Event;
 
 /// Whoever is overtaken so often while it waits is starved.
 const STARVED: u64 = 10;
-
-/// Locks are got in the end, by everybody.
-#[derive(Clone, Debug, Default)]
-pub struct LockProgress;
 
 /// A lock that somebody wants and nobody has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,63 +20,43 @@ struct Stuck {
     open: Option<Instant>,
 }
 
-impl Checker for LockProgress {
-    fn box_clone(&self) -> Box<dyn Checker> {
-        Box::new(self.clone())
+/// Locks are got in the end, by everybody.
+pub(super) fn judge(case: &Case<'_>, metrics: &mut Values, _findings: &mut Findings) -> Verdict {
+    let Case { context, book, end } = *case;
+    let wants: Vec<&Want> = book.wants.iter().filter(|want| want.from.at < end).collect();
+    times(&wants, end, metrics);
+    let overtaken = overtaken(&wants, &book.beliefs, end);
+    let starved: Vec<&(u64, &Want)> = overtaken.iter().filter(|(times, _)| *times >= STARVED).collect();
+    metrics.insert("lock.overtaken-max", Value::Count(overtaken.iter().map(|(times, _)| *times).max().unwrap_or(0)));
+    metrics.insert("lock.starved", Value::Count(starved.len() as u64));
+    metrics.insert("lock.fairness", fairness(&wants));
+    let stuck = stuck(&wants, &book.beliefs, end);
+    let patience = wants.iter().filter_map(|want| want.ttl).max().unwrap_or(Span::ZERO).times(2);
+    let dead = stuck.open.filter(|&since| end.since(since) > patience);
+    metrics.insert("lock.stuck-max", Value::time(stuck.longest));
+    metrics.insert("lock.deadlock", Value::Bool(dead.is_some()));
+    if let Some(since) = dead {
+        let waiting = wants.iter().filter(|want| want.acquired.is_none() && want.ended.is_none());
+        return Verdict::Fail {
+            why: format!(
+                "nobody has had the lock since {:.3}s and somebody wants it, for {}: it will never be free",
+                since.as_secs_f64(),
+                span(end.since(since))
+            ),
+            witness: waiting.map(|want| want.from.event).collect(),
+        };
     }
-
-    fn name(&self) -> &'static str {
-        "lock-progress"
-    }
-
-    fn wants(&self, _family: Family) -> bool {
-        false
-    }
-
-    fn see(&mut self, _event: &Event, _context: &Context) {}
-
-    fn finish(&mut self, context: &Context, metrics: &mut Values, _findings: &mut Findings) -> Verdict {
-        let book = &context.locks;
-        if book.is_empty() {
-            return Verdict::Pass;
-        }
-        let end = end_of(context);
-        let wants: Vec<&Want> = book.wants.iter().filter(|want| want.from.at < end).collect();
-        times(&wants, end, metrics);
-        let overtaken = overtaken(&wants, &book.beliefs, end);
-        let starved: Vec<&(u64, &Want)> = overtaken.iter().filter(|(times, _)| *times >= STARVED).collect();
-        metrics
-            .insert("lock.overtaken-max", Value::Count(overtaken.iter().map(|(times, _)| *times).max().unwrap_or(0)));
-        metrics.insert("lock.starved", Value::Count(starved.len() as u64));
-        metrics.insert("lock.fairness", fairness(&wants));
-        let stuck = stuck(&wants, &book.beliefs, end);
-        let patience = wants.iter().filter_map(|want| want.ttl).max().unwrap_or(Span::ZERO).times(2);
-        let dead = stuck.open.filter(|&since| end.since(since) > patience);
-        metrics.insert("lock.stuck-max", Value::time(stuck.longest));
-        metrics.insert("lock.deadlock", Value::Bool(dead.is_some()));
-        if let Some(since) = dead {
-            let waiting = wants.iter().filter(|want| want.acquired.is_none() && want.ended.is_none());
-            return Verdict::Fail {
-                why: format!(
-                    "nobody has had the lock since {:.3}s and somebody wants it, for {}: it will never be free",
-                    since.as_secs_f64(),
-                    span(end.since(since))
-                ),
-                witness: waiting.map(|want| want.from.event).collect(),
-            };
-        }
-        match starved.first() {
-            None => Verdict::Pass,
-            Some((times, want)) => Verdict::Fail {
-                why: format!(
-                    "{} wanted {} from {:.3}s on, and others got it {times} times before it did",
-                    context.name(want.client),
-                    want.lock,
-                    want.from.at.as_secs_f64()
-                ),
-                witness: starved.iter().map(|(_, want)| want.from.event).collect(),
-            },
-        }
+    match starved.first() {
+        None => Verdict::Pass,
+        Some((times, want)) => Verdict::Fail {
+            why: format!(
+                "{} wanted {} from {:.3}s on, and others got it {times} times before it did",
+                context.name(want.client),
+                want.lock,
+                want.from.at.as_secs_f64()
+            ),
+            witness: starved.iter().map(|(_, want)| want.from.event).collect(),
+        },
     }
 }
 

@@ -112,8 +112,14 @@ pub struct Defaults {
 /// How long Redisson's fair lock lets a waiting thread stand in the queue.
 pub const FAIR_WAIT: Span = Span::from_secs(300);
 
-/// How often Redisson sends a command again that got no answer.
-pub const REDISSON_ATTEMPTS: u32 = 3;
+/// How often Redisson sends a command again that could not be sent.
+pub const REDISSON_ATTEMPTS: u32 = 4;
+
+/// How long Redisson waits for the answer to a subscription.
+pub const REDISSON_SUBSCRIPTION: Span = Span::from_ms(7_500);
+
+/// How long go-redis waits for an answer where redsync doesn't say: extending a lock and giving it back.
+pub const GO_REDIS_TIMEOUT: Span = Span::from_secs(3);
 
 impl Algorithm {
     /// Works with several independent servers.
@@ -176,7 +182,8 @@ impl Algorithm {
                 ..plain
             },
             Algorithm::Redisson | Algorithm::RedissonFair => {
-                Defaults { timeout: Some(ms(3_000)), retry_delay: Dist::Constant(ms(1_500)), watchdog: true, ..plain }
+                let retry_delay = Dist::Uniform(ms(1_000), ms(2_000));
+                Defaults { timeout: Some(ms(3_000)), retry_delay, watchdog: true, ..plain }
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{LockStep, Locker, Phase, Then, note};
+use super::{LockStep, Locker, Phase, Then, hex, note};
+use crate::client::config::lock::REDISSON_ATTEMPTS;
 use crate::node::Outbox;
 use crate::resp::Value;
 use crate::time::{Instant, Now, Span};
@@ -99,11 +100,21 @@ impl Locker {
         self.leave_off(now, out);
     }
 
+    /// Redisson's name for one unlocking; the server remembers what came of it for as long as all tries may take.
+    pub(super) fn name_unlocking(&mut self) {
+        self.latch = hex(&mut self.tokens, 32);
+        let one = self.config.timeout + self.config.retry_delay.draw(&mut self.delays);
+        self.latch_life = one.times(u64::from(REDISSON_ATTEMPTS));
+    }
+
     fn leave_off(&mut self, now: Now, out: &mut Outbox) {
         self.hold = None;
         self.valid_until = None;
         self.failures = 0;
-        if !self.config.algorithm.is_redisson() {
+        (self.renewal_tries, self.release_tries) = (0, 0);
+        if self.config.algorithm.is_redisson() {
+            self.name_unlocking();
+        } else {
             self.renew_at = Instant::NEVER;
         }
         self.then = Then::Rest;

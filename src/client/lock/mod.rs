@@ -52,6 +52,14 @@ pub struct Locker {
     /// The renewal under way.
     renewal: Option<Poll>,
     renew_at: Instant,
+    /// Tries of it that have failed in a row, and when the first was, by the clock that the library looks at.
+    renewal_tries: u32,
+    renewal_began: i64,
+    /// Tries to give the lock back that have failed.
+    release_tries: u32,
+    /// Redisson: what this unlocking is called, and for how long the server is to remember what came of it.
+    latch: String,
+    latch_life: Span,
     /// Until when the lock is valid, by the clock that the library looks at.
     valid_until: Option<i64>,
     hold: Option<Hold>,
@@ -103,6 +111,8 @@ enum Phase {
 enum Then {
     /// The round is over.
     Rest,
+    /// The same, and nobody cares whether anything was released.
+    Leave,
     /// The try has failed.
     Miss,
 }
@@ -153,6 +163,11 @@ impl Locker {
             poll: None,
             renewal: None,
             renew_at: Instant::NEVER,
+            renewal_tries: 0,
+            renewal_began: 0,
+            release_tries: 0,
+            latch: String::new(),
+            latch_life: Span::ZERO,
             valid_until: None,
             hold: None,
             round: 0,
@@ -213,7 +228,7 @@ impl Locker {
         if self.config.algorithm.is_redisson() {
             self.token = Arc::clone(&self.own);
         } else {
-            self.token = hex(&mut self.tokens, 20).into();
+            self.token = token(self.config.algorithm, &mut self.tokens).into();
         }
         let ttl = Some(self.config.ttl);
         let (lock, token) = (Arc::clone(&self.config.lock), Arc::clone(&self.token));
@@ -226,18 +241,30 @@ impl Locker {
         self.tries += 1;
         let delay = self.config.retry_delay.draw(&mut self.delays).max(SHORTEST);
         let at = now.mono + delay;
-        let impatient = self.config.patience.is_some_and(|patience| at > self.wanted_at + patience);
-        let tired = self.config.tries.is_some_and(|tries| self.tries >= tries);
-        if !(impatient || tired || self.is_stopped(now)) {
+        // redlock-rb sleeps after each try, and only then sees that it was the last.
+        if self.config.algorithm == Algorithm::Redlock || !self.has_enough(at, now) {
             self.phase = Phase::Pausing(at, LockStep::Acquire);
         } else if self.config.algorithm == Algorithm::NodeRedlock {
             // Only now does what partial lock there may be go.
             note(LockEvent::GivenUp { round: self.number() }, out);
-            self.then = Then::Rest;
+            self.then = Then::Leave;
             self.ask(LockStep::Release, now, out);
         } else {
             self.give_up(now, out);
         }
+    }
+
+    /// Whether it tries no more, with the next try at `at`.
+    fn has_enough(&self, at: Instant, now: Now) -> bool {
+        let impatient = self.config.patience.is_some_and(|patience| at > self.wanted_at + patience);
+        let tired = self.config.tries.is_some_and(|tries| self.tries >= tries);
+        impatient || tired || self.is_stopped(now)
+    }
+
+    /// The pause before a step is over.
+    fn again(&mut self, step: LockStep, now: Now, out: &mut Outbox) {
+        let last = step == LockStep::Acquire && self.config.algorithm == Algorithm::Redlock;
+        if last && self.has_enough(now.mono, now) { self.give_up(now, out) } else { self.ask(step, now, out) }
     }
 
     fn is_stopped(&self, now: Now) -> bool {
@@ -247,11 +274,6 @@ impl Locker {
     fn give_up(&mut self, now: Now, out: &mut Outbox) {
         note(LockEvent::GivenUp { round: self.number() }, out);
         self.after_finding.clear();
-        if self.config.algorithm == Algorithm::RedissonFair {
-            let leave = self.leave();
-            let parts: Vec<&[u8]> = leave.iter().map(Vec::as_slice).collect();
-            self.servers[0].tell(&parts, out);
-        }
         self.rest(now, out);
     }
 
@@ -287,7 +309,7 @@ impl Locker {
                 for step in steps {
                     match step {
                         LockStep::Extend => self.renew_at = now.mono + self.config.extend.unwrap_or(self.config.ttl),
-                        LockStep::Release if self.then == Then::Rest => self.rest(now, out),
+                        LockStep::Release if self.then != Then::Miss => self.rest(now, out),
                         LockStep::Acquire
                         | LockStep::Expire
                         | LockStep::Wait
@@ -454,7 +476,7 @@ impl Locker {
         }
         match self.phase {
             Phase::Resting(at) if at <= now.mono => self.want(now, out),
-            Phase::Pausing(at, step) if at <= now.mono => self.ask(step, now, out),
+            Phase::Pausing(at, step) if at <= now.mono => self.again(step, now, out),
             Phase::Listening(at) if at <= now.mono => self.ask(LockStep::Acquire, now, out),
             Phase::Holding => self.work(now, out),
             Phase::Resting(_) | Phase::Pausing(..) | Phase::Listening(_) | Phase::Asking | Phase::Done => {}
@@ -478,6 +500,33 @@ impl Locker {
 
 /// Nothing that failed is tried again sooner: where failing takes no time, it would never leave the instant.
 const SHORTEST: Span = Span::from_ms(1);
+
+/// A token as the library makes it.
+fn token(algorithm: Algorithm, rng: &mut Rng) -> String {
+    match algorithm {
+        // A UUID, or sixteen bytes.
+        Algorithm::Single
+        | Algorithm::UnsafeSetnx
+        | Algorithm::UnsafeDel
+        | Algorithm::NodeRedlock
+        | Algorithm::Redisson
+        | Algorithm::RedissonFair => hex(rng, 32),
+        // Twenty bytes, each with one or two digits to the base of 32.
+        Algorithm::Redlock => {
+            let digit = |n: u64| char::from(b"0123456789abcdefghijklmnopqrstuv"[usize::try_from(n % 32).unwrap_or(0)]);
+            let byte = |n: u64| [(n >= 32).then(|| digit(n / 32)), Some(digit(n))];
+            (0..20).flat_map(|_| byte(rng.below(256))).flatten().collect()
+        }
+        // Sixteen bytes in base64.
+        Algorithm::Redsync => {
+            const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let digit = |n: u64| char::from(DIGITS[usize::try_from(n % 64).unwrap_or(0)]);
+            // The last of 22 digits has four bits of nothing.
+            let digits: String = (0..21).map(|_| digit(rng.below(64))).collect();
+            digits + &digit(rng.below(4) * 16).to_string() + "=="
+        }
+    }
+}
 
 /// So many random hexadecimal digits.
 fn hex(rng: &mut Rng, digits: usize) -> String {

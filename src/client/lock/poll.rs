@@ -1,7 +1,7 @@
 //! A question to the servers: asked of all at once or in turn, answered one by one, and what follows from the answers.
 
 use super::{LockStep, Locker, Phase, Then, note};
-use crate::client::config::lock::{Algorithm, REDISSON_ATTEMPTS};
+use crate::client::config::lock::{Algorithm, GO_REDIS_TIMEOUT, REDISSON_ATTEMPTS, REDISSON_SUBSCRIPTION};
 use crate::node::Outbox;
 use crate::resp::Value;
 use crate::time::{Instant, Now, Span};
@@ -72,6 +72,14 @@ impl Locker {
         if self.must_find(LockStep::Extend, now, out) {
             return;
         }
+        if self.renewal_tries == 0 {
+            self.renewal_began = self.reading(now);
+            if self.config.algorithm == Algorithm::NodeRedlock && self.valid(now) == Some(Span::ZERO) {
+                // It does not even ask for what is over.
+                self.lose(LockLoss::Expired, now, out);
+                return;
+            }
+        }
         let mut poll = self.question(LockStep::Extend, now);
         self.put(&mut poll, now, out);
         self.renewal = Some(poll);
@@ -86,11 +94,7 @@ impl Locker {
     /// Sends what may be sent of it.
     fn put(&mut self, poll: &mut Poll, now: Now, out: &mut Outbox) {
         let until = if self.config.algorithm.in_turn() { poll.next + 1 } else { poll.answers.len() };
-        let patience = if poll.step == LockStep::Wait {
-            self.config.timeout + self.config.wait.map_or(Span::ZERO, |wait| wait.timeout)
-        } else {
-            self.config.timeout
-        };
+        let patience = self.patience(poll.step);
         let request = self.request(poll.step, now);
         let parts: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
         let cause = out.cause();
@@ -102,6 +106,19 @@ impl Locker {
             peer.ask(poll.tag(poll.next), &parts, now.mono + patience, out);
             out.because(cause);
             poll.next += 1;
+        }
+    }
+
+    /// How long an answer may take.
+    fn patience(&self, step: LockStep) -> Span {
+        let timeout = self.config.timeout;
+        match (step, self.config.algorithm) {
+            (LockStep::Wait, _) => timeout + self.config.wait.map_or(Span::ZERO, |wait| wait.timeout),
+            (LockStep::Subscribe, _) => timeout.max(REDISSON_SUBSCRIPTION),
+            // Only the locking has a deadline of redsync's own.
+            (LockStep::Extend, Algorithm::Redsync) => GO_REDIS_TIMEOUT,
+            (LockStep::Release, Algorithm::Redsync) if self.then != Then::Miss => GO_REDIS_TIMEOUT,
+            _ => timeout,
         }
     }
 
@@ -171,8 +188,12 @@ impl Locker {
             (Which::Main, LockStep::Acquire) => self.asked(poll, now, out),
             (Which::Main, LockStep::Subscribe) => {
                 self.subscribed = poll.count(LockAnswer::Yes) > 0;
-                // Whether it worked or not, the lock may have become free meanwhile.
-                self.ask(LockStep::Acquire, now, out);
+                if self.subscribed {
+                    // The lock may have become free meanwhile.
+                    self.ask(LockStep::Acquire, now, out);
+                } else {
+                    self.command_failed(poll, now, out);
+                }
             }
             (Which::Main, LockStep::Expire | LockStep::Wait | LockStep::Fence) => self.confirmed(poll, now, out),
             (Which::Main, LockStep::Extend) => {}
@@ -283,16 +304,23 @@ impl Locker {
                 }
             }
             Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
-                self.command_failed(LockStep::Acquire, now, out);
+                self.command_failed(poll, now, out);
             }
         }
     }
 
-    /// Redisson sends a command again a few times, then throws.
-    fn command_failed(&mut self, step: LockStep, now: Now, out: &mut Outbox) {
+    /// How long Redisson waits before it sends a command again, after so many failures.
+    fn resend_delay(&mut self, failures: u32) -> Span {
+        let delay = self.config.retry_delay.draw(&mut self.delays);
+        Span(if failures == 1 { delay.0 / 2 } else { delay.0 }).max(Span::from_ms(1))
+    }
+
+    /// Redisson sends a command again a few times, then throws. One that may have been executed it does not send again.
+    fn command_failed(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
         self.failures += 1;
-        if self.failures <= REDISSON_ATTEMPTS {
-            let delay = self.config.retry_delay.draw(&mut self.delays).max(Span::from_ms(1));
+        let step = poll.step;
+        if self.failures <= REDISSON_ATTEMPTS && poll.answers[0] != Some(LockAnswer::Timeout) {
+            let delay = self.resend_delay(self.failures);
             self.phase = Phase::Pausing(now.mono + delay, step);
         } else if step == LockStep::Release {
             self.renew_at = Instant::NEVER;
@@ -306,58 +334,98 @@ impl Locker {
     fn released(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
         if self.config.algorithm.is_redisson() {
             match poll.answers[0] {
-                Some(LockAnswer::Yes) if self.held > 1 => {
-                    self.held -= 1;
-                    self.ask(LockStep::Release, now, out);
-                    return;
-                }
                 Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) => {
-                    self.command_failed(LockStep::Release, now, out);
+                    self.command_failed(poll, now, out);
                     return;
                 }
-                Some(LockAnswer::Yes | LockAnswer::No) | None => self.renew_at = Instant::NEVER,
+                Some(LockAnswer::Yes | LockAnswer::No) | None => {
+                    let latch = self.latch_key();
+                    self.servers[0].tell(&[b"DEL", latch.as_bytes()], out);
+                }
             }
+            if self.held > 1 && poll.answers[0] == Some(LockAnswer::Yes) {
+                self.held -= 1;
+                self.name_unlocking();
+                self.ask(LockStep::Release, now, out);
+                return;
+            }
+            self.renew_at = Instant::NEVER;
         }
+        let insists = self.insists(poll);
         match self.then {
-            Then::Rest => self.rest(now, out),
+            Then::Rest if insists => {
+                // node-redlock tries as often to give back as to take.
+                let delay = self.config.retry_delay.draw(&mut self.delays).max(Span::from_ms(1));
+                self.phase = Phase::Pausing(now.mono + delay, LockStep::Release);
+            }
+            Then::Rest | Then::Leave => self.rest(now, out),
             Then::Miss => self.missed(now, out),
         }
     }
 
+    /// Whether a release that no quorum has confirmed is tried again.
+    fn insists(&mut self, poll: &Poll) -> bool {
+        self.release_tries += 1;
+        self.config.algorithm == Algorithm::NodeRedlock
+            && poll.count(LockAnswer::Yes) < self.config.quorum()
+            && self.config.tries.is_none_or(|tries| self.release_tries < tries)
+    }
+
     /// What became of a renewal.
     fn renewed(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
-        let yes = poll.count(LockAnswer::Yes) >= self.config.quorum();
-        let next = self.config.extend.map_or(Instant::NEVER, |every| now.mono + every);
         if self.config.algorithm.is_redisson() {
-            match poll.answers[0] {
-                Some(LockAnswer::Yes) => {
-                    self.renew_at = next;
-                    if self.hold.is_some() {
-                        self.set_validity(poll.began);
-                        note(LockEvent::Extended { round: self.number(), valid: self.valid(now) }, out);
-                    }
-                }
-                // Gone: the watchdog ends, and tells nobody.
-                Some(LockAnswer::No) => self.renew_at = Instant::NEVER,
-                Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => self.renew_at = next,
-            }
+            self.watchdog(poll, now, out);
             return;
         }
         if self.hold.is_none() {
             return;
         }
+        let config = &self.config;
+        let (node, many) = (config.algorithm == Algorithm::NodeRedlock, config.algorithm.many());
+        let next = config.extend.map_or(Instant::NEVER, |every| now.mono + every);
+        let yes = poll.count(LockAnswer::Yes) >= config.quorum();
         let before = self.valid_until;
-        self.set_validity(poll.began);
-        if yes && (!self.config.algorithm.many() || self.valid(now) > Some(Span::ZERO)) {
-            self.renew_at = next;
+        self.set_validity(if node { self.renewal_began } else { poll.began });
+        // node-redlock does not look whether any validity is left.
+        if yes && (node || !many || self.valid(now) > Some(Span::ZERO)) {
+            (self.renew_at, self.renewal_tries) = (next, 0);
             note(LockEvent::Extended { round: self.number(), valid: self.valid(now) }, out);
             return;
         }
         self.valid_until = before;
-        if self.config.algorithm.many() || poll.count(LockAnswer::No) > 0 {
+        self.renewal_tries += 1;
+        if node && self.config.tries.is_none_or(|tries| self.renewal_tries < tries) {
+            let delay = self.config.retry_delay.draw(&mut self.delays).max(Span::from_ms(1));
+            self.renew_at = now.mono + delay;
+        } else if many || poll.count(LockAnswer::No) > 0 {
             self.lose(LockLoss::NotExtended, now, out);
         } else {
             self.renew_at = next;
+        }
+    }
+
+    /// What became of Redisson's renewal.
+    fn watchdog(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
+        let next = self.config.extend.map_or(Instant::NEVER, |every| now.mono + every);
+        match poll.answers[0] {
+            Some(LockAnswer::Yes) => {
+                (self.renew_at, self.renewal_tries) = (next, 0);
+                if self.hold.is_some() {
+                    self.set_validity(poll.began);
+                    note(LockEvent::Extended { round: self.number(), valid: self.valid(now) }, out);
+                }
+            }
+            // Gone: the watchdog ends, and tells nobody.
+            Some(LockAnswer::No) => (self.renew_at, self.renewal_tries) = (Instant::NEVER, 0),
+            Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
+                // To renew twice does no harm: it is sent again, and when that is of no use, at the next turn.
+                self.renewal_tries += 1;
+                if self.renewal_tries <= REDISSON_ATTEMPTS {
+                    self.renew_at = now.mono + self.resend_delay(self.renewal_tries);
+                } else {
+                    (self.renew_at, self.renewal_tries) = (next, 0);
+                }
+            }
         }
     }
 }

@@ -22,9 +22,9 @@ fn eval(script: &str, keys: &[&str], args: &[&str]) -> Request {
     words(&parts)
 }
 
-/// `EX 10` or `PX 1500`, as libraries choose.
+/// `ex 10` or `px 1500`, as go-redis chooses.
 fn expiry(ttl: Span) -> (&'static str, String) {
-    if ttl.ns().is_multiple_of(NS_PER_S) { ("EX", ttl.secs().to_string()) } else { ("PX", ttl.ms().to_string()) }
+    if ttl.ns().is_multiple_of(NS_PER_S) { ("ex", ttl.secs().to_string()) } else { ("px", ttl.ms().to_string()) }
 }
 
 impl Locker {
@@ -86,24 +86,28 @@ impl Locker {
     fn release(&self, now: Now) -> Request {
         let (lock, token, ttl) = (&*self.config.lock, &*self.token, self.config.ttl.ms().to_string());
         match self.config.algorithm {
-            Algorithm::Single | Algorithm::Redlock | Algorithm::Redsync | Algorithm::NodeRedlock => {
+            Algorithm::Single | Algorithm::Redlock | Algorithm::NodeRedlock => {
                 eval(scripts::RELEASE, &[lock], &[token])
             }
+            Algorithm::Redsync => eval(scripts::RELEASE_TELLING, &[lock], &[token]),
             Algorithm::UnsafeSetnx | Algorithm::UnsafeDel => words(&["DEL", lock]),
-            Algorithm::Redisson => eval(scripts::HASH_UNLOCK, &[lock, &self.channel()], &[&ttl, token]),
+            Algorithm::Redisson => {
+                let (latch, life) = (self.latch_key(), self.latch_life.ms().to_string());
+                eval(scripts::HASH_UNLOCK, &[lock, &self.channel(), &latch], &[&ttl, token, &life])
+            }
             Algorithm::RedissonFair => {
                 let (queue, timeouts) = self.fair_keys();
                 let channel = format!("redisson_lock__channel:{{{lock}}}");
                 let at = (now.unix.0 / NS_PER_MS).to_string();
-                eval(scripts::FAIR_UNLOCK, &[lock, &queue, &timeouts, &channel], &[&ttl, token, &at])
+                let (latch, life) = (self.latch_key(), self.latch_life.ms().to_string());
+                eval(scripts::FAIR_UNLOCK, &[lock, &queue, &timeouts, &channel, &latch], &[&ttl, token, &at, &life])
             }
         }
     }
 
-    /// A waiter of the fair lock leaves the queue.
-    pub(super) fn leave(&self) -> Request {
-        let (queue, timeouts) = self.fair_keys();
-        eval(scripts::FAIR_LEAVE, &[&queue, &timeouts], &[&self.token, &FAIR_WAIT.ms().to_string()])
+    /// Where Redisson keeps the answer to one unlocking, should it have to ask again.
+    pub(super) fn latch_key(&self) -> String {
+        format!("redisson_unlock_latch:{{{}}}:{}", self.config.lock, self.latch)
     }
 
     /// What an answer means, and the number in it.

@@ -16,6 +16,10 @@ pub(crate) enum Key {
     Block(Color),
     /// A mark.
     Mark(Mark, Color),
+    /// The edge of a stretch, with its dash.
+    Outline(Color, &'static [f64]),
+    /// A sign as it is written.
+    Glyph(&'static str, Color),
     /// A line with its mark.
     Marked(Color, &'static [f64], Mark),
 }
@@ -50,11 +54,13 @@ pub(crate) struct Panel {
 /// Writes title, subtitle and legend; returns the height at which the rest begins.
 pub(crate) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, legend: &[Entry]) -> f64 {
     let left = 24.0;
-    let title = canvas.fonts.fit(title, TITLE, true, RIGHT - left);
-    canvas.text((left, 32.0), title, Type::new(TITLE).bold());
+    let (first, second) = two_lines(canvas, title, RIGHT - left);
+    canvas.text((left, 32.0), first, Type::new(TITLE).bold());
+    let down = if second.is_empty() { 0.0 } else { TITLE + 4.0 };
+    canvas.text((left, 32.0 + down), second, Type::new(TITLE).bold());
     let shown = canvas.fonts.fit(subtitle, BODY, false, RIGHT - left);
-    canvas.text((left, 52.0), shown, Type::new(BODY).color(MUTED));
-    let (mut x, mut y) = (left, 76.0);
+    canvas.text((left, 52.0 + down), shown, Type::new(BODY).color(MUTED));
+    let (mut x, mut y) = (left, 76.0 + down);
     for (key, label) in legend {
         let look = Type::new(SMALL);
         let width = 28.0 + canvas.width_of(label, look) + 18.0;
@@ -65,7 +71,17 @@ pub(crate) fn heading(canvas: &mut Canvas, title: &str, subtitle: &str, legend: 
         canvas.text((x + 28.0, y), label.clone(), look);
         x += width;
     }
-    if legend.is_empty() { 62.0 } else { y + 12.0 }
+    if legend.is_empty() { 62.0 + down } else { y + 12.0 }
+}
+
+/// A title that is too long for one line goes on in a second.
+fn two_lines(canvas: &Canvas, title: &str, room: f64) -> (String, String) {
+    let fits = |text: &str| canvas.fonts.width(text, TITLE, true) <= room;
+    let spaces = title.match_indices(' ').map(|(at, _)| at);
+    match spaces.take_while(|&at| fits(&title[..at])).last().filter(|_| !fits(title)) {
+        Some(at) => (title[..at].to_owned(), canvas.fonts.fit(&title[at + 1..], TITLE, true, room)),
+        None => (canvas.fonts.fit(title, TITLE, true, room), String::new()),
+    }
 }
 
 fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
@@ -78,6 +94,13 @@ fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
             }
         }
         Key::Mark(form, color) => mark(canvas, (x + 11.0, y), form, color),
+        Key::Outline(color, dash) => {
+            let edge = [(x, y - 6.0), (x + 22.0, y - 6.0), (x + 22.0, y + 6.0), (x, y + 6.0), (x, y - 6.0)];
+            canvas.dashed(&edge, color, 1.2, dash);
+        }
+        Key::Glyph(sign, color) => {
+            canvas.text((x + 11.0, y + 4.0), sign, Type::new(BODY).bold().color(color).anchor(Anchor::Middle));
+        }
         Key::Marked(color, dash, form) => {
             canvas.dashed(&[(x - 4.0, y), (x + 23.0, y)], color, 2.2, dash);
             mark(canvas, (x + 10.0, y), form, color);

@@ -257,6 +257,15 @@ fn windows(findings: &Findings, drafts: &mut Vec<Draft>) {
         let text = format!("stale write under {}, after {}", write.lock, findings.name(Some(write.after)));
         drafts.push(Draft::new(write.at.at, "", text, 10).by(Some(write.writer)));
     }
+    for one in &findings.token_breaks {
+        let [before, now] = one.tokens;
+        let text = format!(
+            "gets fencing token {now} of {}, after {} had {before}",
+            one.lock,
+            findings.name(Some(one.holders[0]))
+        );
+        drafts.push(Draft::new(one.at.at, "", text, 10).by(Some(one.holders[1])));
+    }
     unavailable(findings, drafts);
     for failover in &findings.failovers {
         if let (Some(write), Some(new)) = (failover.first_write, failover.new) {

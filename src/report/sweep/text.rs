@@ -234,9 +234,14 @@ fn matrix(sweep: &Sweep, style: Style) -> Vec<String> {
     }
     let widths: Vec<usize> =
         (0..columns).map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
+    // A metric whose column does not fit is left to the report; half a number is worse than none.
+    let room = style.width.max(60);
+    let needed = |columns: usize| widths[..columns].iter().sum::<usize>() + 2 * (columns - 1);
+    let shown = (columns - metrics.len()..=columns).rev().find(|&columns| needed(columns) <= room);
+    let shown = shown.unwrap_or(columns - metrics.len());
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
-        shorten(&cells.collect::<Vec<_>>().join("  "), style.width.max(60))
+        let cells = row.iter().zip(&widths).take(shown).map(|(cell, width)| format!("{cell:>width$}"));
+        shorten(&cells.collect::<Vec<_>>().join("  "), room)
     };
     let mut lines: Vec<String> = rows.iter().map(line).collect();
     lines[0] = style.paint("2", &lines[0]);

@@ -4,7 +4,7 @@ use super::{
     ClientEvent, DiskEvent, Kind, LockEvent, NetEvent, SentinelEvent, SentinelEventName, ServerEvent, WorldEvent,
 };
 
-/// Gives every variant of an event enum its name, and lists the names.
+/// Gives every variant of an event enum its name, and lists the names. A variant without a name does not compile.
 macro_rules! names {
     ($event:ident, $list:ident: $($variant:ident => $name:literal),+ $(,)?) => {
         const $list: &[&str] = &[$($name),+];
@@ -12,15 +12,9 @@ macro_rules! names {
         impl $event {
             /// Its name in the trace.
             #[must_use]
-            #[allow(
-                unreachable_patterns,
-                clippy::wildcard_enum_match_arm,
-                reason = "an event without a name here is one that no fault can wait for"
-            )]
             pub fn name(&self) -> &'static str {
                 match self {
                     $($event::$variant { .. } => $name,)+
-                    _ => "unnamed",
                 }
             }
         }

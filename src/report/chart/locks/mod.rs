@@ -2,19 +2,21 @@
 //! went wrong; a lane for each.
 
 mod fold;
+mod lanes;
+mod window;
 
 use super::Chart;
 use super::axis::{TimeScale, span_text};
-use super::canvas::{Anchor, Canvas, Type, middle_baseline};
+use super::canvas::{Canvas, Type, middle_baseline};
 use super::frame::{self, Entry, Key, Mark, Panel, trimmed};
-use super::theme::{self, BODY, Color, FAINT, GREY, INK, LEFT, MUTED, RIGHT, RULE, SMALL, TINY, VERMILLION, WHITE};
-use crate::check::locks::Belief;
+use super::theme::{self, Color, GREEN, GREY, LEFT, RIGHT, SMALL, VERMILLION, WHITE};
+use crate::check::{Unit, Value};
 use crate::id::NodeId;
 use crate::report::Run;
-use crate::report::stage::{Life, Stage};
+use crate::report::stage::Stage;
 use crate::time::{Instant, Span};
 use crate::trace::Event;
-use crate::trace::event::{Freed, LockAnswer, LockStep};
+use crate::trace::event::{LockAnswer, LockStep};
 use fold::{Asked, Fold};
 
 /// Heights of the lanes and of the bars in them.
@@ -25,10 +27,6 @@ const BAR: f64 = 18.0;
 /// The most lanes of each kind.
 const CLIENTS: usize = 10;
 const SERVERS: usize = 9;
-/// With more requests on show their lines would be a wall.
-const LINES: usize = 400;
-/// Without violations so many holds are shown.
-const HOLDS: usize = 24;
 
 /// Everything that drawing needs.
 struct Picture<'a> {
@@ -58,8 +56,9 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     if fold.book.is_empty() {
         return None;
     }
-    let window = window(run, &fold, end);
-    let time = TimeScale::new(&[window], LEFT, RIGHT);
+    let windows = window::shown(run, stage, &fold, end);
+    let window = (windows[0].0, windows[windows.len() - 1].1);
+    let time = TimeScale::new(&windows, LEFT, RIGHT);
     let title = "Who held the lock, by whose belief?";
     let mut canvas = Canvas::new(0.0);
     let shown = format!("{}–{} s", trimmed(window.0.as_secs_f64()), trimmed(window.1.as_secs_f64()));
@@ -69,7 +68,7 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
         stage,
         fold: &fold,
         time,
-        clients: chosen(run, &fold, window),
+        clients: window::chosen(run, &fold, window),
         servers: fold.servers.iter().copied().take(SERVERS).collect(),
         tops: Tops::default(),
         end,
@@ -84,11 +83,11 @@ pub(crate) fn chart(run: &Run, stage: &Stage, events: &[Event]) -> Option<Chart>
     picture.tops = Tops { clients: top, resources: clients + resources, servers: after + 12.0, bottom };
     frame::bands(&mut canvas, stage, &picture.time, Panel { top, bottom });
     frame::time_rules(&mut canvas, &picture.time, Panel { top, bottom });
-    draw_violations(&mut canvas, &picture);
-    draw_requests(&mut canvas, &picture, window);
-    draw_clients(&mut canvas, &picture);
-    draw_resources(&mut canvas, &picture);
-    draw_servers(&mut canvas, &picture);
+    lanes::violations(&mut canvas, &picture);
+    lanes::requests(&mut canvas, &picture, window);
+    lanes::clients(&mut canvas, &picture);
+    lanes::resources(&mut canvas, &picture);
+    lanes::servers(&mut canvas, &picture);
     canvas.height = frame::time_axis(&mut canvas, stage, &picture.time, bottom + 4.0);
     Some(Chart { name: "locks".into(), title: title.into(), alt: alt(run, &fold), canvas })
 }
@@ -101,58 +100,6 @@ fn alt(run: &Run, fold: &Fold) -> String {
         run.findings.lock_overlaps.len(),
         run.findings.stale_writes.len()
     )
-}
-
-/// What is shown: the first violation with what led to it, else the beginning, as much as can be read.
-fn window(run: &Run, fold: &Fold, end: Instant) -> (Instant, Instant) {
-    let overlap = run.findings.lock_overlaps.first();
-    let stale = run.findings.stale_writes.first();
-    let part = |belief: &Belief| {
-        let in_overlap = overlap.is_some_and(|o| {
-            (0..2).any(|n| o.holders[n] == belief.client && o.rounds[n] == belief.round) && belief.from.at <= o.to.at
-        });
-        let in_stale = stale.is_some_and(|write| {
-            [write.writer, write.after].contains(&belief.client)
-                && belief.from.at <= write.at.at
-                && belief.to.is_none_or(|to| to.at + Span::from_secs(1) >= write.at.at)
-        });
-        in_overlap || in_stale
-    };
-    let involved: Vec<&Belief> = fold.book.beliefs.iter().filter(|belief| part(belief)).collect();
-    let (mut from, mut to) = match (involved.first(), involved.iter().map(|b| b.to.map_or(end, |to| to.at)).max()) {
-        (Some(first), Some(last)) => (first.from.at, last),
-        (_, _) if fold.book.beliefs.len() > HOLDS => {
-            let last = &fold.book.beliefs[HOLDS - 1];
-            (Instant::ZERO, last.to.map_or(end, |to| to.at))
-        }
-        (_, _) => (Instant::ZERO, end),
-    };
-    if let Some(write) = stale {
-        to = to.max(write.at.at);
-    }
-    let margin = Span((to.since(from).0 / 10).max(20_000_000));
-    from = from - margin;
-    (from, (to + margin).min(end).max(from + Span::from_ms(1)))
-}
-
-/// The clients that have lanes: those of the violation first, then those who do something in the window.
-fn chosen(run: &Run, fold: &Fold, (from, to): (Instant, Instant)) -> Vec<NodeId> {
-    if fold.clients.len() <= CLIENTS {
-        return fold.clients.clone();
-    }
-    let mut first: Vec<NodeId> = run.findings.lock_overlaps.first().map_or(Vec::new(), |o| o.holders.to_vec());
-    first.extend(run.findings.stale_writes.first().map_or(Vec::new(), |write| vec![write.writer, write.after]));
-    let busy = |id: &NodeId| fold.book.beliefs.iter().any(|b| b.client == *id && b.from.at >= from && b.from.at <= to);
-    first.extend(fold.clients.iter().copied().filter(busy));
-    first.extend(fold.clients.iter().copied());
-    let mut out: Vec<NodeId> = Vec::new();
-    for id in first {
-        if out.len() < CLIENTS && !out.contains(&id) {
-            out.push(id);
-        }
-    }
-    out.sort_unstable();
-    out
 }
 
 fn legend(picture: &Picture<'_>, (from, to): (Instant, Instant)) -> Vec<Entry> {
@@ -180,6 +127,12 @@ fn legend(picture: &Picture<'_>, (from, to): (Instant, Instant)) -> Vec<Entry> {
     legend.push((Key::Line(mine, 1.2, &[2.0, 3.0]), "gives it back".into()));
     if fold.asked.iter().any(|asked| asked.step == LockStep::Extend) {
         legend.push((Key::Line(mine, 1.2, &[6.0, 3.0]), "extends it".into()));
+    }
+    if fold.asked.iter().any(|asked| asked.at >= from && asked.at <= to && is_lost(asked)) {
+        legend.push((Key::Glyph("×", VERMILLION), "no answer".into()));
+    }
+    if fold.kept.iter().any(|kept| kept.broken() && kept.to >= from && kept.to <= to) {
+        legend.push((Key::Outline(mine, lanes::PROMISED), "was to be kept until then".into()));
     }
     legend
 }
@@ -225,13 +178,21 @@ fn verdict_strip(canvas: &mut Canvas, picture: &Picture<'_>, top: f64) -> f64 {
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         lines.push((VERMILLION, format!("stale write: {writer} wrote after {after}, who had the lock later{more}")));
     }
+    if let Some(first) = findings.token_breaks.first() {
+        let [one, other] = first.holders.map(|id| picture.name(id));
+        let [before, now] = first.tokens;
+        lines.push((VERMILLION, format!("tokens go back: {other} gets {now}, {one} had {before}")));
+    }
     let rejected = picture.fold.book.writes.iter().filter(|write| !write.accepted).count();
     if rejected > 0 {
         let plural = if rejected == 1 { "" } else { "s" };
-        lines.push((theme::GREEN, format!("fencing: {rejected} stale write{plural} rejected")));
+        // Of whom the newest token was not the newest, the right one is refused.
+        let (color, whose) = if findings.token_breaks.is_empty() { (GREEN, "stale ") } else { (VERMILLION, "") };
+        lines.push((color, format!("fencing: {rejected} {whose}write{plural} rejected")));
     }
+    lines.extend(progress(picture));
     if lines.is_empty() {
-        lines.push((theme::GREEN, "never more than one holder".to_owned()));
+        lines.push((GREEN, "never more than one holder".to_owned()));
     }
     let mut x = LEFT;
     for (color, text) in lines {
@@ -244,187 +205,22 @@ fn verdict_strip(canvas: &mut Canvas, picture: &Picture<'_>, top: f64) -> f64 {
     top + 26.0
 }
 
-fn draw_violations(canvas: &mut Canvas, picture: &Picture<'_>) {
-    let (top, bottom) = (picture.tops.clients, picture.tops.clients + CLIENT * picture.clients.len() as f64);
-    for overlap in &picture.run.findings.lock_overlaps {
-        for (left, right) in picture.time.clip(overlap.from.at, overlap.to.at) {
-            canvas.rect((left, top), (right.max(left + 2.0), bottom), VERMILLION.fade(0.20));
-            for x in [left, right] {
-                canvas.line(vec![(x, top), (x, bottom)], VERMILLION, 1.2);
-            }
-        }
+/// When nobody gets on.
+fn progress(picture: &Picture<'_>) -> Option<(Color, String)> {
+    let metric = |name: &str| picture.run.metrics.get(name).copied();
+    let given_up = match metric("lock.given-up") {
+        Some(Value::Count(1)) => ", given up once".to_owned(),
+        Some(Value::Count(times)) if times > 0 => format!(", given up {times} times"),
+        Some(_) | None => String::new(),
+    };
+    if metric("lock.deadlock") == Some(Value::Bool(true)) {
+        let stuck = metric("lock.stuck-max").map_or(String::new(), |stuck| stuck.show(Unit::Time));
+        return Some((VERMILLION, format!("wanted, and had by nobody for {stuck}{given_up}")));
     }
+    picture.fold.book.beliefs.is_empty().then(|| (GREY, format!("had by nobody{given_up}")))
 }
 
-/// Requests as lines from the client's lane to the server's.
-fn draw_requests(canvas: &mut Canvas, picture: &Picture<'_>, (from, to): (Instant, Instant)) {
-    let inside = |asked: &&Asked| asked.at >= from && asked.at <= to;
-    // Of too many only those that were granted are shown.
-    let many = picture.fold.asked.iter().filter(inside).count() > LINES;
-    let granted = |asked: &&Asked| matches!(asked.answered, Some((_, LockAnswer::Yes)));
-    let shown = |asked: &&Asked| inside(asked) && (!many || granted(asked));
-    for asked in picture.fold.asked.iter().filter(shown) {
-        let server = picture.stage.at(asked.to).map(|actor| actor.id);
-        let lanes = (picture.client_top(asked.client), server.and_then(|id| picture.server_top(id)));
-        let ((Some(client), Some(server)), Some(x)) = (lanes, picture.time.x(asked.at)) else { continue };
-        let dash: &[f64] = match asked.step {
-            LockStep::Acquire => &[],
-            LockStep::Extend => &[6.0, 3.0],
-            LockStep::Release => &[2.0, 3.0],
-            LockStep::Expire | LockStep::Wait | LockStep::Fence | LockStep::Subscribe => continue,
-        };
-        let lost = matches!(asked.answered, None | Some((_, LockAnswer::Timeout | LockAnswer::Unreachable)));
-        let refused = matches!(asked.answered, Some((_, LockAnswer::No | LockAnswer::Error)));
-        let color = if lost { VERMILLION } else { picture.color(asked.client) };
-        let start = (x, client + CLIENT - 8.0);
-        // What got no answer ends in its own lane.
-        let end = if lost { (x, client + CLIENT - 6.0) } else { (x, server + 4.0) };
-        canvas.dashed(&[start, end], color.fade(if refused { 0.30 } else { 0.55 }), 1.1, dash);
-        if lost {
-            canvas.text((x - 3.0, end.1 + 4.0), "×", Type::new(TINY).bold().color(VERMILLION));
-        }
-    }
-}
-
-fn lane_line(canvas: &mut Canvas, picture: &Picture<'_>, y: f64) {
-    for (left, right) in picture.time.spans() {
-        canvas.line(vec![(left, y), (right, y)], RULE, 1.0);
-    }
-}
-
-/// Where a process was stopped or dead.
-fn draw_lives(canvas: &mut Canvas, picture: &Picture<'_>, id: NodeId, (top, bottom): (f64, f64)) {
-    for stretch in picture.stage.lives.get(&id).into_iter().flatten().filter(|stretch| stretch.what != Life::Up) {
-        let text = if stretch.what == Life::Paused { "paused" } else { "down" };
-        for (left, right) in picture.time.clip(stretch.from, stretch.to) {
-            let (from, to) = ((left, top), (right, bottom));
-            frame::hatch(canvas, from, to);
-            let width = canvas.width_of(text, Type::new(BODY).bold()) + 10.0;
-            if right - left > width {
-                let middle = f64::midpoint(left, right);
-                let baseline = middle_baseline(top, bottom, BODY);
-                canvas.rect((middle - width / 2.0, top + 1.0), (middle + width / 2.0, bottom - 1.0), WHITE.fade(0.85));
-                let look = Type::new(BODY).bold().color(INK).anchor(Anchor::Middle);
-                canvas.text((middle, baseline), text, look);
-            }
-        }
-    }
-}
-
-fn draw_clients(canvas: &mut Canvas, picture: &Picture<'_>) {
-    for &id in &picture.clients {
-        let Some(top) = picture.client_top(id) else { continue };
-        lane_line(canvas, picture, top);
-        let color = picture.color(id);
-        let bar = (top + 8.0, top + 8.0 + BAR);
-        frame::lane_name(canvas, bar, &picture.name(id), color);
-        for want in picture.fold.wants(id) {
-            let until = want.acquired.or(want.ended).map_or(picture.end, |mark| mark.at);
-            for (left, right) in picture.time.clip(want.from.at, until) {
-                canvas.rect((left, bar.0 + 5.0), (right.max(left + 1.0), bar.1 - 5.0), color.fade(0.22));
-                if right - left > 80.0 {
-                    canvas.label_in((left, bar.0), (right, bar.1), "wants the lock", Type::new(TINY).color(MUTED));
-                }
-            }
-        }
-        for belief in picture.fold.book.beliefs.iter().filter(|belief| belief.client == id) {
-            draw_belief(canvas, picture, belief, bar, color);
-        }
-        draw_lives(canvas, picture, id, (bar.0 + 1.0, bar.1 - 1.0));
-    }
-}
-
-fn draw_belief(canvas: &mut Canvas, picture: &Picture<'_>, belief: &Belief, bar: (f64, f64), color: Color) {
-    let text = belief.fencing.map_or("holds it".to_owned(), |token| format!("holds it, token {token}"));
-    for (from, to) in belief.spans(picture.end) {
-        let valid = belief.valid_until.unwrap_or(Instant::NEVER).max(from);
-        for (left, right) in picture.time.clip(from, to.min(valid)) {
-            frame::segment(canvas, (left, bar.0), (right, bar.1), color, &text);
-        }
-        for (left, right) in picture.time.clip(valid.min(to), to) {
-            canvas.rect((left, bar.0), (right, bar.1), color.fade(0.45));
-            canvas.frame((left, bar.0), (right, bar.1), color);
-            canvas.label_in((left, bar.0), (right, bar.1), "beyond its validity", Type::new(TINY).color(INK));
-        }
-    }
-}
-
-fn draw_resources(canvas: &mut Canvas, picture: &Picture<'_>) {
-    for (index, &id) in picture.fold.resources.iter().enumerate() {
-        let top = picture.tops.resources + RESOURCE * index as f64;
-        lane_line(canvas, picture, top);
-        let (from, to) = (top + 4.0, top + RESOURCE - 4.0);
-        frame::lane_name(canvas, (from + 10.0, to - 4.0), &picture.name(id), INK);
-        let y = top + RESOURCE - 16.0;
-        for (left, right) in picture.time.spans() {
-            canvas.line(vec![(left, y), (right, y)], FAINT, 3.0);
-        }
-        let mut labels: Vec<(f64, String, Color, bool)> = Vec::new();
-        for write in picture.fold.book.writes.iter().filter(|write| write.resource == id) {
-            let Some(x) = picture.time.x(write.at.at) else { continue };
-            let writer = picture.stage.actors.iter().find(|actor| *actor.name == *write.client).map(|actor| actor.id);
-            let color = writer.map_or(GREY, |id| picture.color(id));
-            let stale = picture.run.findings.stale_writes.iter().any(|stale| stale.at.event == write.at.event);
-            let form = if write.accepted { Mark::Diamond } else { Mark::Cross };
-            if stale {
-                canvas.dot((x, y), 11.0, VERMILLION);
-                canvas.dot((x, y), 9.0, WHITE);
-            }
-            frame::mark(canvas, (x, y), form, if write.accepted { color } else { VERMILLION });
-            let token = write.fencing.map_or(String::new(), |token| format!(" {token}"));
-            let what = match (write.accepted, stale) {
-                (false, _) => format!("{}{token} rejected", write.client),
-                (true, true) => format!("{}{token}: stale", write.client),
-                (true, false) => format!("{}{token}", write.client),
-            };
-            let wrong = stale || !write.accepted;
-            labels.push((x, what, if wrong { VERMILLION } else { color }, wrong));
-        }
-        write_labels(canvas, labels, from + 10.0);
-        draw_lives(canvas, picture, id, (from + 12.0, to));
-    }
-}
-
-/// Labels beside each other, those of what went wrong first; what has no room is left out.
-fn write_labels(canvas: &mut Canvas, mut labels: Vec<(f64, String, Color, bool)>, y: f64) {
-    let mut taken: Vec<(f64, f64)> = Vec::new();
-    labels.sort_by_key(|(.., wrong)| !*wrong);
-    for (x, text, color, _) in labels {
-        let look = Type::new(TINY).bold().color(color);
-        let width = canvas.width_of(&text, look);
-        let left = (x - width / 2.0).clamp(LEFT, RIGHT - width);
-        if taken.iter().all(|&(from, to)| left + width + 5.0 < from || to + 5.0 < left) {
-            canvas.text((left, y), text, look);
-            taken.push((left, left + width));
-        }
-    }
-}
-
-fn draw_servers(canvas: &mut Canvas, picture: &Picture<'_>) {
-    for &id in &picture.servers {
-        let Some(top) = picture.server_top(id) else { continue };
-        lane_line(canvas, picture, top);
-        let bar = (top + 5.0, top + SERVER - 5.0);
-        frame::lane_name(canvas, bar, &picture.name(id), GREY);
-        for kept in picture.fold.kept.iter().filter(|kept| kept.server == id) {
-            let color = kept.client.map_or(GREY, |client| picture.color(client));
-            let name = kept.client.map_or("a token".to_owned(), |client| picture.name(client));
-            let text = match kept.freed {
-                Some(Freed::Expired) => format!("{name}, expired"),
-                Some(Freed::Deleted) | None => name,
-            };
-            for (left, right) in picture.time.clip(kept.from, kept.to) {
-                canvas.rect((left, bar.0), (right.max(left + 1.5), bar.1), color.fade(0.75));
-                canvas.label_in((left, bar.0), (right, bar.1), &text, Type::new(TINY).color(color.ink()));
-            }
-            for x in kept.extended.iter().filter_map(|&at| picture.time.x(at)) {
-                canvas.line(vec![(x, bar.0), (x, bar.1)], WHITE, 1.5);
-            }
-            if let (Some(Freed::Expired), Some(x)) = (kept.freed, picture.time.x(kept.to)) {
-                canvas.line(vec![(x, bar.0 - 3.0), (x, bar.1 + 3.0)], INK, 1.5);
-            }
-        }
-        draw_lives(canvas, picture, id, bar);
-    }
-    lane_line(canvas, picture, picture.tops.bottom);
+/// Whether a request came to nothing that its client knows of.
+fn is_lost(asked: &Asked) -> bool {
+    matches!(asked.answered, None | Some((_, LockAnswer::Timeout | LockAnswer::Unreachable)))
 }
