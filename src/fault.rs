@@ -110,12 +110,12 @@ pub enum Fault {
         /// By how much, in thousandths: 10,000 is ten times slower.
         slow_down_milli: u32,
     },
-    /// The machines' disks are slower: every operation takes this much longer.
+    /// The machines' disks.
     Disk {
         /// Which.
         machines: Vec<MachineId>,
-        /// Added to each operation.
-        extra: Dist,
+        /// What is wrong with them.
+        effect: DiskEffect,
     },
     /// A command typed at a node by an operator, over a connection from the node's own machine.
     Exec {
@@ -137,6 +137,29 @@ pub struct LinkEffect {
     pub bandwidth: Option<u64>,
     /// Nothing passes.
     pub down: bool,
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct DiskEffect {
+    /// Every operation takes this much longer.
+    pub slow: Option<Dist>,
+    /// Only so many bytes more fit.
+    pub room: Option<u64>,
+    /// Every operation fails.
+    pub fails: bool,
+    /// It says that it has synced, and has not.
+    pub loses_syncs: bool,
+    /// A byte of each file of this name becomes another one, once.
+    pub corrupts: Option<Arc<str>>,
+}
+
+impl DiskEffect {
+    /// A slow disk.
+    #[must_use]
+    pub fn slow(extra: Dist) -> DiskEffect {
+        DiskEffect { slow: Some(extra), ..DiskEffect::default() }
+    }
 }
 
 /// A fault on the timeline.
@@ -262,9 +285,26 @@ impl Fault {
             Fault::Cpu { nodes: ids, slow_down_milli } => {
                 format!("cpu {} {}.{:03} times slower", nodes(ids), slow_down_milli / 1000, slow_down_milli % 1000)
             }
-            Fault::Disk { machines: ids, extra } => format!("disk {} slower by {extra}", machines(ids)),
+            Fault::Disk { machines: ids, effect } => format!("disk {}{effect}", machines(ids)),
             Fault::Exec { node: id, argv } => format!("exec {}: {}", node(*id), argv.join(" ")),
         }
+    }
+}
+
+impl fmt::Display for DiskEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(extra) = &self.slow {
+            write!(f, " slower by {extra}")?;
+        }
+        match self.room {
+            Some(0) => f.write_str(" full")?,
+            Some(room) => write!(f, " with room for {room} bytes")?,
+            None => {}
+        }
+        for (is, word) in [(self.fails, " fails"), (self.loses_syncs, " loses syncs")] {
+            f.write_str(if is { word } else { "" })?;
+        }
+        self.corrupts.as_ref().map_or(Ok(()), |file| write!(f, " corrupts {file}"))
     }
 }
 

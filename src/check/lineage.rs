@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::logged::{Cut, Log};
 use crate::id::{EventId, HexId, NodeId};
 use crate::time::Instant;
 use crate::trace::Event;
@@ -27,13 +28,26 @@ pub struct Lineage {
 #[derive(Clone, Debug)]
 struct History {
     replid: HexId,
-    /// Parents with the last shared offset. More than one only if servers disagree; all are believed.
-    parents: SmallVec<[(u32, u64); 1]>,
+    /// Parents. More than one only if servers disagree; all are believed.
+    parents: SmallVec<[Parent; 1]>,
     /// The first event that named a parent: a promotion, as a rule.
     forked: Option<(NodeId, EventId, Instant)>,
     /// Some server that has had it.
     owner: NodeId,
 }
+
+/// A history that another one continues.
+#[derive(Clone, Copy, Debug)]
+struct Parent {
+    history: u32,
+    /// The last offset that both have.
+    shared: u64,
+    /// The last event of it that a file has brought over. An offset doesn't tell where nothing is replicated.
+    last: EventId,
+}
+
+/// The end of time.
+const NEVER: EventId = EventId(u64::MAX);
 
 /// Where a server stands, and stood.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +55,10 @@ struct Server {
     now: Option<Position>,
     steps: Vec<Step>,
     last: Option<Final>,
+    /// What it has said of its append-only file, if it has one.
+    log: Option<Box<Log>>,
+    /// What it has just loaded of it.
+    loaded: Option<Cut>,
 }
 
 /// A dataset's place.
@@ -97,12 +115,33 @@ impl Lineage {
             ServerEvent::History { replid, offset, parent, why, keys } => {
                 self.begin(event, node, *replid, *offset, *parent, *why, *keys);
             }
-            ServerEvent::Write { offset, .. }
-            | ServerEvent::Offset { offset, .. }
-            | ServerEvent::Synced { offset, .. } => {
-                if let Some(now) = &mut self.server(node).now {
-                    now.offset = now.offset.max(*offset);
+            ServerEvent::Write { offset, .. } => {
+                let server = self.server(node);
+                if let Some(log) = &mut server.log {
+                    log.executed(event.id);
                 }
+                server.advance(*offset);
+            }
+            ServerEvent::Offset { offset, .. } | ServerEvent::Synced { offset, .. } => {
+                self.server(node).advance(*offset);
+            }
+            ServerEvent::Logged { seq, to, ends, offset } => {
+                let server = self.server(node);
+                server.advance(*offset);
+                if let Some(position) = server.now {
+                    server.log.get_or_insert_default().wrote(*seq, *to, ends, position, event.id);
+                }
+            }
+            ServerEvent::AofRewriteBegan { seq } => {
+                let server = self.server(node);
+                if let Some(position) = server.now {
+                    server.log.get_or_insert_default().rewrites(*seq, position, event.id);
+                }
+            }
+            ServerEvent::AofLoaded { seq, bytes, .. } => {
+                let server = self.server(node);
+                let log = server.log.get_or_insert_default();
+                server.loaded = log.up_to((*seq, *bytes));
             }
             ServerEvent::Final { master, link_up, replid, offset, keys, dataset, .. } => {
                 let position = Position { history: self.number(*replid, node), offset: *offset };
@@ -123,6 +162,8 @@ impl Lineage {
             | ServerEvent::Expired { .. }
             | ServerEvent::Evicted { .. }
             | ServerEvent::ConfigSet { .. }
+            | ServerEvent::AofRewriteDone { .. }
+            | ServerEvent::AofError { .. }
             | ServerEvent::Fatal { .. } => {}
         }
     }
@@ -145,12 +186,21 @@ impl Lineage {
             (HistoryWhy::Renewed, Some(before)) if before.history != history => Some((before.history, offset)),
             _ => None,
         };
+        let loaded = self.server(node).loaded.take().filter(|_| why == HistoryWhy::Aof);
         let parent = parent.map(|(id, at)| (self.number(id, node), at)).or(renewed);
-        if let Some((parent, at)) = parent.filter(|(parent, _)| *parent != history) {
+        let parent = parent.map(|(history, shared)| Parent { history, shared, last: NEVER });
+        let parent = parent.or(loaded.map(|cut| Parent {
+            history: cut.position.history,
+            shared: cut.position.offset,
+            last: cut.last,
+        }));
+        if let Some(parent) = parent.filter(|parent| parent.history != history) {
             let known = &mut self.histories[history as usize];
-            match known.parents.iter_mut().find(|(known, _)| *known == parent) {
-                Some((_, shared)) => *shared = at.max(*shared),
-                None => known.parents.push((parent, at)),
+            match known.parents.iter_mut().find(|known| known.history == parent.history) {
+                Some(known) => {
+                    (known.shared, known.last) = (parent.shared.max(known.shared), parent.last.max(known.last))
+                }
+                None => known.parents.push(parent),
             }
             known.forked.get_or_insert((node, event.id, event.at));
         }
@@ -260,17 +310,21 @@ impl Lineage {
     /// What a position holds: each history with the offset up to which it does.
     #[must_use]
     pub fn holds(&self, position: Position) -> Holds {
-        let mut held: SmallVec<[(u32, u64); 4]> = SmallVec::new();
-        let mut open: SmallVec<[(u32, u64); 4]> = SmallVec::new();
-        open.push((position.history, position.offset));
-        while let Some((history, offset)) = open.pop() {
-            match held.iter_mut().find(|(known, _)| *known == history) {
-                Some((_, known)) if *known >= offset => continue,
-                Some((_, known)) => *known = offset,
-                None => held.push((history, offset)),
+        let mut held: SmallVec<[Parent; 2]> = SmallVec::new();
+        let mut open: SmallVec<[Parent; 2]> = SmallVec::new();
+        open.push(Parent { history: position.history, shared: position.offset, last: NEVER });
+        while let Some(part) = open.pop() {
+            match held.iter_mut().find(|known| known.history == part.history) {
+                Some(known) if known.shared >= part.shared && known.last >= part.last => continue,
+                Some(known) => (known.shared, known.last) = (known.shared.max(part.shared), known.last.max(part.last)),
+                None => held.push(part),
             }
-            if let Some(known) = self.histories.get(history as usize) {
-                open.extend(known.parents.iter().map(|&(parent, at)| (parent, at.min(offset))));
+            if let Some(known) = self.histories.get(part.history as usize) {
+                open.extend(known.parents.iter().map(|&parent| {
+                    // What comes out of a file says nothing of offsets: they begin anew.
+                    let shared = if parent.last == NEVER { parent.shared.min(part.shared) } else { parent.shared };
+                    Parent { shared, ..parent }
+                }));
             }
         }
         Holds(held)
@@ -292,23 +346,32 @@ impl Lineage {
     #[must_use]
     pub fn fork(&self, to: Position, history: u32) -> Option<(NodeId, EventId, Instant, u64)> {
         let holds = self.holds(to);
-        holds.0.iter().find_map(|(held, _)| {
-            let known = self.histories.get(*held as usize)?;
-            let (_, at) = known.parents.iter().find(|(parent, _)| *parent == history)?;
+        holds.0.iter().find_map(|held| {
+            let known = self.histories.get(held.history as usize)?;
+            let parent = known.parents.iter().find(|parent| parent.history == history)?;
             let (node, event, when) = known.forked?;
-            Some((node, event, when, *at))
+            Some((node, event, when, parent.shared))
         })
     }
 }
 
 /// What a dataset holds.
 #[derive(Clone, Debug)]
-pub struct Holds(SmallVec<[(u32, u64); 4]>);
+pub struct Holds(SmallVec<[Parent; 2]>);
 
 impl Holds {
-    /// Whether the write at that place is in it.
+    /// Whether the write at that place, which that event said, is in it.
     #[must_use]
-    pub fn has(&self, history: u32, offset: u64) -> bool {
-        self.0.iter().any(|&(held, upto)| held == history && offset <= upto)
+    pub fn has(&self, history: u32, offset: u64, event: EventId) -> bool {
+        self.0.iter().any(|held| held.history == history && offset <= held.shared && event <= held.last)
+    }
+}
+
+impl Server {
+    /// It stands at least there.
+    fn advance(&mut self, offset: u64) {
+        if let Some(now) = &mut self.now {
+            now.offset = now.offset.max(offset);
+        }
     }
 }

@@ -57,7 +57,8 @@ impl Checker for LostWrites {
         let (mut lost, mut recovered, mut untraced) = (0_u64, 0_u64, 0_u64);
         let mut groups: BTreeMap<Key, LostGroup> = BTreeMap::new();
         for write in &context.writes.records {
-            let survives = write.executed.iter().any(|at| survivors.iter().any(|held| held.has(at.history, at.offset)));
+            let survives =
+                write.executed.iter().any(|at| survivors.iter().any(|held| held.has(at.history, at.offset, at.event)));
             match write.outcome {
                 WriteOutcome::Acked { at, event, server, replicas } if !survives => {
                     if write.executed.is_empty() {
@@ -132,7 +133,7 @@ fn note(
 /// The first change of the executing server's history after the write that left it without the write.
 fn destroyer<'a>(lineage: &'a Lineage, executed: &Executed) -> Option<&'a Step> {
     let without = |step: &Step| {
-        let holds = |position| lineage.holds(position).has(executed.history, executed.offset);
+        let holds = |position| lineage.holds(position).has(executed.history, executed.offset, executed.event);
         step.event > executed.event && !step.after.is_some_and(holds)
     };
     let steps = lineage.steps(executed.node);
@@ -149,7 +150,7 @@ fn describe(lineage: &Lineage, executed: &Executed, step: Option<&Step>) -> Dest
     let how = match step.what {
         StepKind::Died => DestroyedHow::NeverBack,
         StepKind::History(HistoryWhy::FullSync) => DestroyedHow::FullSync,
-        StepKind::History(HistoryWhy::Start | HistoryWhy::Rdb) => DestroyedHow::Restart,
+        StepKind::History(HistoryWhy::Start | HistoryWhy::Rdb | HistoryWhy::Aof) => DestroyedHow::Restart,
         StepKind::History(HistoryWhy::Promotion | HistoryWhy::PartialSync | HistoryWhy::Renewed) => {
             DestroyedHow::Rewound
         }

@@ -12,6 +12,7 @@ pub mod findings;
 pub mod latency;
 pub mod lineage;
 pub mod locks;
+mod logged;
 pub mod lost_writes;
 pub mod metrics;
 pub mod one_leader;

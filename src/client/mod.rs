@@ -368,7 +368,7 @@ impl Node for Client {
                 out.exit(0);
                 return;
             }
-            Input::Accepted { .. } | Input::DiskDone { .. } | Input::JobDone { .. } => return,
+            Input::Accepted { .. } | Input::DiskDone { .. } | Input::JobDone { .. } | Input::Files(_) => return,
         }
         self.finish(control, now, out);
     }

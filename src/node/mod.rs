@@ -4,9 +4,11 @@
 
 mod outbox;
 mod quick;
+mod trouble;
 
 pub use outbox::{FdTable, Outbox};
 pub use quick::{Quick, Short};
+pub use trouble::{DiskError, Trouble, Troubles};
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +61,9 @@ pub trait Node: Send + fmt::Debug {
     /// afterwards; a node that plans ahead must know which of its plans came to nothing, others ignore it. `until`: when
     /// it goes on, if that is known because it waits for its own work.
     fn stalled(&mut self, _since: Instant, _until: Option<Instant>) {}
+
+    /// The main thread waits this long for a disk operation, from this instant on.
+    fn waits_for_disk(&mut self, _op: &DiskOp, _takes: Span) {}
 
     /// When, by its own monotonic clock, the node has work though nothing arrives. `None`: never.
     fn wake_at(&self) -> Option<Instant>;
@@ -156,6 +161,8 @@ pub enum Input {
         /// The number given with it.
         job: u64,
     },
+    /// The files of the working directory, after [`Outbox::read_disk`].
+    Files(DiskImage),
     /// A signal (only SIGTERM and SIGINT reach a process; the others are the world's business).
     Signal(Signal),
     /// End of a turn of the event loop: everything that had arrived has been handled. Redis's `beforeSleep`.
@@ -206,6 +213,8 @@ pub enum Output {
     },
     /// Do something on the disk.
     Disk(DiskRequest),
+    /// Read all files: the answer is [`Input::Files`].
+    ReadDisk,
     /// The main thread is occupied for this long (a slow command, a fork, DEBUG SLEEP).
     Busy(Span),
     /// A child process or thread works beside the main thread; [`Input::JobDone`] comes after `takes`.

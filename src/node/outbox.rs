@@ -1,8 +1,10 @@
 //! Where a node puts its outputs and its trace notes, in order.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{DiskOp, DiskRequest, Output, Quick};
+use super::{DiskError, DiskOp, DiskRequest, Output, Quick, Trouble, Troubles};
 use crate::id::{Addr, EventId, Fd, NodeId};
 use crate::time::Span;
 use crate::trace::{Kind, Tracer, Via};
@@ -67,6 +69,8 @@ pub struct Outbox {
     pub fds: Box<FdTable>,
     /// The calling node.
     pub node: Option<NodeId>,
+    /// What is wrong with the nodes' disks.
+    pub troubles: Troubles,
     /// What the next note or message is caused by. Starts as the cause of the input; each note becomes the new cause.
     cause: EventId,
     via: Option<Via>,
@@ -203,14 +207,63 @@ impl Outbox {
         self.outputs.push(Output::Close { fd });
     }
 
-    /// A disk operation that the main thread waits for.
-    pub fn disk_wait(&mut self, op: DiskOp) {
+    /// What is wrong with the calling node's disk.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.node.map_or(Trouble::default(), |node| self.troubles.of(node))
+    }
+
+    /// A disk operation that the main thread waits for. Whether it succeeds is known at once, as with a system call.
+    ///
+    /// # Errors
+    /// Why it fails; then nothing is done.
+    pub fn disk_wait(&mut self, op: DiskOp) -> Result<(), DiskError> {
+        if !self.troubles.is_empty() {
+            self.trouble().refuses(&op)?;
+            self.take_room(op.grows());
+        }
         self.outputs.push(Output::Disk(DiskRequest { op, done: None }));
+        Ok(())
+    }
+
+    /// Adds as much to the end of a file as the disk has room for: how many bytes that were.
+    ///
+    /// # Errors
+    /// When it is not even one.
+    pub fn disk_append(&mut self, file: Arc<str>, mut data: Bytes) -> Result<usize, DiskError> {
+        if let Some(room) = self.trouble().room.and_then(|room| usize::try_from(room).ok()).filter(|&room| room > 0) {
+            data.truncate(room);
+        }
+        let count = data.len();
+        self.disk_wait(DiskOp::Append { file, data })?;
+        Ok(count)
+    }
+
+    /// Writes a file beside another, syncs it and gives it that one's name.
+    ///
+    /// # Errors
+    /// Why the first step that failed did.
+    pub fn disk_replace(&mut self, temporary: &Arc<str>, data: Bytes, file: Arc<str>) -> Result<(), DiskError> {
+        let written = self.disk_wait(DiskOp::Write { file: temporary.clone(), data });
+        let synced = written.and_then(|()| self.disk_wait(DiskOp::Fsync { file: temporary.clone() }));
+        let renamed = synced.and_then(|()| self.disk_wait(DiskOp::Rename { from: temporary.clone(), to: file }));
+        renamed.and_then(|()| self.disk_wait(DiskOp::fsync_directory()))
+    }
+
+    fn take_room(&mut self, bytes: u64) {
+        if let Some(node) = self.node {
+            self.troubles.take_room(node, bytes);
+        }
     }
 
     /// A disk operation in the background; `DiskDone` comes with this number.
     pub fn disk(&mut self, op: DiskOp, done: u64) {
         self.outputs.push(Output::Disk(DiskRequest { op, done: Some(done) }));
+    }
+
+    /// Read all files of the working directory as they are once what was asked for before is done.
+    pub fn read_disk(&mut self) {
+        self.outputs.push(Output::ReadDisk);
     }
 
     /// The main thread is occupied.

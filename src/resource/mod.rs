@@ -59,10 +59,12 @@ impl Resource {
         }
     }
 
+    /// Writes the tokens down. A disk that fails leaves the old ones there.
     fn save(&self, out: &mut Outbox) {
         let text: String = self.newest.iter().map(|(lock, token)| format!("{token} {lock}\n")).collect();
-        out.disk_wait(DiskOp::Write { file: FILE.into(), data: text.into() });
-        out.disk_wait(DiskOp::Fsync { file: FILE.into() });
+        if out.disk_wait(DiskOp::Write { file: FILE.into(), data: text.into() }).is_ok() {
+            let _ = out.disk_wait(DiskOp::Fsync { file: FILE.into() });
+        }
     }
 
     fn receive(&mut self, fd: Fd, data: Bytes, out: &mut Outbox) {
@@ -150,7 +152,8 @@ impl Node for Resource {
             | Input::Refused { .. }
             | Input::Writable { .. }
             | Input::DiskDone { .. }
-            | Input::JobDone { .. } => {}
+            | Input::JobDone { .. }
+            | Input::Files(_) => {}
         }
     }
 

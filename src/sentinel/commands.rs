@@ -330,8 +330,7 @@ impl Sentinel {
             Err(error) => reply.error(error.of_master()),
             Ok(master) => {
                 self.group_mut(master).quorum = quorum;
-                self.flush_config(cx);
-                reply.ok();
+                self.flush_config_and_reply(cx, reply);
                 let detail = Detail::Text(format!("quorum {quorum}").into());
                 self.warn(cx, SentinelEventName::Monitor, master, detail);
             }
@@ -339,8 +338,7 @@ impl Sentinel {
     }
 
     fn flushconfig(&mut self, cx: &mut Cx<'_>, _key: Key, _args: &Args, reply: &mut Reply) {
-        self.flush_config(cx);
-        reply.ok();
+        self.flush_config_and_reply(cx, reply);
     }
 
     fn remove_command(&mut self, cx: &mut Cx<'_>, _key: Key, args: &Args, reply: &mut Reply) {
@@ -348,8 +346,7 @@ impl Sentinel {
         self.warn(cx, SentinelEventName::MonitorRemoved, master, Detail::None);
         self.masters.retain(|&other| other != master);
         self.release(cx, master);
-        self.flush_config(cx);
-        reply.ok();
+        self.flush_config_and_reply(cx, reply);
     }
 
     fn ckquorum(&mut self, _cx: &mut Cx<'_>, _key: Key, args: &Args, reply: &mut Reply) {

@@ -285,7 +285,7 @@ impl Sentinel {
                 }
             }
             Input::JobDone { job } => self.scripts.ended(job),
-            Input::DiskDone { .. } => {}
+            Input::DiskDone { .. } | Input::Files(_) => {}
             Input::Signal(_) => {
                 cx.out.exit(0);
                 self.dead = true;

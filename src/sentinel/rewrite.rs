@@ -7,9 +7,12 @@ use bytes::Bytes;
 
 use super::config::{DEFAULT_PARALLEL_SYNCS, Lines, Rewrite};
 use super::instances::Id;
+use super::reply::Reply;
 use super::{Cx, Sentinel};
 use crate::node::DiskOp;
 use crate::resp::quote;
+use crate::trace::Kind;
+use crate::trace::event::SentinelEvent;
 
 /// The file in the working directory.
 pub(super) const FILE: &str = "sentinel.conf";
@@ -58,15 +61,28 @@ fn yes_no(value: bool) -> &'static str {
 
 impl Sentinel {
     /// Writes the configuration and waits until it is on disk: the new file, that it has the old one's name, and the
-    /// file by that name once more (`rewriteConfigOverwriteFile`, then `sentinelFlushConfig`).
-    pub(super) fn flush_config(&mut self, cx: &mut Cx<'_>) {
+    /// file by that name once more (`rewriteConfigOverwriteFile`, then `sentinelFlushConfig`). When the disk fails, the
+    /// sentinel goes on with what the disk doesn't know. False then.
+    pub(super) fn flush_config(&mut self, cx: &mut Cx<'_>) -> bool {
         self.config.lines = self.rewritten();
         let data = Bytes::from(self.config.lines.text());
-        cx.out.disk_wait(DiskOp::Write { file: TEMPORARY.into(), data });
-        cx.out.disk_wait(DiskOp::Fsync { file: TEMPORARY.into() });
-        cx.out.disk_wait(DiskOp::Rename { from: TEMPORARY.into(), to: FILE.into() });
-        cx.out.disk_wait(DiskOp::fsync_directory());
-        cx.out.disk_wait(DiskOp::Fsync { file: FILE.into() });
+        let replaced = cx.out.disk_replace(&TEMPORARY.into(), data, FILE.into());
+        let synced = replaced.and_then(|()| cx.out.disk_wait(DiskOp::Fsync { file: FILE.into() }));
+        if let Err(error) = synced {
+            let cause = cx.out.cause();
+            cx.out.note(Kind::Sentinel(SentinelEvent::Unsaved { error: error.to_string().into() }));
+            cx.out.because(cause);
+        }
+        synced.is_ok()
+    }
+
+    /// The same for a command that answers how it went (`sentinelFlushConfigAndReply`).
+    pub(super) fn flush_config_and_reply(&mut self, cx: &mut Cx<'_>, reply: &mut Reply) {
+        if self.flush_config(cx) {
+            reply.ok();
+        } else {
+            reply.error("Failed to save config file. Check server logs.");
+        }
     }
 
     fn rewritten(&self) -> Lines {

@@ -87,8 +87,7 @@ impl Sentinel {
         self.all_stale = true;
         self.forget_hellos();
         if changed {
-            self.flush_config(cx);
-            reply.ok();
+            self.flush_config_and_reply(cx, reply);
         }
     }
 
@@ -200,8 +199,7 @@ impl Sentinel {
             _ => return reply.error(&format!("Invalid argument '{option}' to SENTINEL CONFIG SET")),
         }
         self.forget_hellos();
-        self.flush_config(cx);
-        reply.ok();
+        self.flush_config_and_reply(cx, reply);
         if reconnect {
             self.drop_sentinel_connections(cx);
         }

@@ -20,7 +20,7 @@ use crate::trace::{Digest, Kind};
 /// What is propagated goes into the append-only file (`PROPAGATE_AOF`).
 const TO_AOF: u8 = 1;
 /// It goes to the replicas (`PROPAGATE_REPL`).
-const TO_REPLICAS: u8 = 2;
+pub(crate) const TO_REPLICAS: u8 = 2;
 /// To both.
 pub(crate) const ALL_TARGETS: u8 = TO_AOF | TO_REPLICAS;
 
@@ -50,8 +50,8 @@ pub(crate) struct Exec {
     pub(super) writes: SmallVec<[u64; 2]>,
     /// What is propagated instead of the command's own arguments.
     rewrite: Option<Bytes>,
-    /// Propagate although nothing changed (PUBLISH).
-    force: bool,
+    /// Whom to propagate to although nothing changed (PUBLISH, FLUSHALL).
+    force: u8,
     /// Propagate nothing although something changed (SPOP with a count).
     prevent: bool,
     /// Arguments that nobody else may see.
@@ -120,7 +120,7 @@ impl Exec {
     /// A command begins: what the one before asked for is over.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        (self.force, self.prevent, self.failed) = (false, false, false);
+        (self.force, self.prevent, self.failed) = (0, false, false);
         self.redacted.clear();
     }
 
@@ -158,9 +158,9 @@ impl Cx<'_> {
         self.s.exec.redacted.push(i);
     }
 
-    /// Propagates the command whether or not it changed something (`forceCommandPropagation`).
-    pub(crate) fn force_propagation(&mut self) {
-        self.s.exec.force = true;
+    /// Propagates the command to these whether or not it changed something (`forceCommandPropagation`).
+    pub(crate) fn force_propagation(&mut self, targets: u8) {
+        self.s.exec.force |= targets;
     }
 }
 
@@ -222,9 +222,9 @@ impl Server {
         }
         let (db, session_alive) = self.sessions.get(fd).map_or((0, false), |session| (session.db, true));
         let changed = self.exec.dirty > dirty;
-        let propagated = (changed || self.exec.force) && !self.exec.prevent;
-        let targets = if fd == SCRIPT { self.exec.targets } else { ALL_TARGETS };
-        if propagated && targets != 0 && !command.is_exec() && self.should_propagate() {
+        let wanted = if changed { ALL_TARGETS } else { self.exec.force };
+        let targets = wanted & if fd == SCRIPT { self.exec.targets } else { ALL_TARGETS };
+        if !self.exec.prevent && targets != 0 && !command.is_exec() && self.should_propagate() {
             let bytes = match self.exec.rewrite.take() {
                 Some(bytes) => bytes,
                 None => own_bytes(args),
@@ -267,6 +267,20 @@ impl Server {
             self.propagate_pending_bare(out);
         } else if self.exec.depth == 0 {
             self.propagate_pending(out);
+        }
+    }
+
+    /// Executes a command of an append-only file: it isn't counted, propagated or noted, and its answer goes nowhere
+    /// (`loadSingleAppendOnlyFile`).
+    pub(crate) fn replay(&mut self, fd: Fd, command: &'static Command, args: &Args, out: &mut Outbox) {
+        self.exec.begin();
+        self.exec.depth += 1;
+        (command.spec.handler)(&mut Cx { s: self, out, fd, command, args });
+        self.exec.depth -= 1;
+        self.exec.rewrite = None;
+        self.exec.take_pending();
+        if let Some(session) = self.sessions.get_mut(fd) {
+            session.reply.truncate(0);
         }
     }
 
@@ -329,6 +343,9 @@ impl Server {
         if !self.exec.writes.is_empty() {
             let offset = self.repl.offset();
             for op in self.exec.writes.drain(..) {
+                if self.persistence.wants_stream() {
+                    self.persistence.aof.note_write();
+                }
                 out.note(Kind::Server(ServerEvent::Write { op, offset }));
             }
         }
@@ -344,7 +361,7 @@ impl Server {
             tap.push((db, Bytes::copy_from_slice(bytes)));
         }
         if targets & TO_AOF != 0 && self.persistence.wants_stream() {
-            super::persistence::feed(self, db, bytes);
+            super::persistence::aof::feed(self, db, bytes);
         }
         if targets & TO_REPLICAS != 0 && self.repl.wants_stream() {
             replication::feed(self, db, bytes);

@@ -220,7 +220,8 @@ impl Server {
         let dirty = self.config.save.iter().map(|point| point.changes).filter(|&changes| changes > dirty).min();
         let needs = Needs { any, rare, dirty: dirty.unwrap_or(u64::MAX) };
         // Needs that are counted from now in whole units are not the same a little later.
-        let lasts = self.plain && sockets.is_none() && expiry.is_none() && clients.is_none();
+        let logs = self.persistence.wants_stream();
+        let lasts = self.plain && !logs && sockets.is_none() && expiry.is_none() && clients.is_none();
         self.cron.lasting = lasts.then_some(needs);
         needs
     }

@@ -171,6 +171,9 @@ impl Server {
         self.exec.dirty += 1;
         if self.should_propagate() {
             self.propagate_now(db, data);
+            if self.persistence.wants_stream() {
+                self.persistence.aof.note_write();
+            }
         }
         let (op, offset) = (hash_pair(key, text), self.repl.offset());
         out.note_often(Kind::Server(ServerEvent::Write { op, offset }));

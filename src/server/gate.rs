@@ -8,6 +8,9 @@ use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::Args;
 
+/// What the shell says of a process that has aborted.
+const PANIC: u8 = 134;
+
 /// What is to happen with a request.
 enum Verdict {
     /// Refuse with this error.
@@ -119,6 +122,10 @@ impl Server {
             self.limit_tracking();
         }
         let session = self.sessions.at(fd);
+        if session.flags.has(Flags::MASTER) && flags & flag::WRITE != 0 && self.must_not_apply() {
+            self.die("Replica was unable to write command to disk.", PANIC, out);
+            return Verdict::Refuse("ERR Replica was unable to write command to disk.");
+        }
         if let Some(refusal) = self.gate_state(session.flags, session.resp, command, flags, missing) {
             return refusal;
         }
@@ -132,6 +139,11 @@ impl Server {
         }
         let immediate = is_exec || command.treatment == Treatment::Immediate;
         if in_multi && !immediate { Verdict::Queue } else { Verdict::Run }
+    }
+
+    /// A replica that can't write to its disk would rather end than go on (`replica-ignore-disk-write-errors`).
+    fn must_not_apply(&self) -> bool {
+        !self.config.replica_ignore_disk_write_errors && self.persistence.write_error(self).is_some()
     }
 
     /// Evicts if that is needed; true when it didn't help and the command would need more memory. What a transaction
@@ -160,7 +172,7 @@ impl Server {
             && (write || command.treatment == Treatment::Ping)
             && let Some(text) = self.persistence.write_error(self)
         {
-            return Some(Verdict::Refuse(text));
+            return Some(Verdict::RefuseWith(text.into_owned()));
         }
         if write && !self.repl.enough_good_replicas(&self.config) {
             return Some(Verdict::Refuse("NOREPLICAS Not enough good replicas to write."));

@@ -305,6 +305,7 @@ pub(crate) fn while_running(s: &mut Server, input: Input, out: &mut Outbox) {
         | Input::Writable { .. }
         | Input::DiskDone { .. }
         | Input::JobDone { .. }
+        | Input::Files(_)
         | Input::Signal(_)) => {
             defer(s, &mut running, other, out);
             s.migrate.running = Some(Box::new(running));
@@ -321,7 +322,12 @@ fn fd_of(input: &Input) -> Option<Fd> {
         | Input::Bytes { fd, .. }
         | Input::Closed { fd, .. }
         | Input::Writable { fd, .. } => Some(*fd),
-        Input::Wake | Input::DiskDone { .. } | Input::JobDone { .. } | Input::Signal(_) | Input::LoopEnd => None,
+        Input::Wake
+        | Input::DiskDone { .. }
+        | Input::JobDone { .. }
+        | Input::Files(_)
+        | Input::Signal(_)
+        | Input::LoopEnd => None,
     }
 }
 

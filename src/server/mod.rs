@@ -52,9 +52,9 @@ use config::Config;
 use keyspace::Keyspace;
 
 use crate::id::{Fd, HexId};
-use crate::node::{DiskImage, Init, Input, Node, Outbox};
+use crate::node::{DiskImage, DiskOp, Init, Input, Node, Outbox};
 use crate::rng::Rng;
-use crate::time::{Instant, Now, Unix};
+use crate::time::{Instant, Now, Span, Unix};
 use crate::trace::Kind;
 use crate::trace::event::ServerEvent;
 
@@ -210,6 +210,12 @@ impl Server {
             self.note_followed(out);
         }
         out.busy(self.meter.take());
+        if self.persistence.wants_stream() {
+            persistence::aof::flush(self, false, out);
+        }
+        if self.shutdown.exited {
+            return;
+        }
         if !self.sessions.pending_writes.is_empty() {
             self.flush_sessions(out);
         }
@@ -236,6 +242,9 @@ impl Server {
     /// The same while a script runs: replies only.
     fn before_sleep_busy(&mut self, out: &mut Outbox) {
         out.busy(self.meter.take());
+        if self.persistence.wants_stream() {
+            persistence::aof::flush(self, false, out);
+        }
         self.flush_sessions(out);
         self.close_marked(out);
         out.busy(self.meter.take());
@@ -292,6 +301,7 @@ impl Server {
             Input::Wake => self.on_wake(out),
             Input::DiskDone { op, ok } => persistence::disk_done(self, op, ok, out),
             Input::JobDone { job } => persistence::job_done(self, job, out),
+            Input::Files(_) => {}
             Input::Signal(signal) => self.on_signal(signal, out),
         }
     }
@@ -319,6 +329,9 @@ impl Node for Server {
             self.stats.track_latency(false);
         }
         persistence::load(self, disk, out);
+        if self.shutdown.exited {
+            return;
+        }
         out.listen(self.init.addr.port);
         let keys = self.keyspace.len() as u64;
         out.note(Kind::Server(ServerEvent::Ready { run_id: self.run_id, keys }));
@@ -333,6 +346,9 @@ impl Node for Server {
         self.now = now;
         if self.migrate.is_running() {
             return migrate::while_running(self, input, out);
+        }
+        if self.persistence.reading.is_some() {
+            return persistence::while_reading(self, input, out);
         }
         // A descriptor that is gone must be forgotten before a tick can close it.
         if !matches!(input, Input::Closed { .. } | Input::Refused { .. }) {
@@ -352,6 +368,7 @@ impl Node for Server {
             | Input::Wake
             | Input::DiskDone { .. }
             | Input::JobDone { .. }
+            | Input::Files(_)
             | Input::Signal(_)) => self.handle_rarer(rarer, out),
         }
     }
@@ -362,7 +379,7 @@ impl Node for Server {
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {
         self.now = now;
-        if self.migrate.is_running() {
+        if self.migrate.is_running() || self.persistence.reading.is_some() {
             self.handle(now, Input::Bytes { fd, data }, out);
             return false;
         }
@@ -380,6 +397,12 @@ impl Node for Server {
             self.before_sleep(out);
         }
         true
+    }
+
+    fn waits_for_disk(&mut self, op: &DiskOp, takes: Span) {
+        if self.config.latency_monitor_threshold > 0 {
+            persistence::aof::waits(self, op, takes.ms());
+        }
     }
 
     fn stalled(&mut self, since: Instant, _until: Option<Instant>) {

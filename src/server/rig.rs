@@ -82,6 +82,7 @@ impl Rig {
                 | Output::Listen { .. }
                 | Output::Connect { .. }
                 | Output::Disk(_)
+                | Output::ReadDisk
                 | Output::Busy(_)
                 | Output::Job { .. }
                 | Output::KillJob { .. }

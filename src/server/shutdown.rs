@@ -91,9 +91,12 @@ impl Server {
 
     fn finish_shutdown(&mut self, out: &mut Outbox) -> Outcome {
         let flags = self.shutdown.flags;
-        persistence::forget_child(self, out);
+        let prepared = persistence::prepare_exit(self, flags.force, out).is_ok();
+        if self.shutdown.exited {
+            return Outcome::Exited;
+        }
         let wanted = flags.save || !self.config.save.is_empty() && !flags.nosave;
-        if wanted && persistence::save(self, out).is_err() && !flags.force {
+        if !prepared || wanted && persistence::save(self, out).is_err() && !flags.force {
             self.cancel_shutdown();
             return Outcome::Failed;
         }

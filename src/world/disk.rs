@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::fault::DiskEffect;
 use crate::id::{EventId, MachineId};
-use crate::node::{DiskImage, DiskOp};
+use crate::node::{DiskImage, DiskOp, Trouble};
 use crate::rng::{Dist, Rng, Seed};
 use crate::scenario::Machine;
 use crate::time::{Instant, Span};
@@ -51,8 +52,8 @@ struct Drive {
     /// Which file system it is on.
     journal: usize,
     fsync: Dist,
-    /// What faults add to each operation.
-    slow: Vec<(u16, Dist)>,
+    /// What faults do to it, by their number. The room that one leaves shrinks as files grow.
+    faults: Vec<(u16, DiskEffect)>,
     draws: Rng,
     /// Cost of the CPU's part in thousandths; 0: none.
     cpu_milli: u64,
@@ -64,7 +65,9 @@ impl Drive {
     }
 
     fn extra(&mut self) -> Span {
-        self.slow.iter().fold(Span::ZERO, |sum, (_, extra)| sum + extra.draw(&mut self.draws))
+        let Drive { faults, draws, .. } = self;
+        let slow = faults.iter().filter_map(|(_, effect)| effect.slow.as_ref());
+        slow.fold(Span::ZERO, |sum, extra| sum + extra.draw(draws))
     }
 }
 
@@ -89,7 +92,7 @@ impl Storage {
         let drive = |machine: &Machine| Drive {
             journal: usize::from(machine.disk),
             fsync: machine.fsync,
-            slow: Vec::new(),
+            faults: Vec::new(),
             draws: seed.stream(&machine.name, "disk"),
             cpu_milli: u64::from(cpu_milli),
         };
@@ -97,12 +100,32 @@ impl Storage {
         Storage { drives: machines.iter().map(drive).collect(), journals: vec![Journal::default(); count] }
     }
 
-    pub(super) fn slow_down(&mut self, machine: MachineId, fault: u16, extra: Dist) {
-        self.drives[machine.index()].slow.push((fault, extra));
+    /// A fault strikes a machine's drive.
+    pub(super) fn strike(&mut self, machine: MachineId, fault: u16, effect: &DiskEffect) {
+        self.drives[machine.index()].faults.push((fault, effect.clone()));
     }
 
-    pub(super) fn speed_up(&mut self, machine: MachineId, fault: u16) {
-        self.drives[machine.index()].slow.retain(|(number, _)| *number != fault);
+    /// It is over.
+    pub(super) fn heal(&mut self, machine: MachineId, fault: u16) {
+        self.drives[machine.index()].faults.retain(|(number, _)| *number != fault);
+    }
+
+    /// Why operations on a machine's drive fail.
+    pub(super) fn trouble(&self, machine: MachineId) -> Trouble {
+        let faults = || self.drives[machine.index()].faults.iter().map(|(_, effect)| effect);
+        Trouble { room: faults().filter_map(|effect| effect.room).min(), fails: faults().any(|effect| effect.fails) }
+    }
+
+    /// What is synced does not stay when the power goes.
+    pub(super) fn loses_syncs(&self, machine: MachineId) -> bool {
+        self.drives[machine.index()].faults.iter().any(|(_, effect)| effect.loses_syncs)
+    }
+
+    /// Files on a machine's drive have grown (or shrunk) from so many bytes to so many.
+    pub(super) fn resized(&mut self, machine: MachineId, from: u64, to: u64) {
+        for room in self.drives[machine.index()].faults.iter_mut().filter_map(|(_, effect)| effect.room.as_mut()) {
+            *room = (*room + from).saturating_sub(to);
+        }
     }
 
     /// A system call that ends in the page cache.
@@ -152,6 +175,23 @@ impl File {
         self.synced = self.synced.min(len);
     }
 
+    /// One byte becomes another.
+    fn corrupt(&mut self, draws: &mut Rng) -> Option<u64> {
+        let at = (self.len > 0).then(|| draws.below(self.len))?;
+        let flip = u8::try_from(1 + draws.below(255)).expect("a byte that isn't zero");
+        let mut start = 0;
+        let hit = self.pieces.iter_mut().find(|piece| {
+            start += piece.len() as u64;
+            at < start
+        });
+        let piece = hit.expect("it is within the file");
+        let mut changed = BytesMut::from(&piece[..]);
+        let within = at - (start - piece.len() as u64);
+        changed[usize::try_from(within).expect("a part of a length")] ^= flip;
+        *piece = changed.freeze();
+        Some(at)
+    }
+
     fn content(&self) -> Bytes {
         if let [only] = self.pieces.as_slice() {
             return only.clone();
@@ -164,6 +204,7 @@ impl File {
     }
 }
 
+/// An operation of the background thread.
 #[derive(Clone, Debug)]
 struct Pending {
     op: DiskOp,
@@ -171,6 +212,14 @@ struct Pending {
     cause: EventId,
     /// What the file's length was when an fsync was asked for.
     len: u64,
+    /// When it will be done.
+    ends: Instant,
+}
+
+impl Pending {
+    fn syncs(&self, name: &str) -> bool {
+        matches!(&self.op, DiskOp::Fsync { file } if **file == *name)
+    }
 }
 
 /// One node's working directory.
@@ -188,18 +237,32 @@ impl Disk {
         self.files.iter().map(|(name, file)| (name.clone(), file.content())).collect()
     }
 
+    /// A file that is there and safe.
+    pub(super) fn put(&mut self, name: &str, content: Bytes) {
+        self.apply(DiskOp::Write { file: name.into(), data: content });
+        self.apply(DiskOp::Fsync { file: name.into() });
+    }
+
     /// The written length.
     pub(super) fn len(&self, file: &str) -> u64 {
         self.files.get(file).map_or(0, |file| file.len)
     }
 
-    /// How long an operation takes.
+    /// The length of all files.
+    pub(super) fn total(&self) -> u64 {
+        self.files.values().map(|file| file.len).sum()
+    }
+
+    /// How long an operation takes. Who writes to a file of which an fsync is under way waits for that.
     pub(super) fn latency(&self, at: Asked, op: &DiskOp, storage: &mut Storage) -> Span {
         let machine = at.machine;
         match op {
-            DiskOp::Write { data, .. } | DiskOp::Append { data, .. } => {
-                storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS))
+            DiskOp::Append { file, data } => {
+                let syncs = self.pending.iter().filter(|other| other.syncs(file) && !at.background);
+                let held_up = syncs.map(|sync| sync.ends.since(at.now)).max().unwrap_or(Span::ZERO);
+                held_up + storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS))
             }
+            DiskOp::Write { data, .. } => storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS)),
             DiskOp::Fsync { file } => {
                 let dirty = self.files.get(file).map_or(0, |file| file.len - file.synced);
                 let waits = at.background && self.free_at > at.now;
@@ -225,6 +288,14 @@ impl Disk {
             }
             DiskOp::Rename { from, to } => {
                 if let Some(file) = self.files.remove(&from) {
+                    // Who syncs it has it open.
+                    for other in &mut self.pending {
+                        if let DiskOp::Fsync { file } = &mut other.op
+                            && *file == from
+                        {
+                            *file = to.clone();
+                        }
+                    }
                     self.files.insert(to, file);
                 }
             }
@@ -249,20 +320,42 @@ impl Disk {
     /// Gives an operation to the background thread; when it will be done.
     pub(super) fn submit(&mut self, now: Instant, takes: Span, op: DiskOp, number: u64, cause: EventId) -> Instant {
         let len = if let DiskOp::Fsync { file } = &op { self.len(file) } else { 0 };
-        self.pending.push_back(Pending { op, number, cause, len });
         self.free_at = self.free_at.max(now) + takes;
+        self.pending.push_back(Pending { op, number, cause, len, ends: self.free_at });
         self.free_at
     }
 
-    /// The oldest background operation is done: its number and cause.
-    pub(super) fn complete(&mut self) -> (u64, EventId) {
+    /// The oldest background operation is done, on a drive with that wrong with it: its number and cause, and whether
+    /// it succeeded. Who can't write a file removes what there is of it.
+    pub(super) fn complete(&mut self, trouble: Trouble, loses_syncs: bool) -> (u64, EventId, bool) {
         let done = self.pending.pop_front().expect("one completion for each submission");
-        if let DiskOp::Fsync { file } = &done.op {
-            self.synced(file, done.len);
-        } else {
-            self.apply(done.op);
+        let (number, cause) = (done.number, done.cause);
+        if trouble.refuses(&done.op).is_err() {
+            if let DiskOp::Write { file, .. } = &done.op {
+                self.files.remove(file);
+            }
+            return (number, cause, false);
         }
-        (done.number, done.cause)
+        let missing = |file: &str| file != "." && !self.files.contains_key(file);
+        match done.op {
+            DiskOp::Fsync { file } if missing(&file) => return (number, cause, false),
+            DiskOp::Rename { from, .. } if missing(&from) => return (number, cause, false),
+            DiskOp::Fsync { file } if !loses_syncs => self.synced(&file, done.len),
+            DiskOp::Fsync { .. } => {}
+            op @ (DiskOp::Write { .. }
+            | DiskOp::Append { .. }
+            | DiskOp::Rename { .. }
+            | DiskOp::Remove { .. }
+            | DiskOp::Truncate { .. }) => self.apply(op),
+        }
+        (number, cause, true)
+    }
+
+    /// A byte of each file of that name, with or without its folder, becomes another one: which, and where.
+    pub(super) fn corrupt(&mut self, name: &str, draws: &mut Rng) -> Vec<(Arc<str>, u64)> {
+        let named = |file: &str| file == name || file.rsplit_once('/').is_some_and(|(_, base)| base == name);
+        let files = self.files.iter_mut().filter(|(file, _)| named(file));
+        files.filter_map(|(file, content)| Some((file.clone(), content.corrupt(draws)?))).collect()
     }
 
     /// The process died: what was written stays, what its background thread had not begun is not done.
@@ -326,8 +419,70 @@ mod tests {
         let at = disk.submit(Instant(5), Span(10), DiskOp::Fsync { file: "aof".into() }, 7, EventId::NONE);
         assert_eq!(at, Instant(15));
         append(&mut disk, "after");
-        assert_eq!(disk.complete().0, 7);
+        assert_eq!(disk.complete(Trouble::default(), false), (7, EventId::NONE, true));
         assert_eq!(disk.files["aof"].synced, 6);
+    }
+
+    #[test]
+    fn syncs_that_a_drive_loses_protect_nothing() {
+        let mut disk = Disk::default();
+        append(&mut disk, "before");
+        disk.submit(Instant(5), Span(10), DiskOp::Fsync { file: "aof".into() }, 7, EventId::NONE);
+        assert!(disk.complete(Trouble::default(), true).2, "it says that it has done it");
+        assert_eq!(disk.files["aof"].synced, 0);
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_not_renamed_either() {
+        let mut disk = Disk::default();
+        let ops = [
+            DiskOp::Write { file: "temp".into(), data: Bytes::from_static(b"1234567890") },
+            DiskOp::Fsync { file: "temp".into() },
+            DiskOp::Rename { from: "temp".into(), to: "rdb".into() },
+            DiskOp::fsync_directory(),
+        ];
+        for (number, op) in (0..).zip(ops) {
+            disk.submit(Instant(5), Span(10), op, number, EventId::NONE);
+        }
+        let full = Trouble { room: Some(9), fails: false };
+        let ok: Vec<bool> = (0..4).map(|_| disk.complete(full, false).2).collect();
+        assert_eq!(ok, [false, false, false, true]);
+        assert!(disk.image().is_empty());
+    }
+
+    #[test]
+    fn a_corrupt_file_differs_in_one_byte() {
+        let mut disk = Disk::default();
+        append(&mut disk, "abc");
+        append(&mut disk, "def");
+        let hit = disk.corrupt("aof", &mut Seed(3).stream("d", "corrupt"));
+        let after = disk.image()["aof"].clone();
+        let at = usize::try_from(hit[0].1).expect("small");
+        assert!(after.iter().zip(b"abcdef").enumerate().all(|(i, (is, was))| (is == was) == (i != at)));
+    }
+
+    #[test]
+    fn who_writes_during_an_fsync_waits_for_it_whatever_the_file_is_called_now() {
+        let machine = Machine {
+            name: "m".into(),
+            ip: crate::id::Ip::LOOPBACK,
+            zone: None,
+            clock_offset_ns: 0,
+            clock_drift_ppm: 0,
+            cpu_milli: 1_000,
+            fsync: Dist::Constant(Span::ZERO),
+            disk: 0,
+        };
+        let mut storage = Storage::new(std::slice::from_ref(&machine), 0, Seed(1));
+        let mut disk = Disk::default();
+        append(&mut disk, "abc");
+        disk.submit(Instant(5), Span(100), DiskOp::Fsync { file: "aof".into() }, 1, EventId::NONE);
+        disk.apply(DiskOp::Rename { from: "aof".into(), to: "new".into() });
+        let asked = Asked { now: Instant(25), machine: MachineId(0), background: false };
+        let op = DiskOp::Append { file: "new".into(), data: Bytes::from_static(b"d") };
+        assert_eq!(disk.latency(asked, &op, &mut storage), Span(80));
+        disk.complete(Trouble::default(), false);
+        assert_eq!(disk.files["new"].synced, 3);
     }
 
     #[test]

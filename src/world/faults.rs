@@ -6,7 +6,7 @@ use super::World;
 use super::net::{Arrived, What};
 use super::process::State;
 use super::queue::Due;
-use crate::fault::{Fault, Trigger};
+use crate::fault::{DiskEffect, Fault, Trigger};
 use crate::id::{EventId, MachineId, NodeId};
 use crate::node::Signal;
 use crate::rng::Seed;
@@ -346,8 +346,8 @@ impl World {
                 }
             }
             Fault::Cpu { nodes, .. } => self.refresh_cpu(nodes),
-            Fault::Disk { machines, extra } => {
-                machines.iter().for_each(|&machine| self.storage.slow_down(machine, index, *extra));
+            Fault::Disk { machines, effect } => {
+                machines.iter().for_each(|&machine| self.strike_disk(machine, index, effect, cause));
             }
             Fault::Exec { node, argv } => self.exec(*node, argv, cause),
         }
@@ -391,7 +391,10 @@ impl World {
             }
             Fault::Cpu { nodes, .. } => self.refresh_cpu(nodes),
             Fault::Disk { machines, .. } => {
-                machines.iter().for_each(|&machine| self.storage.speed_up(machine, index));
+                for &machine in machines {
+                    self.storage.heal(machine, index);
+                    self.refresh_troubles(machine);
+                }
             }
             Fault::Restart { .. } | Fault::Exec { .. } => unreachable!("these have no duration"),
         }
@@ -450,6 +453,34 @@ impl World {
                 let cause = self.processes[id.index()].newest;
                 let event = Kind::Disk(DiskEvent::Lost { file, bytes });
                 self.processes[id.index()].newest = self.out.tracer.record(Some(id), cause, Via::Fault, event);
+            }
+        }
+    }
+
+    /// A machine's disk goes bad.
+    fn strike_disk(&mut self, machine: MachineId, index: u16, effect: &DiskEffect, cause: EventId) {
+        self.storage.strike(machine, index, effect);
+        self.refresh_troubles(machine);
+        let Some(name) = &effect.corrupts else { return };
+        for id in self.node_ids() {
+            if self.processes[id.index()].machine != machine {
+                continue;
+            }
+            let node = &self.scenario.nodes[id.index()].name;
+            let mut draws = self.seed.stream(node, &format!("corruption {index}"));
+            for (file, at) in self.disks[id.index()].corrupt(name, &mut draws) {
+                let event = Kind::Disk(DiskEvent::Corrupted { file, at });
+                self.out.tracer.record(Some(id), cause, Via::Fault, event);
+            }
+        }
+    }
+
+    /// Tells the nodes of a machine what is wrong with its disk, in what becomes of their operations.
+    pub(super) fn refresh_troubles(&mut self, machine: MachineId) {
+        let trouble = self.storage.trouble(machine);
+        for id in self.node_ids() {
+            if self.processes[id.index()].machine == machine {
+                self.out.troubles.set(id, trouble);
             }
         }
     }

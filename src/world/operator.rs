@@ -85,7 +85,8 @@ impl World {
                     };
                     self.exec_over(number, text, cause);
                 }
-                What::Accepted | What::Writable | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {}
+                What::Accepted | What::Writable | What::DiskDone { .. } | What::JobDone { .. } => {}
+                What::Files(_) | What::Signal(_) => {}
             }
         }
     }

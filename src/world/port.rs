@@ -9,7 +9,7 @@ use super::net::{Arrived, Caller, Sock, What};
 use super::process::State;
 use crate::fault::Fault;
 use crate::id::{Addr, EventId, MachineId, NodeId};
-use crate::node::{CloseWhy, RefusedWhy};
+use crate::node::{CloseWhy, DiskImage, RefusedWhy};
 use crate::time::Span;
 
 /// Something from outside.
@@ -169,6 +169,17 @@ pub enum Outside {
 }
 
 impl World {
+    /// A node's files as a process that starts finds them.
+    #[must_use]
+    pub fn files(&self, node: NodeId) -> DiskImage {
+        self.disks[node.index()].image()
+    }
+
+    /// An operator puts a file onto a node's disk, safely.
+    pub fn put_file(&mut self, node: NodeId, name: &str, content: Bytes) {
+        self.disks[node.index()].put(name, content);
+    }
+
     /// Takes something from outside, now. Bytes for a connection that has ended are dropped, as by a socket.
     pub fn inject(&mut self, injection: Injection) {
         match injection {
@@ -318,7 +329,7 @@ impl World {
                 self.end_outside(id, arrived.cause);
                 Outside::Closed { id, why }
             }
-            What::Accepted | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => return,
+            What::Accepted | What::DiskDone { .. } | What::JobDone { .. } | What::Files(_) | What::Signal(_) => return,
         };
         self.outbound.push(passed);
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::World;
-use super::disk::Asked;
+use super::disk::{Asked, Disk};
 use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
@@ -339,6 +339,7 @@ impl World {
                     jobs.swap_remove(place);
                     Input::JobDone { job }
                 }
+                What::Files(files) => Input::Files(files),
                 What::Signal(signal) => Input::Signal(signal),
                 What::Accepted
                 | What::Connected
@@ -367,7 +368,7 @@ impl World {
                 Input::Closed { fd, why }
             }
             What::Writable => Input::Writable { fd, room: self.net.room(sock) },
-            What::Bytes(_) | What::DiskDone { .. } | What::JobDone { .. } | What::Signal(_) => {
+            What::Bytes(_) | What::DiskDone { .. } | What::JobDone { .. } | What::Files(_) | What::Signal(_) => {
                 unreachable!("these are about no connection, or are taken directly")
             }
         })
@@ -444,7 +445,7 @@ impl World {
                 Some((Effect::Output(output), cause)) => {
                     self.effect(id, output, cause);
                 }
-                Some((Effect::Synced(file, len), _)) => self.disks[id.index()].synced(&file, len),
+                Some((Effect::Synced(file, len), _)) => self.synced(id, &file, len),
             }
         }
     }
@@ -492,6 +493,7 @@ impl World {
             | Output::AwaitWritable { .. }
             | Output::Close { .. }
             | Output::Disk(_)
+            | Output::ReadDisk
             | Output::Job { .. }
             | Output::KillJob { .. }
             | Output::Exit { .. }) => {
@@ -560,6 +562,10 @@ impl World {
                 self.disk_request(id, request.op, request.done);
                 return self.processes[id.index()].busy_until > now;
             }
+            Output::ReadDisk => {
+                let what = What::Files(self.disks[id.index()].image());
+                self.inboxes.push(id.0, Arrived { sock: None, what, cause, via: Via::Completion });
+            }
             Output::Exit { code } => {
                 self.die(id, &format!("exit {code}"), cause, Via::World);
                 return true;
@@ -583,38 +589,66 @@ impl World {
         let machine = process.machine;
         let asked = Asked { now: self.now, machine, background: done.is_some() };
         let takes = self.disks[id.index()].latency(asked, &op, &mut self.storage);
-        let disk = &mut self.disks[id.index()];
         match done {
             None => {
                 process.busy_until = self.now + takes;
+                if takes > Span::ZERO
+                    && let Some(node) = &mut process.node
+                {
+                    node.waits_for_disk(&op, takes);
+                }
                 if let DiskOp::Fsync { file } = op {
-                    let len = disk.len(&file);
+                    let len = self.disks[id.index()].len(&file);
                     if takes == Span::ZERO {
-                        disk.synced(&file, len);
+                        self.synced(id, &file, len);
                     } else {
                         process.pending.push_front((Effect::Synced(file, len), EventId::NONE));
                     }
                 } else {
-                    disk.apply(op);
+                    self.on_disk(id, |disk| disk.apply(op));
                 }
                 if takes > Span::ZERO {
                     self.stall(id, true);
                 }
             }
             Some(number) => {
-                let at = disk.submit(self.now, takes, op, number, process.newest);
+                let at = self.disks[id.index()].submit(self.now, takes, op, number, process.newest);
                 self.queue.push(at, Due::DiskDone { node: id.0, incarnation: process.incarnation });
             }
         }
     }
 
+    /// An fsync that the main thread waited for has ended.
+    fn synced(&mut self, id: NodeId, file: &str, len: u64) {
+        if !self.storage.loses_syncs(self.processes[id.index()].machine) {
+            self.disks[id.index()].synced(file, len);
+        }
+    }
+
+    /// Does something to a node's files. Where room is short, what they take of it is counted.
+    fn on_disk<T>(&mut self, id: NodeId, act: impl FnOnce(&mut Disk) -> T) -> T {
+        let disk = &mut self.disks[id.index()];
+        if self.out.troubles.of(id).room.is_none() {
+            return act(disk);
+        }
+        let before = disk.total();
+        let result = act(disk);
+        let after = disk.total();
+        let machine = self.processes[id.index()].machine;
+        self.storage.resized(machine, before, after);
+        self.refresh_troubles(machine);
+        result
+    }
+
     /// The oldest background operation of a node's disk is done.
     pub(super) fn on_disk_done(&mut self, id: NodeId, incarnation: u32) {
-        if self.processes[id.index()].incarnation != incarnation || self.processes[id.index()].state == State::Down {
+        let process = &self.processes[id.index()];
+        if process.incarnation != incarnation || process.state == State::Down {
             return;
         }
-        let (op, cause) = self.disks[id.index()].complete();
-        let what = What::DiskDone { op, ok: true };
+        let (trouble, loses) = (self.storage.trouble(process.machine), self.storage.loses_syncs(process.machine));
+        let (op, cause, ok) = self.on_disk(id, |disk| disk.complete(trouble, loses));
+        let what = What::DiskDone { op, ok };
         self.inboxes.push(id.0, Arrived { sock: None, what, cause, via: Via::Completion });
     }
 

@@ -1,5 +1,6 @@
 //! One test binary; each module is a subject.
 
+mod aof;
 mod bisect;
 mod calibration;
 mod chaos;

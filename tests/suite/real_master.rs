@@ -155,6 +155,7 @@ impl Host {
         for output in std::mem::take(&mut self.out.outputs) {
             match output {
                 Output::Listen { .. } | Output::Busy(_) => {}
+                Output::ReadDisk => self.inputs.push_back(Input::Files(self.disk.clone())),
                 Output::Connect { fd, to } => match TcpStream::connect(("127.0.0.1", to.port)) {
                     Ok(socket) => {
                         socket.set_nonblocking(true).expect("a socket");
@@ -312,7 +313,12 @@ fn concerns(input: &Input, of: Fd) -> bool {
         | Input::Bytes { fd, .. }
         | Input::Closed { fd, .. }
         | Input::Writable { fd, .. } => *fd == of,
-        Input::Wake | Input::DiskDone { .. } | Input::JobDone { .. } | Input::Signal(_) | Input::LoopEnd => false,
+        Input::Wake
+        | Input::DiskDone { .. }
+        | Input::JobDone { .. }
+        | Input::Files(_)
+        | Input::Signal(_)
+        | Input::LoopEnd => false,
     }
 }
 

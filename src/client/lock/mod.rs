@@ -560,7 +560,11 @@ impl Node for Locker {
                 out.exit(0);
                 return;
             }
-            Input::Writable { .. } | Input::Accepted { .. } | Input::DiskDone { .. } | Input::JobDone { .. } => return,
+            Input::Writable { .. }
+            | Input::Accepted { .. }
+            | Input::DiskDone { .. }
+            | Input::JobDone { .. }
+            | Input::Files(_) => return,
         }
         self.finish(now, out);
     }

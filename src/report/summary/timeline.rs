@@ -178,6 +178,7 @@ fn draft(moment: &Moment, findings: &Findings, first_fault: Option<Instant>) -> 
             HistoryWhy::PartialSync => new("partial resynchronisation into the new history".to_owned(), 5),
             HistoryWhy::Start => new(format!("starts with {keys} keys"), 7),
             HistoryWhy::Rdb => new(format!("loads {keys} keys from its RDB file"), 6),
+            HistoryWhy::Aof => new(format!("loads {keys} keys from its append-only file"), 6),
             HistoryWhy::Renewed => None,
         },
         MomentKind::WritesRefused { refused: true } => new("refuses writes: too few good replicas".to_owned(), 8),

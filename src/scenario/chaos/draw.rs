@@ -1,7 +1,7 @@
 //! From a plan and a seed to faults with constant times, in the order in which they strike.
 
 use super::{How, Kind, Plan, Shape, Target, Trouble};
-use crate::fault::{Fault, FaultKind, LinkEffect, Timed};
+use crate::fault::{DiskEffect, Fault, FaultKind, LinkEffect, Timed};
 use crate::id::{MachineId, NodeId};
 use crate::rng::{Dist, Ratio, Rng, Seed};
 use crate::scenario::Scenario;
@@ -164,7 +164,8 @@ impl<'a> Hand<'a> {
             }
             (_, How::Disk { slow }) => {
                 let extra = Dist::Constant(some_time(slow, &mut draws));
-                Fault::Disk { machines: vec![self.machine(kind, entity, until)?], extra }
+                let machines = vec![self.machine(kind, entity, until)?];
+                Fault::Disk { machines, effect: DiskEffect::slow(extra) }
             }
             (_, How::Plain) => unreachable!("every other kind has its own draws"),
         };

@@ -7,7 +7,7 @@ use crate::rng::{Dist, Seed};
 use crate::scenario::field::{At, Origin};
 use crate::scenario::raw::{self, Names, Partition};
 use crate::scenario::source::Place;
-use crate::scenario::units::{Bandwidth, Delay, Factor, Share, Step, Time};
+use crate::scenario::units::{Bandwidth, Delay, Factor, Share, Size, Step, Time};
 use crate::scenario::{Loaded, Scenario};
 use crate::time::Span;
 
@@ -75,8 +75,17 @@ fn written(scenario: &Scenario, timed: &Timed) -> raw::Fault {
             let slow_down = Some(at(Factor(*slow_down_milli)));
             out.cpu = Some(raw::Cpu { origin: Origin::default(), nodes: nodes(ids), slow_down });
         }
-        Fault::Disk { machines: ids, extra } => {
-            out.disk = Some(raw::Disk { origin: Origin::default(), machines: machines(ids), slow: delay(extra) });
+        Fault::Disk { machines: ids, effect } => {
+            out.disk = Some(raw::Disk {
+                origin: Origin::default(),
+                machines: machines(ids),
+                slow: effect.slow.as_ref().and_then(delay),
+                full: None,
+                room: effect.room.map(|room| at(Size(room))),
+                fails: effect.fails.then(|| at(true)),
+                loses_syncs: effect.loses_syncs.then(|| at(true)),
+                corrupts: effect.corrupts.as_ref().map(|file| at(file.to_string())),
+            });
         }
         Fault::Exec { .. } => unreachable!("commands aren't drawn"),
     }

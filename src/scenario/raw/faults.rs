@@ -6,7 +6,7 @@ use super::{Link, Names};
 use crate::scenario::field::{At, Field, Origin, tables};
 use crate::scenario::source::{Place, Problems};
 use crate::scenario::tree::{Data, Tree};
-use crate::scenario::units::{Delay, Factor, Step, Time};
+use crate::scenario::units::{Delay, Factor, Size, Step, Time};
 
 tables! {
     /// Something that goes wrong: a time or an event that it waits for, and exactly one kind.
@@ -43,7 +43,7 @@ tables! {
         "clock" clock: Option<Clock>,
         /// Slow CPUs.
         "cpu" cpu: Option<Cpu>,
-        /// Slow disks.
+        /// Bad disks.
         "disk" disk: Option<Disk>,
         /// A command typed at a node by an operator.
         "exec" exec: Option<Exec>,
@@ -67,12 +67,22 @@ tables! {
         "slow-down" slow_down: Option<At<Factor>>,
     }
 
-    /// Slow disks.
-    pub struct Disk in "disk" requires ["machines", "slow"] {
+    /// Bad disks.
+    pub struct Disk in "disk" requires ["machines"] {
         /// Whose.
         "machines" machines: Option<Names>,
         /// Every operation takes this much longer.
         "slow" slow: Option<At<Delay>>,
+        /// Nothing more fits: the same as room = "0b".
+        "full" full: Option<At<bool>>,
+        /// Only so much more fits; what is removed makes room.
+        "room" room: Option<At<Size>>,
+        /// Every operation fails (EIO).
+        "fails" fails: Option<At<bool>>,
+        /// fsync takes its time and says yes, and nothing is safe: when the power goes, it is lost.
+        "loses-syncs" loses_syncs: Option<At<bool>>,
+        /// A file's name, with or without its folder: a byte of it becomes another one, once.
+        "corrupts" corrupts: Option<At<String>>,
     }
 
     /// A command typed at a node.

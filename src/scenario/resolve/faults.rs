@@ -9,7 +9,7 @@ use super::super::source::Place;
 use super::Resolver;
 use super::machines::check_drift;
 use crate::conf::split_args;
-use crate::fault::{Fault, Timed, Trigger};
+use crate::fault::{DiskEffect, Fault, Timed, Trigger};
 use crate::id::MachineId;
 use crate::rng::Dist;
 use crate::time::Span;
@@ -236,13 +236,39 @@ impl Resolver<'_> {
                 }
                 Some(Fault::Cpu { nodes, slow_down_milli: factor.0 })
             }
-            "disk" => {
-                let disk = raw.disk.as_ref()?;
-                let machines = self.machines_of(disk.machines.as_ref()?)?;
-                Some(Fault::Disk { machines, extra: disk.slow.as_ref()?.0 })
-            }
+            "disk" => self.disk_fault(raw.disk.as_ref()?),
             _ => self.exec(raw.exec.as_ref()?),
         }
+    }
+
+    fn disk_fault(&mut self, raw: &raw::Disk) -> Option<Fault> {
+        let machines = self.machines_of(raw.machines.as_ref()?)?;
+        let is = |flag: &Option<At<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
+        if let (Some(full), Some(room)) = (&raw.full, &raw.room)
+            && full.value
+        {
+            self.problems
+                .error(room.place, "a full disk has no room")
+                .also(full.place, "it is full")
+                .help("write one of the two");
+            return None;
+        }
+        let effect = DiskEffect {
+            slow: raw.slow.as_ref().map(|slow| slow.0),
+            room: raw.room.as_ref().map(|room| room.0).or(is(&raw.full).then_some(0)),
+            fails: is(&raw.fails),
+            loses_syncs: is(&raw.loses_syncs),
+            corrupts: raw.corrupts.as_ref().map(|file| file.value.as_str().into()),
+        };
+        if effect == DiskEffect::default() {
+            if !raw.origin.damaged {
+                self.problems
+                    .error(raw.origin.place, "nothing is wrong with the disk")
+                    .help("give one of slow, full, room, fails, loses-syncs or corrupts");
+            }
+            return None;
+        }
+        Some(Fault::Disk { machines, effect })
     }
 
     fn processes(&mut self, names: &Names) -> Option<Vec<crate::id::NodeId>> {

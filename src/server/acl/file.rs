@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Acl, DEFAULT, RuleError, User, merged};
 use crate::id::Fd;
-use crate::node::{DiskOp, Outbox};
+use crate::node::{DiskError, DiskOp, Outbox};
 use crate::server::Server;
 
 /// A `user` directive.
@@ -83,12 +83,16 @@ impl Server {
     }
 
     /// Writes the users down (`ACLSaveToFile`).
-    pub(crate) fn save_users(&mut self, out: &mut Outbox) {
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn save_users(&mut self, out: &mut Outbox) -> Result<(), DiskError> {
         let text: Bytes = self.acl.lines().into();
         let temporary: std::sync::Arc<str> = format!("{}.tmp", self.config.aclfile).into();
-        out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.clone() });
-        out.disk_wait(DiskOp::Rename { from: temporary, to: self.config.aclfile.as_str().into() });
+        out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.clone() })?;
+        out.disk_wait(DiskOp::Rename { from: temporary, to: self.config.aclfile.as_str().into() })?;
         self.acl.file = Some(text);
+        Ok(())
     }
 }
 

@@ -190,8 +190,12 @@ fn load(cx: &mut Cx<'_>) {
 
 fn save(cx: &mut Cx<'_>) {
     if has_file(cx) {
-        cx.s.save_users(cx.out);
-        cx.add_ok();
+        match cx.s.save_users(cx.out) {
+            Ok(()) => cx.add_ok(),
+            Err(_) => cx.add_error(
+                "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
+            ),
+        }
     }
 }
 

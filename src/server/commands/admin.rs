@@ -20,6 +20,7 @@ pub(crate) const SPECS: &[Spec] = &[
     row("lastsave", 1, LOADING | STALE | FAST, (0, 0, 0), "@admin @fast @dangerous", lastsave),
     row("save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, (0, 0, 0), "@admin @slow @dangerous", save),
     row("bgsave", -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", bgsave),
+    row("bgrewriteaof", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", bgrewriteaof),
     row("monitor", 1, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), "@admin @slow @dangerous", monitor),
     container(row("slowlog", -2, 0, (0, 0, 0), "@slow", super::no_handler), slowlog::SUBS),
 ];
@@ -50,6 +51,13 @@ fn bgsave(cx: &mut Cx<'_>) {
         return cx.add_syntax_error();
     }
     match persistence::bgsave(cx.s, schedule, cx.out) {
+        Ok(text) => cx.add_simple(text.as_bytes()),
+        Err(text) => cx.add_error(text),
+    }
+}
+
+fn bgrewriteaof(cx: &mut Cx<'_>) {
+    match persistence::aof::rewrite_or_schedule(cx.s, cx.out) {
         Ok(text) => cx.add_simple(text.as_bytes()),
         Err(text) => cx.add_error(text),
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row};
-use crate::node::DiskOp;
 use crate::server::call::Cx;
 use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row, SENSITIVE};
 use crate::server::{glob, persistence, replication};
@@ -151,7 +150,12 @@ fn set(cx: &mut Cx<'_>) {
         if value != old.get(row) {
             cx.out.note(Kind::Server(ServerEvent::ConfigSet { name: row.name.into(), value: value.into() }));
             replication::config_changed(cx.s, row.name, cx.out);
-            persistence::config_changed(cx.s, row.name, cx.out);
+            if let Err(why) = persistence::config_changed(cx.s, row.name, cx.out) {
+                cx.s.config = old;
+                let name = row.name;
+                let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
+                return cx.add_error(&text);
+            }
             if row.name == "maxmemory" && cx.s.config.maxmemory > 0 {
                 // At the end of the turn, as a timer of a real server does it.
                 cx.s.eviction.running = true;
@@ -175,16 +179,15 @@ fn write(cx: &mut Cx<'_>, all: bool) {
     if cx.s.config.aclfile.is_empty() {
         text.extend_from_slice(&cx.s.acl.lines());
     }
-    let (file, temporary): (Arc<str>, Arc<str>) = (CONFIG_FILE.into(), "redis.conf-rewrite.tmp".into());
-    cx.out.disk_wait(DiskOp::Write { file: temporary.clone(), data: text.into() });
-    cx.out.disk_wait(DiskOp::Fsync { file: temporary.clone() });
-    cx.out.disk_wait(DiskOp::Rename { from: temporary, to: file });
-    cx.out.disk_wait(DiskOp::fsync_directory());
-    cx.add_ok();
+    match cx.out.disk_replace(&"redis.conf-rewrite.tmp".into(), text.into(), CONFIG_FILE.into()) {
+        Ok(()) => cx.add_ok(),
+        Err(error) => cx.add_error(&format!("ERR Rewriting config file: {error}")),
+    }
 }
 
 fn resetstat(cx: &mut Cx<'_>) {
     cx.s.stats.reset();
+    persistence::reset_statistics(cx.s);
     cx.add_ok();
 }
 

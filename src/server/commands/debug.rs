@@ -7,6 +7,7 @@ use crate::server::config::ClientsLimit;
 use crate::server::keyspace::Value;
 use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
+use crate::server::session::Flags;
 use crate::server::{cost, digest, persistence, replication};
 
 /// The row of this group.
@@ -56,6 +57,8 @@ fn debug(cx: &mut Cx<'_>) {
             cx.s.persistence.skip_checksum = number(args.get(2)) != 0;
             cx.add_ok();
         }
+        b"aof-flush-sleep" if args.len() == 3 => debug_flush_sleep(cx),
+        b"loadaof" => debug_loadaof(cx),
         b"object" if args.len() == 3 => debug_object(cx),
         b"listpack" if args.len() == 3 => debug_representation(cx, "listpack"),
         b"quicklist" if (3..=4).contains(&args.len()) => debug_representation(cx, "quicklist"),
@@ -109,7 +112,7 @@ fn debug(cx: &mut Cx<'_>) {
 
 /// Subcommands that a real server has besides: they show how its memory is laid out, start it anew, or are about what isn't
 /// here.
-const DEBUG_ABSENT: &[&str] = &["aof-flush-sleep", "crash-and-recover", "loadaof", "restart"];
+const DEBUG_ABSENT: &[&str] = &["crash-and-recover", "restart"];
 
 const STRUCT_SIZES: &[u8] = b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 ";
 
@@ -154,6 +157,7 @@ fn debug_reload(cx: &mut Cx<'_>) {
     let how = Reload { merge: has(cx, "merge"), flush: !has(cx, "noflush"), save: !has(cx, "nosave") };
     match persistence::reload(cx.s, how, cx.out) {
         Ok(()) => cx.add_ok(),
+        Err(Unloaded::Unsaved) => cx.add_error("ERR"),
         Err(Unloaded::Broken) => cx.add_error("ERR Error trying to load the RDB dump"),
         Err(Unloaded::Duplicate) => {
             cx.s.die("Duplicated key found in RDB file", ABORT, cx.out);
@@ -172,6 +176,22 @@ fn debug_reply_buffer(cx: &mut Cx<'_>) {
     if cx.arg_is(3, "never") || cx.arg_is(3, "reset") || cx.int_arg(3).is_some() {
         cx.add_ok();
     }
+}
+
+/// `DEBUG AOF-FLUSH-SLEEP <microsec>`: so long before each write to the append-only file.
+fn debug_flush_sleep(cx: &mut Cx<'_>) {
+    cx.s.persistence.aof.flush_sleep = u64::try_from(number(cx.args.get(2))).unwrap_or(0);
+    cx.add_ok();
+}
+
+/// `DEBUG LOADAOF`: the dataset is what the append-only file says, as of now.
+fn debug_loadaof(cx: &mut Cx<'_>) {
+    if cx.s.exec.is_nested() {
+        return cx.add_error("ERR DEBUG LOADAOF within a transaction is not modelled");
+    }
+    let fd = cx.fd;
+    cx.session_mut().flags.set(Flags::BLOCKED);
+    persistence::load_aof_again(cx.s, fd, cx.out);
 }
 
 #[allow(clippy::approx_constant, reason = "it is this number that is shown")]

@@ -3,7 +3,7 @@
 use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use super::strings::Moved;
 use super::{Spec, container, row};
-use crate::server::call::Cx;
+use crate::server::call::{ALL_TARGETS, Cx};
 use crate::server::notify::Classes;
 use crate::server::{cost, glob, persistence};
 
@@ -309,7 +309,7 @@ fn flushdb(cx: &mut Cx<'_>) {
     let db = cx.db();
     let removed = cx.s.empty_db(db, lazy);
     cx.dirty(removed);
-    cx.force_propagation();
+    cx.force_propagation(ALL_TARGETS);
     cx.add_ok();
 }
 
@@ -322,7 +322,7 @@ fn flushall(cx: &mut Cx<'_>) {
         // Saved at once: nothing tells any more that something changed.
         cx.note_operation();
     }
-    cx.force_propagation();
+    cx.force_propagation(ALL_TARGETS);
     cx.add_ok();
 }
 

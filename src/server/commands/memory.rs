@@ -83,7 +83,8 @@ fn stats(cx: &mut Cx<'_>) {
     cx.add_figure("clients.slaves", 0);
     cx.add_figure("clients.normal", view.clients);
     cx.add_figure("cluster.links", 0);
-    cx.add_figure("aof.buffer", 0);
+    let waits = cx.s.persistence.aof.buffer_memory();
+    cx.add_figure("aof.buffer", waits);
     cx.add_figure("lua.caches", 0);
     cx.add_figure("functions.caches", view.functions);
     for db in &view.dbs {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::flag::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE};
 use super::{Spec, container, row};
-use crate::server::call::Cx;
+use crate::server::call::{Cx, TO_REPLICAS};
 use crate::server::glob;
 use crate::server::pubsub::Topic;
 use crate::server::session::Flags;
@@ -105,14 +105,14 @@ fn unsubscribe_some(cx: &mut Cx<'_>, topic: Topic, word: &[u8]) {
 fn publish(cx: &mut Cx<'_>) {
     let args = cx.args;
     let receivers = cx.s.publish(args.get(1), args.get(2), false);
-    cx.force_propagation();
+    cx.force_propagation(TO_REPLICAS);
     cx.add_count(receivers);
 }
 
 fn spublish(cx: &mut Cx<'_>) {
     let args = cx.args;
     let receivers = cx.s.publish(args.get(1), args.get(2), true);
-    cx.force_propagation();
+    cx.force_propagation(TO_REPLICAS);
     cx.add_count(receivers);
 }
 

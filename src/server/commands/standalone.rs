@@ -1,6 +1,6 @@
 //! What a server that is no cluster node says about clusters.
 
-use super::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
+use super::flag::{FAST, LOADING, STALE};
 use super::{Spec, row};
 use crate::server::call::Cx;
 
@@ -11,7 +11,6 @@ pub(crate) const SPECS: &[Spec] = &[
     row("readonly", 1, LOADING | STALE | FAST, (0, 0, 0), "@fast @connection", no_cluster),
     row("readwrite", 1, LOADING | STALE | FAST, (0, 0, 0), "@fast @connection", no_cluster),
     row("asking", 1, FAST, (0, 0, 0), "@fast @connection", no_cluster),
-    row("bgrewriteaof", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, (0, 0, 0), "@admin @slow @dangerous", not_modelled),
 ];
 
 /// Part of Redis, but not of this server.

@@ -36,6 +36,17 @@ pub enum DisklessLoad {
     Swapdb,
 }
 
+/// `appendfsync`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFsync {
+    /// In the background, once in each second.
+    EverySec,
+    /// Before anything is answered.
+    Always,
+    /// When the kernel likes.
+    No,
+}
+
 /// `shutdown-on-sigterm`: words of SHUTDOWN that a signal implies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "four independent words")]
@@ -142,6 +153,18 @@ pub struct Config {
     pub rdbchecksum: bool,
     pub rdb_del_sync_files: bool,
     pub stop_writes_on_bgsave_error: bool,
+    pub appendonly: bool,
+    pub appendfilename: String,
+    pub appenddirname: String,
+    pub appendfsync: AppendFsync,
+    pub no_appendfsync_on_rewrite: bool,
+    pub auto_aof_rewrite_percentage: u64,
+    pub auto_aof_rewrite_min_size: u64,
+    pub aof_load_truncated: bool,
+    pub aof_use_rdb_preamble: bool,
+    pub aof_timestamp_enabled: bool,
+    pub aof_disable_auto_gc: bool,
+    pub replica_ignore_disk_write_errors: bool,
     pub replicaof: Option<(String, u16)>,
     pub masteruser: String,
     pub masterauth: String,
@@ -235,6 +258,18 @@ impl Default for Config {
             rdbchecksum: true,
             rdb_del_sync_files: false,
             stop_writes_on_bgsave_error: true,
+            appendonly: false,
+            appendfilename: "appendonly.aof".to_owned(),
+            appenddirname: "appendonlydir".to_owned(),
+            appendfsync: AppendFsync::EverySec,
+            no_appendfsync_on_rewrite: false,
+            auto_aof_rewrite_percentage: 100,
+            auto_aof_rewrite_min_size: 64 << 20,
+            aof_load_truncated: true,
+            aof_use_rdb_preamble: true,
+            aof_timestamp_enabled: false,
+            aof_disable_auto_gc: false,
+            replica_ignore_disk_write_errors: false,
             replicaof: None,
             masteruser: String::new(),
             masterauth: String::new(),
@@ -375,9 +410,7 @@ impl Config {
                 set(self, value.parse().map_err(|_| "argument couldn't be parsed into an integer".to_owned())?);
             }
             Field::Text(_, set) => {
-                if row.name == "dbfilename" && value.contains('/') {
-                    return Err("dbfilename can't be a path, just a filename".to_owned());
-                }
+                special::check_file_name(row.name, &value)?;
                 set(self, value);
             }
             Field::Special(_, set) => return set(self, args),

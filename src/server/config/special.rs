@@ -1,6 +1,6 @@
 //! Directives with a syntax of their own: how they are read and printed.
 
-use super::{BufferLimit, ClientsLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
+use super::{AppendFsync, BufferLimit, ClientsLimit, Config, DisklessLoad, Protected, SavePoint, ShutdownFlags};
 use crate::server::eviction::Policy;
 use crate::server::keyspace::double;
 use crate::server::notify::Classes;
@@ -200,6 +200,41 @@ pub(super) fn set_maxmemory_clients(config: &mut Config, args: &[&str]) -> Resul
             bytes if bytes > i64::MAX.unsigned_abs() => ClientsLimit::Percent(bytes.cast_signed().unsigned_abs()),
             bytes => ClientsLimit::Bytes(bytes),
         },
+    };
+    Ok(())
+}
+
+/// Names of files stand for files of the working directory.
+pub(super) fn check_file_name(name: &str, value: &str) -> Result<(), String> {
+    let (may_be_empty, what) = match name {
+        "dbfilename" => (true, "filename"),
+        "appendfilename" => (false, "filename"),
+        "appenddirname" => (false, "dirname"),
+        _ => return Ok(()),
+    };
+    if value.is_empty() && !may_be_empty {
+        return Err(format!("{name} can't be empty"));
+    }
+    if value.contains(['/', '\\']) {
+        return Err(format!("{name} can't be a path, just a {what}"));
+    }
+    Ok(())
+}
+
+pub(super) fn get_appendfsync(config: &Config) -> String {
+    match config.appendfsync {
+        AppendFsync::EverySec => "everysec",
+        AppendFsync::Always => "always",
+        AppendFsync::No => "no",
+    }
+    .to_owned()
+}
+
+pub(super) fn set_appendfsync(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.appendfsync = match args[0].to_ascii_lowercase().as_str() {
+        "always" => AppendFsync::Always,
+        "no" => AppendFsync::No,
+        _ => AppendFsync::EverySec,
     };
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! The child process that makes an RDB: forked, at work, ended, reaped (`rdbSaveBackground`, `rdbSaveToSlavesSockets`,
+//! The child process that makes an RDB or the base of an append-only file: forked, at work, ended, reaped (`rdbSaveBackground`, `rdbSaveToSlavesSockets`,
 //! `checkChildrenDone`).
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Server, file_name, pid, rdb::StreamPosition, snapshot};
+use super::{Server, aof, file_name, pid, rdb::StreamPosition, snapshot};
 use crate::node::{DiskOp, Outbox};
 use crate::server::cost;
 use crate::server::replication::sync::{self, Filter};
@@ -23,6 +23,16 @@ pub(crate) enum ChildKind {
     Disk,
     /// A pipe to the parent, which hands it to the replicas.
     Socket,
+    /// The next base of the append-only file.
+    Aof,
+}
+
+impl ChildKind {
+    /// It makes an RDB (`CHILD_TYPE_RDB`).
+    #[must_use]
+    pub(crate) fn makes_rdb(self) -> bool {
+        self != ChildKind::Aof
+    }
 }
 
 /// What the child is at.
@@ -30,8 +40,8 @@ pub(crate) enum ChildKind {
 enum Phase {
     /// Making the file (of a socket child: up to so many bytes).
     Making(usize),
-    /// The disk works; the number is that of the last operation.
-    Writing(u64),
+    /// The disk works; the numbers are those of the first and the last operation.
+    Writing(u64, u64),
     /// Everything is in the pipe; it waits for the parent to have read it.
     Waiting,
     /// It exits.
@@ -94,6 +104,13 @@ pub(crate) fn begin_disk_child(s: &mut Server, position: Option<StreamPosition>,
     begin(s, ChildKind::Disk, data, overhead + ns, Span::ZERO, out);
 }
 
+/// The child of a rewrite: it makes this file, which takes so much time.
+pub(super) fn begin_aof_child(s: &mut Server, data: Bytes, ns: u64, out: &mut Outbox) {
+    fork(s, out);
+    let overhead = child_overhead(s);
+    begin(s, ChildKind::Aof, data, overhead + ns, Span::ZERO, out);
+}
+
 /// `rdbSaveToSlavesSockets`: returns what the replicas get, from `$EOF:` to the mark.
 pub(crate) fn begin_socket_child(s: &mut Server, position: StreamPosition, filter: Filter, out: &mut Outbox) -> Bytes {
     note_began(s, true, out);
@@ -132,7 +149,7 @@ fn begin(s: &mut Server, kind: ChildKind, data: Bytes, ns: u64, slice_takes: Spa
 pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
     let Some(child) = s.persistence.child.as_mut().filter(|child| child.job == job) else { return };
     match (child.phase, child.kind) {
-        (Phase::Making(_), ChildKind::Disk) => write(s, out),
+        (Phase::Making(_), ChildKind::Disk | ChildKind::Aof) => write(s, out),
         (Phase::Making(made), ChildKind::Socket) => {
             let all = child.data.len();
             if made < all {
@@ -147,28 +164,38 @@ pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
             sync::pipe_grew(s, made, out);
         }
         (Phase::Exiting, _) => child.phase = Phase::Exited(!child.failed),
-        (Phase::Writing(_) | Phase::Waiting | Phase::Exited(_), _) => {}
+        (Phase::Writing(..) | Phase::Waiting | Phase::Exited(_), _) => {}
     }
 }
 
-/// The file is made: it goes to the disk under another name, and then takes the snapshot's place.
+/// The file is made: it goes to the disk under another name, and then takes the snapshot's place, or waits for the
+/// parent to install it.
 fn write(s: &mut Server, out: &mut Outbox) {
-    let temp: Arc<str> = format!("temp-{}.rdb", pid(s) + 10_000).into();
-    let name = file_name(s);
+    let is_rdb = child_kind(s) == Some(ChildKind::Disk);
+    let (temp, name): (Arc<str>, Arc<str>) = if is_rdb {
+        (format!("temp-{}.rdb", pid(s) + 10_000).into(), file_name(s))
+    } else {
+        (aof::child_temporary(s), aof::child_file(s))
+    };
     let [first, second, third, last] = std::array::from_fn(|_| s.persistence.number());
     let Some(child) = &mut s.persistence.child else { return };
-    child.phase = Phase::Writing(last);
+    child.phase = Phase::Writing(first, if is_rdb { last } else { third });
     out.disk(DiskOp::Write { file: temp.clone(), data: child.data.clone() }, first);
     out.disk(DiskOp::Fsync { file: temp.clone() }, second);
     out.disk(DiskOp::Rename { from: temp, to: name }, third);
-    out.disk(DiskOp::fsync_directory(), last);
+    if is_rdb {
+        out.disk(DiskOp::fsync_directory(), last);
+    }
 }
 
 /// A disk operation ended.
 pub(crate) fn disk_done(s: &mut Server, op: u64, ok: bool, out: &mut Outbox) {
+    if aof::fsync_done(s, op, ok, out) {
+        return;
+    }
     let Some(child) = &mut s.persistence.child else { return };
-    let Phase::Writing(last) = child.phase else { return };
-    if op > last || op + 3 < last {
+    let Phase::Writing(first, last) = child.phase else { return };
+    if !(first..=last).contains(&op) {
         return;
     }
     child.failed |= !ok;
@@ -198,7 +225,7 @@ pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
     let Some(child) = &mut s.persistence.child else { return };
     match child.phase {
         Phase::Making(_) | Phase::Exiting => out.kill_job(child.job),
-        Phase::Writing(_) | Phase::Waiting => {}
+        Phase::Writing(..) | Phase::Waiting => {}
         Phase::Exited(_) => return,
     }
     child.phase = Phase::Exited(false);
@@ -206,8 +233,8 @@ pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
     child.data = Bytes::new();
 }
 
-/// The process is about to exit: its child must not replace the file afterwards.
-pub(crate) fn forget_child(s: &mut Server, out: &mut Outbox) {
+/// It is gone, and nobody waits for it.
+pub(super) fn drop_child(s: &mut Server, out: &mut Outbox) {
     kill_child(s, out);
     s.persistence.child = None;
 }
@@ -216,6 +243,9 @@ pub(crate) fn forget_child(s: &mut Server, out: &mut Outbox) {
 pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
     let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) else { return };
     let child = s.persistence.child.take().expect("just seen");
+    if child.kind == ChildKind::Aof {
+        return aof::rewrite_done(s, ok.then_some(child.data.len() as u64), out);
+    }
     let now = s.now.unix.secs();
     s.persistence.pipe = None;
     s.persistence.last_took = Some(now.saturating_sub(child.began));

@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::rdb::{self, Loaded, RdbError};
 use super::snapshot::{Limits, Loader};
-use super::{Server, fatal};
+use super::{Server, aof};
 use crate::node::Outbox;
 use crate::server::keyspace::Keyspace;
 use crate::server::reply::encode_command;
 use crate::server::scripting::Libraries;
 use crate::server::{cost, replication};
+use crate::trace::event::HistoryWhy;
 
 /// After that much of a file events are handled (`loading-process-events-interval-bytes`).
 const INTERVAL: u64 = 2 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Staged {
     pub(crate) loaded: Loaded,
     /// Keys that had expired and were left out.
     expired: Vec<(u32, Bytes)>,
+    /// It comes from an append-only file.
+    replayed: Option<aof::Replayed>,
 }
 
 /// A file that takes more than one turn of the event loop.
@@ -67,13 +70,38 @@ pub(crate) fn begin(
     purpose: Purpose,
     out: &mut Outbox,
 ) -> Option<Result<Staged, RdbError>> {
-    let outcome = stage(s, data);
+    let expire_before = s.repl.is_master().then(|| s.ms());
+    let outcome = stage(s, data, expire_before);
     let bytes = data.len() as u64;
     let keys = outcome.as_ref().map_or(0, |staged| staged.loaded.keys);
     let ns = keys * cost::LOAD_KEY + bytes / 16 * cost::LOAD_16;
     if let Ok(staged) = &outcome {
         s.persistence.last_load = (keys - staged.expired.len() as u64, staged.expired.len() as u64);
     }
+    spread(s, outcome, purpose, (bytes, ns), out)
+}
+
+/// What was read of an append-only file is the outcome of a load at the start.
+pub(super) fn begin_replayed(s: &mut Server, replayed: aof::Replayed, out: &mut Outbox) {
+    let databases = s.keyspace.dbs.len();
+    let keyspace = std::mem::replace(&mut s.keyspace, Keyspace::new(databases));
+    let libraries = std::mem::take(&mut s.scripting.libraries);
+    let (bytes, ns) = (replayed.bytes, replayed.ns);
+    let loaded = Loaded::default();
+    let staged = Staged { keyspace, libraries, loaded, expired: Vec::new(), replayed: Some(replayed) };
+    if let Some(outcome) = spread(s, Ok(staged), Purpose::Start, (bytes, ns), out) {
+        started(s, outcome, out);
+    }
+}
+
+/// The outcome of what takes one turn; what takes more goes on for as many as it needs.
+fn spread(
+    s: &mut Server,
+    outcome: Result<Staged, RdbError>,
+    purpose: Purpose,
+    (bytes, ns): (u64, u64),
+    out: &mut Outbox,
+) -> Option<Result<Staged, RdbError>> {
     if bytes <= INTERVAL {
         s.meter.add(ns);
         out.busy(s.meter.take());
@@ -94,25 +122,35 @@ pub(crate) fn begin(
     None
 }
 
-fn stage(s: &Server, data: &Bytes) -> Result<Staged, RdbError> {
+fn stage(s: &Server, data: &Bytes, expire_before: Option<i64>) -> Result<Staged, RdbError> {
     let databases = s.config.databases;
     let mut loader = Loader {
         keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
         libraries: Libraries::default(),
         limits: Limits::of(&s.config),
-        expire_before: s.repl.is_master().then(|| s.ms()),
+        expire_before,
         expired: Vec::new(),
         access: s.access_now(),
     };
     let checksum = s.config.rdbchecksum && !s.persistence.skip_checksum;
     let read = rdb::read(data, checksum, u32::try_from(databases).unwrap_or(16), &mut loader);
     let (keyspace, libraries, expired) = (loader.keyspace, loader.libraries, loader.expired);
-    read.map(|loaded| Staged { keyspace, libraries, loaded, expired })
+    read.map(|loaded| Staged { keyspace, libraries, loaded, expired, replayed: None })
+}
+
+/// Loads the base of an append-only file in place of an empty dataset: all of its keys, for what follows goes by them.
+pub(super) fn replace(s: &mut Server, data: &Bytes) -> Result<Loaded, RdbError> {
+    let staged = stage(s, data, None)?;
+    s.keyspace = staged.keyspace;
+    s.scripting.libraries = staged.libraries;
+    s.persistence.last_load = (staged.loaded.keys, 0);
+    Ok(staged.loaded)
 }
 
 /// Loads a file while everything waits.
 pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Staged, RdbError> {
-    let staged = stage(s, data)?;
+    let expire_before = s.repl.is_master().then(|| s.ms());
+    let staged = stage(s, data, expire_before)?;
     s.meter.add(staged.loaded.keys * cost::LOAD_KEY + data.len() as u64 / 16 * cost::LOAD_16);
     Ok(staged)
 }
@@ -144,13 +182,25 @@ pub(crate) fn go_on(s: &mut Server, out: &mut Outbox) {
 pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &mut Outbox) {
     let staged = match outcome {
         Ok(staged) => staged,
-        Err(error) => return fatal(&error.to_string(), out),
+        Err(error) => {
+            s.die(&error.to_string(), 1, out);
+            return;
+        }
     };
     s.keyspace = staged.keyspace;
     s.scripting.libraries = staged.libraries;
     let deleted: Vec<(u32, Bytes)> =
         staged.expired.iter().map(|(db, key)| (*db, encode_command(&[verb(s), key]))).collect();
-    replication::restore(s, staged.loaded.stream(), &deleted, out);
+    let replayed = staged.replayed;
+    let why = match &replayed {
+        Some(replayed) if !replayed.missing => HistoryWhy::Aof,
+        Some(_) | None => HistoryWhy::Start,
+    };
+    if let Some(replayed) = &replayed {
+        aof::note_loaded(s, replayed, out);
+    }
+    replication::restore(s, staged.loaded.stream(), &deleted, why, out);
+    aof::open_at_start(s, replayed.as_ref(), out);
 }
 
 fn verb(s: &Server) -> &'static [u8] {

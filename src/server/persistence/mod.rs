@@ -1,4 +1,4 @@
-//! Snapshots: when to save, what to load at the start. The contract with the rest of the server:
+//! Snapshots and the append-only file: when to save, what to load at the start. The contract with the rest of the server:
 //!
 //! - [`load`] is called once by `start`, before the server listens; it fills `s.keyspace` and, when the file carries a
 //!   replication id and offset, `s.repl`.
@@ -7,6 +7,7 @@
 //! - `s.exec.dirty` counts changes; a finished save subtracts what it covered.
 //! - [`save`], [`bgsave`] serve SAVE, BGSAVE and SHUTDOWN.
 
+pub(crate) mod aof;
 mod child;
 pub(crate) mod loading;
 pub mod lzf;
@@ -17,6 +18,7 @@ mod snapshot;
 mod streams;
 mod values;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,18 +27,18 @@ use super::Server;
 use super::keyspace::Value;
 use super::replication::link::Link;
 use super::replication::sync::Pipe;
-use crate::node::{DiskImage, DiskOp, Outbox};
+use crate::id::Fd;
+use crate::node::{DiskError, DiskImage, DiskOp, Input, Node as _, Outbox};
 use crate::time::{Instant, Span};
-use crate::trace::Kind;
-use crate::trace::event::ServerEvent;
+use crate::trace::event::HistoryWhy;
 
 use child::Child;
 use loading::Loading;
 use rdb::StreamPosition;
 
 pub(crate) use child::{
-    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, forget_child, job_done, kill_child,
-    pipe_drained, reap_child,
+    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, job_done, kill_child, pipe_drained,
+    reap_child,
 };
 pub(crate) use report::info;
 
@@ -83,6 +85,8 @@ pub(crate) struct Reload {
 /// Why a file was not loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unloaded {
+    /// The dataset could not be saved first.
+    Unsaved,
     /// There is none, or it is wrong.
     Broken,
     /// It has a key that is there: a real server doesn't survive that.
@@ -116,6 +120,10 @@ pub struct Persistence {
     last_load: (u64, u64),
     /// Checksums are not looked at (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
     pub(crate) skip_checksum: bool,
+    /// The append-only file.
+    pub(crate) aof: aof::Aof,
+    /// The files are being read for DEBUG LOADAOF: what arrives meanwhile waits.
+    pub(crate) reading: Option<Box<Reading>>,
     /// The file on the disk is there only because a replica was synchronised with it.
     made_for_sync: bool,
     /// The newest snapshot that was written or found.
@@ -126,19 +134,39 @@ impl Persistence {
     /// True when propagated commands go to an append-only file too.
     #[must_use]
     pub fn wants_stream(&self) -> bool {
-        false
+        self.aof.is_on()
     }
 
     /// Why writes are refused for the sake of the disk (`writeCommandsDeniedByDiskError`): the error, code first.
     #[must_use]
-    pub fn write_error(&self, s: &Server) -> Option<&'static str> {
-        let refuses = self.failed && s.config.stop_writes_on_bgsave_error && !s.config.save.is_empty();
-        (refuses && s.repl.is_master()).then_some(
-            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands \
-             that may modify the data set are disabled, because this instance is configured to report errors during \
-             writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
-             details about the RDB error.",
-        )
+    pub fn write_error(&self, s: &Server) -> Option<Cow<'static, str>> {
+        if self.failed && s.config.stop_writes_on_bgsave_error && !s.config.save.is_empty() {
+            return Some(Cow::Borrowed(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Commands that may modify the data set are disabled, because this instance is configured to report \
+                 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the \
+                 Redis logs for details about the RDB error.",
+            ));
+        }
+        let error = self.aof.error()?;
+        Some(Cow::Owned(format!("MISCONF Errors writing to the AOF file: {error}")))
+    }
+
+    /// The same for a script that may write.
+    #[must_use]
+    pub(crate) fn script_error(&self, s: &Server) -> Option<Cow<'static, str>> {
+        self.write_error(s)?;
+        let blocked = "Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
+        Some(match self.aof.error().filter(|_| !self.failed) {
+            None => Cow::Borrowed(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
+            ),
+            Some(error) => Cow::Owned(format!(
+                "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. \
+                 {blocked} AOF error: {error}"
+            )),
+        })
     }
 
     /// `rdb_last_save_time` in seconds since 1970.
@@ -186,8 +214,18 @@ pub(crate) fn stream_position(s: &Server) -> Option<StreamPosition> {
 pub(crate) fn load(s: &mut Server, disk: &DiskImage, out: &mut Outbox) {
     super::replication::configure(s);
     s.persistence.last_save = s.now.unix.secs();
+    if let Err(problem) = aof::read_manifest(s, disk) {
+        s.die(&problem, 1, out);
+        return;
+    }
+    if s.config.appendonly {
+        return load_aof(s, disk.clone(), out);
+    }
     match disk.get(s.config.dbfilename.as_str()) {
-        None => super::replication::restore(s, None, &[], out),
+        None => {
+            super::replication::restore(s, None, &[], HistoryWhy::Start, out);
+            aof::open_at_start(s, None, out);
+        }
         Some(file) => {
             s.persistence.file = Some(file.clone());
             if let Some(outcome) = loading::begin(s, file, loading::Purpose::Start, out) {
@@ -197,22 +235,76 @@ pub(crate) fn load(s: &mut Server, disk: &DiskImage, out: &mut Outbox) {
     }
 }
 
-/// Feeds a propagated command to the append-only file.
-pub(crate) fn feed(_s: &mut Server, _db: u32, _bytes: &[u8]) {}
+/// With an append-only file the snapshot isn't looked at, whether or not there is such a file yet.
+fn load_aof(s: &mut Server, mut files: DiskImage, out: &mut Outbox) {
+    if let Err(error) = aof::upgrade(s, &mut files, out) {
+        s.die(&format!("Error trying to move the old AOF file: {error}"), 1, out);
+        return;
+    }
+    match aof::read(s, &files, out) {
+        Ok(replayed) => loading::begin_replayed(s, replayed, out),
+        Err(problem) => {
+            s.die(&problem, 1, out);
+        }
+    }
+}
 
-/// SAVE in the foreground. `Err` has the error to answer, code first: a background save runs.
+/// What the main thread is doing while it waits for its files.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    /// Who is answered.
+    client: Fd,
+    deferred: Vec<Input>,
+}
+
+/// DEBUG LOADAOF: what waits is written, and the dataset is read back.
+pub(crate) fn load_aof_again(s: &mut Server, client: Fd, out: &mut Outbox) {
+    if s.persistence.aof.is_on() {
+        aof::flush(s, true, out);
+    }
+    out.busy(s.meter.take());
+    out.read_disk();
+    s.persistence.reading = Some(Box::new(Reading { client, deferred: Vec::new() }));
+}
+
+/// An input that arrives while the files are being read.
+pub(crate) fn while_reading(s: &mut Server, input: Input, out: &mut Outbox) {
+    let Some(mut reading) = s.persistence.reading.take() else { return };
+    let Input::Files(files) = input else {
+        reading.deferred.push(input);
+        s.persistence.reading = Some(reading);
+        return;
+    };
+    if let Err(problem) = aof::reload_files(s, &files, out) {
+        s.die(&problem, 1, out);
+        return;
+    }
+    if let Some(session) = s.sessions.get_mut(reading.client) {
+        session.reply.constant(b"+OK\r\n");
+        s.sessions.want_write(reading.client);
+        s.unblock(reading.client);
+    }
+    for input in reading.deferred {
+        s.handle(s.now, input, out);
+    }
+}
+
+/// SAVE in the foreground. `Err` has the error to answer, code first: a background save runs, or the disk fails.
 pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str> {
-    if child_kind(s).is_some() {
+    if child_kind(s).is_some_and(ChildKind::makes_rdb) {
         return Err("ERR Background save already in progress");
     }
     s.persistence.saves += 1;
-    write_now(s, out);
-    Ok(())
+    write_now(s, out).map(drop).map_err(|_| "ERR")
 }
 
 /// DEBUG RELOAD: what a save writes is read back in place of the dataset.
 pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<(), Unloaded> {
-    let data = if how.save { Some(write_now(s, out)) } else { s.persistence.file.clone() };
+    let data = if how.save {
+        Some(write_now(s, out).map_err(|_| Unloaded::Unsaved)?)
+    } else {
+        s.persistence.file.clone()
+    };
     if how.flush {
         s.empty_all(false);
     }
@@ -241,34 +333,36 @@ pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<()
 }
 
 /// Writes the snapshot while everything waits (`rdbSave`).
-fn write_now(s: &mut Server, out: &mut Outbox) -> bytes::Bytes {
+fn write_now(s: &mut Server, out: &mut Outbox) -> Result<Bytes, DiskError> {
     let position = stream_position(s);
     let (data, ns) = snapshot::encode(s, position, super::replication::sync::Filter::default());
     s.meter.add(ns);
     out.busy(s.meter.take());
     let temp: Arc<str> = format!("temp-{}.rdb", pid(s)).into();
-    out.disk_wait(DiskOp::Write { file: temp.clone(), data: data.clone() });
-    out.disk_wait(DiskOp::Fsync { file: temp.clone() });
-    out.disk_wait(DiskOp::Rename { from: temp, to: file_name(s) });
-    out.disk_wait(DiskOp::fsync_directory());
+    out.disk_replace(&temp, data.clone(), file_name(s))?;
     s.exec.dirty = 0;
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;
     s.persistence.file = Some(data.clone());
-    data
+    Ok(data)
 }
 
 /// BGSAVE. `Err` has the error to answer, code first.
 pub(crate) fn bgsave(s: &mut Server, schedule: bool, out: &mut Outbox) -> Result<&'static str, &'static str> {
-    if child_kind(s).is_some() {
+    let child = child_kind(s);
+    if child.is_some_and(ChildKind::makes_rdb) {
         return Err("ERR Background save already in progress");
     }
-    if s.exec.in_exec {
+    if schedule && child.is_some() || s.exec.in_exec {
         s.persistence.scheduled = true;
         return Ok("Background saving scheduled");
     }
-    // Without an append-only file no other child can be in the way of a scheduled save.
-    let _ = schedule;
+    if child.is_some() {
+        return Err(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+                    schedule a BGSAVE whenever possible.",
+        );
+    }
     let position = stream_position(s);
     begin_disk_child(s, position, false, out);
     Ok("Background saving started")
@@ -281,23 +375,32 @@ pub(crate) fn after_flushall(s: &mut Server, out: &mut Outbox) {
     }
     if !s.config.save.is_empty() {
         s.persistence.saves += 1;
-        write_now(s, out);
+        // What comes of it is only logged.
+        let _ = write_now(s, out);
     }
 }
 
 /// The work of a tick: save points, the end of children.
 pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
+    aof::begin_scheduled(s, out);
     if child_kind(s).is_some() {
         reap_child(s, out);
-        return;
+    } else {
+        save_if_due(s, out);
     }
+    if !s.shutdown.exited {
+        aof::cron(s, out);
+    }
+}
+
+fn save_if_due(s: &mut Server, out: &mut Outbox) {
     let now = s.now.unix.secs();
     let p = &s.persistence;
     let may = !p.failed || now.saturating_sub(p.last_try) > RETRY_DELAY;
     let (dirty, since) = (s.exec.dirty, now.saturating_sub(p.last_save));
     let due = s.config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
-    let scheduled = std::mem::take(&mut s.persistence.scheduled) && may;
-    if !s.loading && (due && may || scheduled) {
+    if !s.loading && may && (due || s.persistence.scheduled) {
+        s.persistence.scheduled = false;
         let position = stream_position(s);
         begin_disk_child(s, position, false, out);
     }
@@ -305,6 +408,10 @@ pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
 
 /// When [`cron`] has work next, as far as is known now.
 pub(crate) fn cron_need(s: &Server) -> Option<Instant> {
+    [save_need(s), aof::cron_need(s)].into_iter().flatten().min()
+}
+
+fn save_need(s: &Server) -> Option<Instant> {
     if child_kind(s).is_some() || s.persistence.scheduled {
         return Some(s.now.mono);
     }
@@ -339,10 +446,34 @@ pub(crate) fn received_sync_file(s: &mut Server) {
 }
 
 /// A setting of persistence was changed by CONFIG SET.
-pub(crate) fn config_changed(_s: &mut Server, _name: &str, _out: &mut Outbox) {}
+///
+/// # Errors
+/// Why that can't be: the setting stays as it was.
+pub(crate) fn config_changed(s: &mut Server, name: &str, out: &mut Outbox) -> Result<(), &'static str> {
+    match name {
+        "appendonly" if !s.config.appendonly => aof::stop(s, out),
+        "appendonly" if !s.persistence.aof.is_on() => {
+            return aof::start(s, out).map_err(|()| "Unable to turn on AOF. Check server logs.");
+        }
+        "aof-disable-auto-gc" => aof::remove_history(s, out),
+        _ => {}
+    }
+    Ok(())
+}
 
-/// A log line before the process exits.
-fn fatal(message: &str, out: &mut Outbox) {
-    out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
-    out.exit(1);
+/// CONFIG RESETSTAT.
+pub(crate) fn reset_statistics(s: &mut Server) {
+    s.persistence.saves = 0;
+    aof::reset_statistics(s);
+}
+
+/// The process is about to exit: children go, and what waits is written.
+///
+/// # Errors
+/// It must not exit yet.
+pub(crate) fn prepare_exit(s: &mut Server, force: bool, out: &mut Outbox) -> Result<(), ()> {
+    if child_kind(s).is_some_and(ChildKind::makes_rdb) {
+        child::drop_child(s, out);
+    }
+    aof::end(s, force, out)
 }

@@ -64,6 +64,8 @@ pub struct About {
     pub used_memory: u64,
     /// Its place in the stream, if the server is part of a replication chain.
     pub stream: Option<StreamPosition>,
+    /// It is the base of an append-only file.
+    pub aof_base: bool,
 }
 
 /// What is known of a key besides its value.
@@ -186,7 +188,7 @@ impl Writer {
             writer.aux("repl-id", &stream.replid.to_string());
             writer.aux("repl-offset", &stream.offset.to_string());
         }
-        writer.aux("aof-base", "0");
+        writer.aux("aof-base", if about.aof_base { "1" } else { "0" });
         writer
     }
 
@@ -622,6 +624,7 @@ mod tests {
             ctime: 1_700_000_000,
             used_memory: 1_234_567,
             stream: Some(StreamPosition { db: 3, replid, offset: 98_765 }),
+            aof_base: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ChildKind, child_kind};
+use super::{ChildKind, aof, child_kind};
 use crate::server::Server;
 
 /// The lines of INFO's persistence section after its header, each ended by CRLF.
@@ -13,8 +13,12 @@ pub(crate) fn info(s: &Server, text: &mut String) {
 fn write_info(s: &Server, text: &mut String) -> std::fmt::Result {
     let p = &s.persistence;
     let now = s.now.unix.secs();
-    let running = child_kind(s).is_some();
-    let current = p.child.as_ref().map_or("-1".to_owned(), |child| now.saturating_sub(child.began).to_string());
+    let running = child_kind(s).is_some_and(ChildKind::makes_rdb);
+    let current = p
+        .child
+        .as_ref()
+        .filter(|_| running)
+        .map_or("-1".to_owned(), |child| now.saturating_sub(child.began).to_string());
     let last = p.last_took.map_or("-1".to_owned(), |seconds| seconds.to_string());
     let (loaded, expired) = p.last_load;
     let to_disk = child_kind(s) == Some(ChildKind::Disk);
@@ -30,12 +34,7 @@ fn write_info(s: &Server, text: &mut String) -> std::fmt::Result {
     write!(text, "rdb_last_bgsave_time_sec:{last}\r\nrdb_current_bgsave_time_sec:{current}\r\n")?;
     write!(text, "rdb_saves:{}\r\nrdb_last_cow_size:0\r\n", p.saves)?;
     write!(text, "rdb_last_load_keys_expired:{expired}\r\nrdb_last_load_keys_loaded:{loaded}\r\n")?;
-    text.push_str(
-        "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n\
-         aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n\
-         aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n\
-         module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
-    );
+    aof::info(s, text)?;
     if let Some(loading) = &p.loading {
         let elapsed = now.saturating_sub(loading.began);
         let done = loading.loaded_bytes();

@@ -25,8 +25,18 @@ fn options(s: &Server) -> Options {
 
 /// The file, and the nanoseconds of the cost table that making it takes.
 pub(super) fn encode(s: &Server, stream: Option<StreamPosition>, filter: Filter) -> (Bytes, u64) {
-    let about = About { ctime: s.now.unix.secs(), used_memory: used_memory(s), stream };
-    let mut writer = Writer::new(options(s), &about);
+    let about = About { ctime: s.now.unix.secs(), used_memory: used_memory(s), stream, aof_base: false };
+    encode_as(s, &about, filter)
+}
+
+/// The same as the base of an append-only file.
+pub(super) fn encode_base(s: &Server) -> (Bytes, u64) {
+    let about = About { ctime: s.now.unix.secs(), used_memory: used_memory(s), stream: None, aof_base: true };
+    encode_as(s, &about, Filter::default())
+}
+
+fn encode_as(s: &Server, about: &About, filter: Filter) -> (Bytes, u64) {
+    let mut writer = Writer::new(options(s), about);
     if !filter.exclude_functions {
         s.scripting.libraries.iter().for_each(|library| writer.library(&library.code));
     }

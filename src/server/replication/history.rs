@@ -5,7 +5,7 @@ use super::{CachedMaster, LinkDownWhy, MasterAddress, backlog::Backlog, master};
 use crate::id::{Addr, HexId, Ip};
 use crate::node::Outbox;
 use crate::server::Server;
-use crate::server::persistence::rdb::StreamPosition;
+use crate::server::persistence::{self, rdb::StreamPosition};
 use crate::trace::Kind;
 use crate::trace::event::{HistoryWhy, ServerEvent};
 
@@ -24,14 +24,15 @@ pub(crate) fn configure(s: &mut Server) {
 }
 
 /// The dataset was loaded at the start. `position` is what the file says of its stream; `deleted` are the bytes of
-/// DELs for keys that had expired, each with its database, which a master puts into its stream.
+/// DELs for keys that had expired, each with its database, which a master puts into its stream; `why` holds unless the
+/// file says of its stream.
 pub(crate) fn restore(
     s: &mut Server,
     position: Option<StreamPosition>,
     deleted: &[(u32, bytes::Bytes)],
+    mut why: HistoryWhy,
     out: &mut Outbox,
 ) {
-    let mut why = HistoryWhy::Start;
     let mut parent = None;
     if s.repl.follows.is_some() {
         if let Some(position) = position {
@@ -137,6 +138,7 @@ pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) {
     s.repl.down_since = 0;
     out.note(Kind::Server(ServerEvent::BecameMaster { offset: s.repl.offset }));
     master::refresh_good_replicas(s, out);
+    persistence::aof::restart(s, out);
 }
 
 /// Follows `host`:`port` from now on (`replicationSetMaster`). What it knows of its own history serves to ask the new

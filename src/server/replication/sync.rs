@@ -51,7 +51,8 @@ pub(crate) struct Pipe {
 pub(super) fn join_or_start(s: &mut Server, fd: Fd, out: &mut Outbox) {
     match persistence::child_kind(s) {
         Some(ChildKind::Disk) => join_running(s, fd, out),
-        Some(ChildKind::Socket) => {}
+        // It waits until the child that runs is done.
+        Some(ChildKind::Socket | ChildKind::Aof) => {}
         None => {
             let Some(replica) = s.repl.replicas.iter().find(|replica| replica.fd == fd) else { return };
             let (eof, filter) = (replica.announced.eof, replica.announced.filter);
@@ -271,6 +272,7 @@ pub(crate) fn child_done(s: &mut Server, kind: ChildKind, file: Option<&Bytes>, 
                 s.repl.replicas[index].state = State::SendBulk(bulk.freeze(), 0);
                 s.sessions.want_write(fd);
             }
+            (Some(_), ChildKind::Aof) => unreachable!("nobody waits for the base of an append-only file"),
         }
     }
 }

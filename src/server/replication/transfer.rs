@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::link::{self, Link, take_line};
 use super::{CachedMaster, history, master};
 use crate::id::{Addr, Fd, HexId};
-use crate::node::{DiskOp, Outbox};
+use crate::node::{DiskError, DiskOp, Outbox};
 use crate::server::config::DisklessLoad;
 use crate::server::persistence::{self, loading::Staged, rdb::RdbError};
 use crate::server::{Server, cost};
@@ -164,13 +164,21 @@ fn load(s: &mut Server, out: &mut Outbox) {
     };
     let file = file.freeze();
     let transfer = transfer.clone();
+    if !transfer.diskless && !fits_on_disk(&file, out) {
+        // A real server finds out while it writes what arrives, and keeps its data.
+        return link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
+    }
     let swaps = swaps(s, &transfer);
+    persistence::aof::stop(s, out);
+    if s.shutdown.exited {
+        return;
+    }
     if !swaps {
         attach_to_new_master(s, out);
         empty_data(s);
     }
-    if !transfer.diskless {
-        keep_file(s, &file, out);
+    if !transfer.diskless && keep_file(s, &file, out).is_err() {
+        return link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
     }
     s.async_loading = swaps && transfer.position.is_some_and(|(replid, _)| replid == s.repl.replid);
     let loaded = persistence::loading::begin(s, &file, persistence::loading::Purpose::FullSync, out);
@@ -179,14 +187,15 @@ fn load(s: &mut Server, out: &mut Outbox) {
     }
 }
 
+fn fits_on_disk(data: &Bytes, out: &Outbox) -> bool {
+    out.trouble().refuses(&DiskOp::Write { file: "".into(), data: data.clone() }).is_ok()
+}
+
 /// The file is written beside the snapshot and takes its place: a restart finds it.
-fn keep_file(s: &Server, data: &Bytes, out: &mut Outbox) {
+fn keep_file(s: &Server, data: &Bytes, out: &mut Outbox) -> Result<(), DiskError> {
     let temp: std::sync::Arc<str> = format!("temp-{}.{}.rdb", s.now.unix.secs(), persistence::pid(s)).into();
     let name: std::sync::Arc<str> = s.config.dbfilename.as_str().into();
-    out.disk_wait(DiskOp::Write { file: temp.clone(), data: data.clone() });
-    out.disk_wait(DiskOp::Fsync { file: temp.clone() });
-    out.disk_wait(DiskOp::Rename { from: temp, to: name });
-    out.disk_wait(DiskOp::fsync_directory());
+    out.disk_replace(&temp, data.clone(), name)
 }
 
 /// `replicationAttachToNewMaster`: from here on nobody can continue from what this server had.
@@ -196,7 +205,8 @@ fn attach_to_new_master(s: &mut Server, out: &mut Outbox) {
     s.repl.backlog = None;
 }
 
-fn empty_data(s: &mut Server) {
+/// The dataset goes (`emptyData`).
+pub(crate) fn empty_data(s: &mut Server) {
     for db in 0..u32::try_from(s.keyspace.dbs.len()).unwrap_or(0) {
         s.signal_flushed(db, None);
     }
@@ -253,7 +263,10 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
     if matches!(transfer.end, End::Mark(_)) {
         link::send_ack(s);
     }
-    link::feed_session(s, fd, transfer.rest.freeze(), out);
+    persistence::aof::restart(s, out);
+    if !s.shutdown.exited {
+        link::feed_session(s, fd, transfer.rest.freeze(), out);
+    }
 }
 
 /// A file from the disk that can't be loaded ends the process; one from the socket that ends too early is asked for again.

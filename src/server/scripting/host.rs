@@ -1,5 +1,7 @@
 //! A script's run: whether it may begin, and the commands that it calls (`scriptPrepareForRun`, `scriptCall`).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, busy, flag, lua, shebang};
@@ -71,46 +73,43 @@ pub(crate) fn nanoseconds(instructions: u64) -> u64 {
 }
 
 /// Why a script can't begin (`scriptPrepareForRun`).
-fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<&'static str> {
+fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<Cow<'static, str>> {
     let s = &*cx.s;
     let stale = !s.config.replica_serve_stale_data && s.repl.stale();
     if request.flags & flag::COMPAT != 0 {
-        return stale.then_some("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+        let text = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+        return stale.then_some(text.into());
     }
     if stale && request.flags & flag::ALLOW_STALE == 0 {
-        return Some(
-            "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag is \
-             not set on the script.",
-        );
+        let text = "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag \
+                    is not set on the script.";
+        return Some(text.into());
     }
     if request.flags & flag::NO_WRITES != 0 {
         return None;
     }
     let obey = cx.session().flags.has(Flags::MASTER);
     if !s.repl.is_master() && s.config.replica_read_only && !obey {
-        return Some("READONLY Can not run script with write flag on readonly replica");
+        return Some("READONLY Can not run script with write flag on readonly replica".into());
     }
-    if !obey && s.persistence.write_error(s).is_some() {
-        return Some(
-            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable \
-             scripts are blocked. Use 'no-writes' flag for read only scripts.",
-        );
+    if let Some(text) = s.persistence.script_error(s).filter(|_| !obey) {
+        return Some(text);
     }
     if request.read_only {
-        return Some("ERR Can not execute a script with write flag using *_ro command.");
+        return Some("ERR Can not execute a script with write flag using *_ro command.".into());
     }
     if !s.repl.enough_good_replicas(&s.config) {
-        return Some("NOREPLICAS Not enough good replicas to write.");
+        return Some("NOREPLICAS Not enough good replicas to write.".into());
     }
     (request.flags & flag::ALLOW_OOM == 0 && s.eviction.out_of_memory && !obey)
-        .then_some("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+        .then_some("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'".into())
 }
 
 /// Runs a script and answers its caller.
 pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
     cx.prevent_propagation();
     if let Some(text) = refusal(cx, request) {
-        return cx.add_error(text);
+        return cx.add_error(&text);
     }
     let (caller, now) = (cx.session(), cx.s.now.unix);
     let client_resp = caller.resp;

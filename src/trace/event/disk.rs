@@ -16,12 +16,20 @@ pub enum DiskEvent {
         /// Bytes dropped.
         bytes: u64,
     },
+    /// A byte of a file became another one.
+    Corrupted {
+        /// The file.
+        file: Arc<str>,
+        /// Which byte.
+        at: u64,
+    },
 }
 
 impl fmt::Display for DiskEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DiskEvent::Lost { file, bytes } => write!(f, "disk lost {bytes} bytes of {file}"),
+            DiskEvent::Corrupted { file, at } => write!(f, "disk corrupted {file} at byte {at}"),
         }
     }
 }

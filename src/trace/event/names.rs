@@ -29,19 +29,21 @@ names! { WorldEvent, WORLD:
 
 names! { NetEvent, NET: ConnectFailed => "connect-failed", Broken => "broken", Stalled => "stalled" }
 
-names! { DiskEvent, DISK: Lost => "lost" }
+names! { DiskEvent, DISK: Lost => "lost", Corrupted => "corrupted" }
 
 names! { ServerEvent, SERVER:
     Ready => "ready", History => "history", BecameMaster => "became-master", BecameReplica => "became-replica",
     Write => "write", Offset => "offset", Link => "link", SyncGranted => "sync-granted", RdbBegan => "rdb-began",
     RdbDone => "rdb-done", ReplicaOnline => "replica-online", ReplicaGone => "replica-gone", Synced => "synced",
     WritesRefused => "writes-refused", Slow => "slow", Expired => "expired", Evicted => "evicted", ConfigSet => "config-set", Fatal => "fatal",
-    Final => "final",
+    Final => "final", Logged => "logged", AofLoaded => "aof-loaded", AofRewriteBegan => "aof-rewrite-began",
+    AofRewriteDone => "aof-rewrite-done", AofError => "aof-error",
 }
 
 names! { SentinelEvent, SENTINEL:
     Said => "said", Ready => "ready", VoteReceived => "vote-received", VoteIgnored => "vote-ignored",
     FailoverDelayed => "failover-delayed", Failover => "failover", Script => "script", Fatal => "fatal", Final => "final",
+    Unsaved => "unsaved",
 }
 
 names! { ClientEvent, CLIENT:

@@ -295,6 +295,11 @@ pub enum SentinelEvent {
         /// The current epoch.
         current_epoch: u64,
     },
+    /// The configuration could not be saved: the disk doesn't know what the sentinel does.
+    Unsaved {
+        /// Why.
+        error: Arc<str>,
+    },
 }
 
 impl Detail {
@@ -370,6 +375,7 @@ impl fmt::Display for SentinelEvent {
             SentinelEvent::Failover { master, state } => write!(f, "failover {master} {state:?}"),
             SentinelEvent::Script { path, arguments } => write!(f, "script {path} {arguments}"),
             SentinelEvent::Fatal { message } => write!(f, "fatal {message}"),
+            SentinelEvent::Unsaved { error } => write!(f, "configuration not saved: {error}"),
             SentinelEvent::Final { master, addr, config_epoch, current_epoch } => {
                 write!(f, "final {master} {addr} config epoch {config_epoch} current {current_epoch}")
             }

@@ -23,6 +23,8 @@ pub enum HistoryWhy {
     PartialSync,
     /// `changeReplicationId`: a backlog created or freed, or a new history begun in place.
     Renewed,
+    /// Loaded from an append-only file, which names no history.
+    Aof,
 }
 
 /// The state of a replica's link to its master (`repl_state`, grouped as `INFO` and people see it).
@@ -253,6 +255,45 @@ pub enum ServerEvent {
         /// Partial resynchronisations refused.
         sync_partial_err: u64,
     },
+    /// What waited in the buffer of the append-only file was given to the kernel.
+    Logged {
+        /// The number of the file.
+        seq: u64,
+        /// Its length now.
+        to: u64,
+        /// Its length after each of the writes since the last such event.
+        ends: Arc<[u64]>,
+        /// `master_repl_offset`.
+        offset: u64,
+    },
+    /// The append-only file was read at the start.
+    AofLoaded {
+        /// The number of the last file; 0: it was the base.
+        seq: u64,
+        /// Up to which byte of it.
+        bytes: u64,
+        /// Bytes of a torn end that were cut off.
+        cut: u64,
+        /// Keys in the dataset now.
+        keys: u64,
+    },
+    /// The append-only file is being rewritten: what was executed so far goes into a new base.
+    AofRewriteBegan {
+        /// The number of the file that takes what is executed from now on.
+        seq: u64,
+    },
+    /// The rewrite is over.
+    AofRewriteDone {
+        /// The size of the new base.
+        bytes: u64,
+        /// Whether it took its place.
+        ok: bool,
+    },
+    /// The append-only file can't be written any more, or can again.
+    AofError {
+        /// Why it can't.
+        error: Option<Arc<str>>,
+    },
 }
 
 impl fmt::Display for LinkDownWhy {
@@ -313,6 +354,14 @@ impl fmt::Display for ServerEvent {
                 let link = if *master || *link_up { "" } else { " link down" };
                 write!(f, "final {role}{link} {replid:.8} offset {offset} keys {keys} dataset {dataset:016x}")
             }
+            ServerEvent::Logged { seq, to, ends, .. } => write!(f, "aof {seq} to {to} ({} writes)", ends.len()),
+            ServerEvent::AofLoaded { seq, bytes, cut, keys } => {
+                write!(f, "aof loaded to {bytes} of {seq} cut {cut} keys {keys}")
+            }
+            ServerEvent::AofRewriteBegan { seq } => write!(f, "aof rewrite began, then {seq}"),
+            ServerEvent::AofRewriteDone { bytes, ok } => write!(f, "aof rewrite done {bytes} bytes ok {ok}"),
+            ServerEvent::AofError { error: Some(error) } => write!(f, "aof error: {error}"),
+            ServerEvent::AofError { error: None } => f.write_str("aof error is over"),
         }
     }
 }

@@ -103,6 +103,7 @@ pub(super) enum What {
     Writable,
     DiskDone { op: u64, ok: bool },
     JobDone { job: u64 },
+    Files(crate::node::DiskImage),
     Signal(crate::node::Signal),
 }
 

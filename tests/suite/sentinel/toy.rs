@@ -280,6 +280,7 @@ impl Node for Toy {
             | Input::Writable { .. }
             | Input::DiskDone { .. }
             | Input::JobDone { .. }
+            | Input::Files(_)
             | Input::Signal(_) => {}
         }
     }

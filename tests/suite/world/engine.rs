@@ -67,6 +67,7 @@ impl Script for Chatter {
             | Input::Writable { .. }
             | Input::DiskDone { .. }
             | Input::JobDone { .. }
+            | Input::Files(_)
             | Input::Signal(_)
             | Input::LoopEnd => {}
         }

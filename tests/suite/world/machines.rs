@@ -174,11 +174,11 @@ impl Script for Writer {
     fn start(&mut self, _now: Now, disk: &DiskImage, out: &mut Outbox) {
         self.found = disk.get("log").cloned().unwrap_or_default();
         let append = |text: &'static [u8]| DiskOp::Append { file: "log".into(), data: Bytes::from_static(text) };
-        out.disk_wait(append(b"a"));
-        out.disk_wait(DiskOp::Fsync { file: "log".into() });
-        out.disk_wait(append(b"b"));
+        out.disk_wait(append(b"a")).expect("the disk is well");
+        out.disk_wait(DiskOp::Fsync { file: "log".into() }).expect("the disk is well");
+        out.disk_wait(append(b"b")).expect("the disk is well");
         out.disk(DiskOp::Fsync { file: "log".into() }, 5);
-        out.disk_wait(append(b"c"));
+        out.disk_wait(append(b"c")).expect("the disk is well");
         out.job(9, Span::from_ms(30));
         out.job(10, Span::from_ms(30));
         out.kill_job(10);

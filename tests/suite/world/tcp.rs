@@ -29,7 +29,12 @@ fn story(seen: &[Seen]) -> Vec<String> {
         Input::Bytes { data, .. } => Some(String::from_utf8_lossy(data).into_owned()),
         Input::Closed { why, .. } => Some(why.to_string()),
         Input::Writable { room, .. } => Some(format!("room {room}")),
-        Input::Wake | Input::DiskDone { .. } | Input::JobDone { .. } | Input::Signal(_) | Input::LoopEnd => None,
+        Input::Wake
+        | Input::DiskDone { .. }
+        | Input::JobDone { .. }
+        | Input::Files(_)
+        | Input::Signal(_)
+        | Input::LoopEnd => None,
     };
     seen.iter().filter_map(|seen| Some(format!("{}.{:03} {}", us(seen) / 1000, us(seen) % 1000, what(seen)?))).collect()
 }

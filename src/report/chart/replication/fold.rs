@@ -273,7 +273,7 @@ impl Server {
     fn begin_history(&mut self, at: Instant, offset: u64, why: HistoryWhy, step: u64) {
         match why {
             HistoryWhy::Promotion | HistoryWhy::PartialSync | HistoryWhy::Renewed => {}
-            HistoryWhy::Start | HistoryWhy::Rdb | HistoryWhy::FullSync => {
+            HistoryWhy::Start | HistoryWhy::Rdb | HistoryWhy::Aof | HistoryWhy::FullSync => {
                 let from = self.offset;
                 if !self.pieces.is_empty() && from != offset {
                     self.point(at, from, 1);
