@@ -164,9 +164,7 @@ fn memory(s: &Server, t: &mut Text) {
     t.field("mem_replication_backlog", view.backlog).field("mem_total_replication_buffers", view.backlog);
     t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", view.clients);
     t.field("mem_cluster_links", 0).field("mem_aof_buffer", s.persistence.aof.buffer_memory());
-    t.lit(
-        "mem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
-    );
+    t.lit("mem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n");
     t.field("lazyfreed_objects", s.stats.lazily_freed);
 }
 

@@ -300,11 +300,8 @@ pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str>
 
 /// DEBUG RELOAD: what a save writes is read back in place of the dataset.
 pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<(), Unloaded> {
-    let data = if how.save {
-        Some(write_now(s, out).map_err(|_| Unloaded::Unsaved)?)
-    } else {
-        s.persistence.file.clone()
-    };
+    let data =
+        if how.save { Some(write_now(s, out).map_err(|_| Unloaded::Unsaved)?) } else { s.persistence.file.clone() };
     if how.flush {
         s.empty_all(false);
     }
