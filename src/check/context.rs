@@ -51,6 +51,8 @@ pub struct Op {
     pub value: u64,
     /// When it was invoked.
     pub invoked: Instant,
+    /// The event that says so.
+    pub invoke: EventId,
     /// A write's index in [`Writes`].
     pub write: Option<u32>,
 }
@@ -77,6 +79,8 @@ pub struct WriteRecord {
     pub value: u64,
     /// When it was invoked.
     pub invoked: Instant,
+    /// The event that says so.
+    pub invoke: EventId,
     /// What the client learnt.
     pub outcome: WriteOutcome,
     /// Where it was executed: once, or again after a retry.
@@ -192,11 +196,11 @@ impl Context {
     fn client(&mut self, event: &Event, node: NodeId, said: &ClientEvent) {
         match said {
             &ClientEvent::Invoke { op: number, f, key, value, hash } => {
-                let mut op = Op { client: node, number, f, key, value, invoked: event.at, write: None };
+                let (client, invoked, invoke) = (node, event.at, event.id);
+                let mut op = Op { client, number, f, key, value, invoked, invoke, write: None };
                 if f == OpKind::Write {
                     let (outcome, executed) = (WriteOutcome::Pending, SmallVec::new());
-                    let record =
-                        WriteRecord { client: node, op: number, key, value, invoked: event.at, outcome, executed };
+                    let record = WriteRecord { client, op: number, key, value, invoked, invoke, outcome, executed };
                     op.write = Some(self.writes.invoke(hash, record));
                 }
                 self.pending.insert((node, number), op);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::linearizable::Contradiction;
 use crate::fault::FaultKind;
 use crate::id::{Addr, EventId, HexId, MachineId, NodeId};
 use crate::time::{Instant, Span};
@@ -40,6 +41,8 @@ pub struct Findings {
     pub stale_writes: Vec<StaleWrite>,
     /// Fencing tokens that are not larger than one before.
     pub token_breaks: Vec<TokenBreak>,
+    /// A part of what clients saw that no order explains.
+    pub contradiction: Option<Contradiction>,
     /// How calm came back after the last fault.
     pub recovery: Recovery,
 }

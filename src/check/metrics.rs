@@ -93,6 +93,11 @@ pub const METRICS: &[Metric] = &[
     row("final.keys", Unit::Count, "Keys at the very end, over all masters."),
     row("final.masters", Unit::Count, "Servers that are masters at the very end."),
     row("final.servers", Unit::Count, "Servers that are alive at the very end."),
+    row(
+        "linearizable",
+        Unit::Bool,
+        "Whether what clients read from each key can be explained by operations that take effect one after the other, each between its call and its return; absent when nothing was read.",
+    ),
     row("lock.acquire-time", Unit::Time, "Median time from wanting a lock to having it, over all clients."),
     row("lock.acquire-time-max", Unit::Time, "The longest time from wanting a lock to having it."),
     row("lock.acquire-time-p99", Unit::Time, "99th percentile of the time from wanting a lock to having it."),

@@ -9,8 +9,10 @@ pub mod convergence;
 pub mod expect;
 pub mod failovers;
 pub mod findings;
+pub mod histories;
 pub mod latency;
 pub mod lineage;
+pub mod linearizable;
 pub mod locks;
 mod logged;
 pub mod lost_writes;
@@ -146,6 +148,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(split_brain::SplitBrain::default()),
         Box::new(one_leader::OneLeader::default()),
         Box::new(stale_reads::StaleReads::default()),
+        Box::new(linearizable::Linearizable::default()),
         Box::new(convergence::Convergence::default()),
     ];
     all.extend(locks::CHECKERS.map(|checker| Box::new(checker) as Box<dyn Checker>));

@@ -12,19 +12,24 @@ const SIZE_MAX: u64 = 16 << 20;
 
 /// The text of a file, or of stdin when it is called `-`.
 pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    text_of(path, "a scenario file", SIZE_MAX)
+}
+
+/// The same for a file of another kind, of at most so many bytes.
+pub(super) fn text_of(path: &Path, what: &str, size_max: u64) -> Result<String, Failure> {
     let message = |error: &std::io::Error| Failure::Message(format!("can't read {}: {error}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
+        std::io::stdin().lock().take(size_max + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
     } else {
         let file = std::fs::File::open(path).map_err(|error| message(&error))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Failure::Message(format!("{} is a folder, a scenario file is needed", path.display())));
+            return Err(Failure::Message(format!("{} is a folder, {what} is needed", path.display())));
         }
-        file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
+        file.take(size_max + 1).read_to_end(&mut bytes).map_err(|error| message(&error))?;
     }
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_MAX {
-        return Err(Failure::Message(format!("{} is larger than {} MB", path.display(), SIZE_MAX >> 20)));
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > size_max {
+        return Err(Failure::Message(format!("{} is larger than {} MB", path.display(), size_max >> 20)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

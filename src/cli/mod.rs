@@ -3,6 +3,7 @@
 mod amount;
 mod args;
 mod bisect;
+mod check_history;
 mod compare;
 #[cfg(all(feature = "tcp", unix))]
 mod ctl;
@@ -126,6 +127,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Serve(args) => serve::serve(&args),
         #[cfg(all(feature = "tcp", unix))]
         Command::Ctl(args) => ctl::ctl(&args),
+        Command::CheckHistory(args) => check_history::check_history(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema => list::schema(),
         Command::Metrics(args) => list::metrics(&args),

@@ -2,6 +2,7 @@
 //! only `cli` writes files.
 
 pub mod chart;
+pub mod contradiction;
 pub mod dot;
 pub mod exam;
 pub mod html;

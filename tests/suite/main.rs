@@ -14,6 +14,7 @@ mod differential;
 #[cfg(unix)]
 mod hosts;
 mod limits;
+mod linearizable;
 mod locks;
 mod many_runs_cli;
 mod migrate;

@@ -1,6 +1,7 @@
 //! The commands and their flags, a file for each command. The help texts are here and nowhere else.
 
 mod bisect;
+mod check_history;
 mod compare;
 #[cfg(all(feature = "tcp", unix))]
 mod ctl;
@@ -20,6 +21,7 @@ use crate::run::Limits;
 use crate::time::Span;
 
 pub(super) use bisect::BisectArgs;
+pub(super) use check_history::CheckHistoryArgs;
 pub(super) use compare::CompareArgs;
 #[cfg(all(feature = "tcp", unix))]
 pub(super) use ctl::{CtlArgs, For, OrderArgs, RestartAfter};
@@ -74,6 +76,8 @@ pub(super) enum Command {
     /// Break what is served, heal it, look at it
     #[cfg(all(feature = "tcp", unix))]
     Ctl(CtlArgs),
+    /// Check a history from elsewhere for linearizability
+    CheckHistory(CheckHistoryArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
     /// Print the JSON schema of scenario files

@@ -6,6 +6,7 @@ mod clients;
 mod election;
 mod frame;
 pub mod kit;
+mod linearizable;
 mod locks;
 mod png;
 mod replication;
@@ -15,6 +16,7 @@ mod theme;
 
 use super::Run;
 use super::stage::Stage;
+use crate::check::linearizable::Contradiction;
 use crate::trace::Event;
 use canvas::Canvas;
 
@@ -67,7 +69,15 @@ pub fn font_style() -> String {
 pub fn all(run: &Run, stage: &Stage, events: &[Event]) -> Vec<Chart> {
     let charts =
         [election::chart, locks::chart, replication::chart, clients::chart].map(|chart| chart(run, stage, events));
-    charts.into_iter().flatten().collect()
+    let contradiction = run.findings.contradiction.as_ref();
+    let contradiction = contradiction.map(|found| linearizable::chart(&frame::which_run(run, stage), found));
+    charts.into_iter().chain([contradiction]).flatten().collect()
+}
+
+/// The chart of a contradiction in a history from elsewhere.
+#[must_use]
+pub fn contradiction(subtitle: &str, found: &Contradiction) -> Chart {
+    linearizable::chart(subtitle, found)
 }
 
 /// A coordinate as a whole number.

@@ -1,0 +1,253 @@
+//! From a history without an order to the shortest part of it that still has none, and why.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::history::{Entry, Place};
+use super::model::{Model, Numbered, Timed, Unit};
+use super::schedule::NEVER;
+use super::search::{Bottleneck, Found, bottleneck, replay, search};
+
+/// Configurations that one search may visit, and all attempts to leave something out together.
+const ATTEMPT: u64 = 50_000;
+const ATTEMPTS: u64 = 200_000;
+
+/// A part of a history for which no order exists.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Contradiction {
+    /// Which object, if there are several.
+    pub key: Option<String>,
+    /// What the object holds at the beginning of this part, where that isn't the beginning of all: everything before
+    /// it leads there.
+    pub start: Option<String>,
+    /// The operations, in the order of their calls.
+    pub operations: Vec<Shown>,
+    /// How many operations on this object had begun when the contradiction was complete.
+    pub of: usize,
+}
+
+/// An operation of a contradiction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// Who asked.
+    pub process: Arc<str>,
+    /// What, and what came back.
+    pub what: String,
+    /// When it was called.
+    pub call: Place,
+    /// When it returned; `None`: never, or after this part.
+    pub ret: Option<Place>,
+    /// Its place in the longest order that can be found, from 1.
+    pub order: Option<usize>,
+    /// What the object holds then.
+    pub after: Option<String>,
+    /// Whether it is the one that has no place.
+    pub blocked: bool,
+}
+
+impl Contradiction {
+    /// The operation that has no place.
+    #[must_use]
+    pub fn blocked(&self) -> Option<&Shown> {
+        self.operations.iter().find(|shown| shown.blocked)
+    }
+
+    /// What the object holds after the longest order; `None` if nothing can come before the one without a place.
+    #[must_use]
+    pub fn held(&self) -> Option<&str> {
+        let last = self.operations.iter().max_by_key(|shown| shown.order)?;
+        last.after.as_deref().or(self.start.as_deref())
+    }
+}
+
+impl Contradiction {
+    /// In a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Some(blocked) = self.blocked() else { return "no order exists".to_owned() };
+        let held = match self.held() {
+            Some(held) => format!("; the longest order ends with {held}"),
+            None => "; nothing can come before it".to_owned(),
+        };
+        format!("\"{}\" of {} has no place{held}", blocked.what, blocked.process)
+    }
+}
+
+/// What is left of a history: where it starts, and its operations.
+struct Part<M: Model> {
+    start: M::State,
+    cut: bool,
+    ops: Vec<Timed<M::Op>>,
+}
+
+impl<M: Model> Clone for Part<M> {
+    fn clone(&self) -> Self {
+        Part { start: self.start.clone(), cut: self.cut, ops: self.ops.clone() }
+    }
+}
+
+impl<M: Model> Part<M> {
+    /// The step that nothing gets past; `None` if an order exists or it can't be told.
+    fn fails(&self, model: &M) -> Option<usize> {
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, false);
+        match search(&task, &mut machine, &mut { ATTEMPT }) {
+            Found::Illegal { step, .. } => Some(step),
+            Found::Legal(_) | Found::Unknown => None,
+        }
+    }
+
+    /// Whether there is certainly no order. Cheaper than [`Part::fails`] where the model looks ahead.
+    fn is_illegal(&self, model: &M) -> bool {
+        self.costs(model, ATTEMPT).is_some()
+    }
+
+    /// How many configurations it takes to see that there is no order; `None` if there is one or it takes more.
+    fn costs(&self, model: &M, budget: u64) -> Option<u64> {
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, true);
+        let mut left = budget;
+        let found = search(&task, &mut machine, &mut left);
+        matches!(found, Found::Illegal { .. }).then_some(budget - left)
+    }
+
+    /// The shortest beginning without an order.
+    fn shortest(self, model: &M) -> Option<Self> {
+        if let Some(step) = self.fails(model) {
+            let place = self.place(step);
+            return Some(self.until(place));
+        }
+        // The search needs to look ahead: beginnings are tried until the shortest is found.
+        let (mut legal, mut illegal) = (0, self.ops.iter().filter(|timed| timed.returned()).count());
+        if !self.is_illegal(model) {
+            return None;
+        }
+        while legal + 1 < illegal {
+            let middle = usize::midpoint(legal, illegal);
+            let beginning = self.clone().until(self.place(middle - 1));
+            if beginning.is_illegal(model) { illegal = middle } else { legal = middle }
+        }
+        let place = self.place(illegal - 1);
+        Some(self.until(place))
+    }
+
+    /// Only what had begun when a return comes; what returns after it has no outcome yet.
+    fn until(mut self, ret: u64) -> Self {
+        self.ops.retain(|timed| timed.interval.call < ret);
+        self.ops.retain_mut(|timed| {
+            if timed.interval.ret > ret {
+                timed.interval.ret = NEVER;
+                return !M::reads(&timed.op);
+            }
+            true
+        });
+        self
+    }
+
+    /// The place of the return of a step.
+    fn place(&self, step: usize) -> u64 {
+        let mut returns: Vec<u64> =
+            self.ops.iter().map(|timed| timed.interval.ret).filter(|&ret| ret != NEVER).collect();
+        returns.sort_unstable();
+        returns[step]
+    }
+
+    fn without(&self, model: &M, units: &[Unit]) -> Self {
+        let mut gone = vec![false; self.ops.len()];
+        units.iter().flat_map(|unit| &unit.drop).for_each(|&index| gone[index] = true);
+        let kept = self.ops.iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(timed, _)| {
+            let stripped = units.iter().filter_map(|unit| unit.strip);
+            Timed { op: stripped.fold(timed.op.clone(), |op, element| model.strip(&op, element)), ..timed.clone() }
+        });
+        Part { start: self.start.clone(), cut: self.cut, ops: kept.collect() }
+    }
+
+    /// Leaves out whatever it can, many at once first. Where less makes the search harder, more stays than need be.
+    fn thin(mut self, model: &M) -> Self {
+        let mut purse = ATTEMPTS;
+        let attempt = self.costs(model, ATTEMPT).map_or(ATTEMPT, |cost| cost * 4 + 500);
+        let mut units = model.units(&self.ops);
+        let mut size = units.len();
+        while size > 0 {
+            let mut at = 0;
+            while at < units.len() && purse > 0 {
+                let fewer = self.without(model, &units[at..units.len().min(at + size)]);
+                let cost = if fewer.ops.len() < self.ops.len() { fewer.costs(model, attempt) } else { None };
+                purse = purse.saturating_sub(cost.unwrap_or(attempt));
+                if cost.is_some() {
+                    self = fewer;
+                    units = model.units(&self.ops);
+                } else {
+                    at += size;
+                }
+            }
+            size /= 2;
+        }
+        self
+    }
+
+    /// Begins at the last moment at which there is only one way that things can be.
+    fn after_bottleneck(&self, model: &M, step: usize) -> Option<Self> {
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, true);
+        let mut budget = ATTEMPT * 10;
+        let Bottleneck { step, state, waiting } = bottleneck(&task, &mut machine, step, &mut budget)?;
+        let ret = self.place(step);
+        let stays = |index: usize, timed: &Timed<M::Op>| {
+            timed.interval.call > ret || waiting.iter().any(|&op| op as usize == index)
+        };
+        let ops = self.ops.iter().enumerate().filter(|(index, timed)| stays(*index, timed));
+        let ops = ops.map(|(_, timed)| timed.clone()).collect();
+        Some(Part { start: machine.state(state).clone(), cut: true, ops })
+    }
+}
+
+/// Explains why no order exists for `ops`; `suspects` are those that suffice, if that is known already. `None` if it
+/// can't be told within the budget of an attempt.
+pub(super) fn explain<M: Model>(
+    model: &M,
+    ops: &[Timed<M::Op>],
+    suspects: Option<&[usize]>,
+    entries: &[Entry],
+) -> Option<Contradiction> {
+    let whole = Part { start: model.start(), cut: false, ops: ops.to_vec() };
+    let smallest: Part<M> = match suspects {
+        Some(suspects) => Part { ops: suspects.iter().map(|&index| ops[index].clone()).collect(), ..whole },
+        None => {
+            let prefix = whole.shortest(model)?;
+            let last = prefix.ops.iter().filter(|timed| timed.returned()).count() - 1;
+            let cut = prefix.after_bottleneck(model, last).filter(|cut| cut.is_illegal(model));
+            let thin = prefix.thin(model);
+            match cut.map(|cut| cut.thin(model)) {
+                Some(cut) if cut.ops.len() < thin.ops.len() => cut,
+                Some(_) | None => thin,
+            }
+        }
+    };
+    let ret = smallest.place(smallest.fails(model)?);
+    let of = ops.iter().filter(|timed| timed.interval.call < ret).count();
+    picture(model, &smallest.until(ret), entries, of)
+}
+
+fn picture<M: Model>(model: &M, part: &Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
+    let mut part = part.clone();
+    part.ops.sort_by_key(|timed| timed.interval.call);
+    let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, false);
+    let Found::Illegal { step, choices } = search(&task, &mut machine, &mut { ATTEMPT }) else { return None };
+    let order = replay(&task, &mut machine, &choices, step);
+    let blocked = task.schedule.steps[step].op as usize;
+    let shown = part.ops.iter().enumerate().map(|(index, timed)| {
+        let entry = &entries[timed.entry];
+        let place = order.iter().position(|&(op, _)| op as usize == index);
+        Shown {
+            process: entry.process.clone(),
+            what: model.show(&timed.op),
+            call: entry.call,
+            ret: entry.ret.filter(|_| timed.returned()),
+            order: place.map(|place| place + 1),
+            after: place.map(|place| model.show_state(machine.state(order[place].1))),
+            blocked: index == blocked,
+        }
+    });
+    let operations = shown.collect();
+    let start = part.cut.then(|| model.show_state(&part.start));
+    Some(Contradiction { key: None, start, operations, of })
+}
