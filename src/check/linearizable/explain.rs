@@ -9,9 +9,10 @@ use super::model::{Model, Numbered, Timed, Unit};
 use super::schedule::NEVER;
 use super::search::{Bottleneck, Found, bottleneck, replay, search};
 
-/// Configurations that one search may visit, and all attempts to leave something out together.
-const ATTEMPT: u64 = 50_000;
-const ATTEMPTS: u64 = 200_000;
+/// What a search of the explanation may visit: so much more than the search that found no order did.
+const ATTEMPT: u64 = 1_000;
+/// All attempts to leave something out together may visit so many times as much.
+const ATTEMPTS: u64 = 30;
 
 /// A part of a history for which no order exists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,6 +77,8 @@ impl Contradiction {
 
 /// What is left of a history: where it starts, and its operations.
 struct Part<M: Model> {
+    /// What a search may visit.
+    attempt: u64,
     start: M::State,
     cut: bool,
     ops: Vec<Timed<M::Op>>,
@@ -83,7 +86,7 @@ struct Part<M: Model> {
 
 impl<M: Model> Clone for Part<M> {
     fn clone(&self) -> Self {
-        Part { start: self.start.clone(), cut: self.cut, ops: self.ops.clone() }
+        Part { start: self.start.clone(), ops: self.ops.clone(), ..*self }
     }
 }
 
@@ -91,7 +94,7 @@ impl<M: Model> Part<M> {
     /// The step that nothing gets past; `None` if an order exists or it can't be told.
     fn fails(&self, model: &M) -> Option<usize> {
         let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, false);
-        match search(&task, &mut machine, &mut { ATTEMPT }) {
+        match search(&task, &mut machine, &mut { self.attempt }) {
             Found::Illegal { step, .. } => Some(step),
             Found::Legal(_) | Found::Unknown => None,
         }
@@ -99,7 +102,7 @@ impl<M: Model> Part<M> {
 
     /// Whether there is certainly no order. Cheaper than [`Part::fails`] where the model looks ahead.
     fn is_illegal(&self, model: &M) -> bool {
-        self.costs(model, ATTEMPT).is_some()
+        self.costs(model, self.attempt).is_some()
     }
 
     /// How many configurations it takes to see that there is no order; `None` if there is one or it takes more.
@@ -158,13 +161,13 @@ impl<M: Model> Part<M> {
             let stripped = units.iter().filter_map(|unit| unit.strip);
             Timed { op: stripped.fold(timed.op.clone(), |op, element| model.strip(&op, element)), ..timed.clone() }
         });
-        Part { start: self.start.clone(), cut: self.cut, ops: kept.collect() }
+        Part { start: self.start.clone(), ops: kept.collect(), ..*self }
     }
 
     /// Leaves out whatever it can, many at once first. Where less makes the search harder, more stays than need be.
     fn thin(mut self, model: &M) -> Self {
-        let mut purse = ATTEMPTS;
-        let attempt = self.costs(model, ATTEMPT).map_or(ATTEMPT, |cost| cost * 4 + 500);
+        let mut purse = self.attempt * ATTEMPTS;
+        let attempt = self.attempt;
         let mut units = model.units(&self.ops);
         let mut size = units.len();
         while size > 0 {
@@ -187,8 +190,8 @@ impl<M: Model> Part<M> {
 
     /// Begins at the last moment at which there is only one way that things can be.
     fn after_bottleneck(&self, model: &M, step: usize) -> Option<Self> {
-        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, true);
-        let mut budget = ATTEMPT * 10;
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, false);
+        let mut budget = self.attempt;
         let Bottleneck { step, state, waiting } = bottleneck(&task, &mut machine, step, &mut budget)?;
         let ret = self.place(step);
         let stays = |index: usize, timed: &Timed<M::Op>| {
@@ -196,19 +199,21 @@ impl<M: Model> Part<M> {
         };
         let ops = self.ops.iter().enumerate().filter(|(index, timed)| stays(*index, timed));
         let ops = ops.map(|(_, timed)| timed.clone()).collect();
-        Some(Part { start: machine.state(state).clone(), cut: true, ops })
+        Some(Part { attempt: self.attempt, start: machine.state(state).clone(), cut: true, ops })
     }
 }
 
 /// Explains why no order exists for `ops`; `suspects` are those that suffice, if that is known already. `None` if it
-/// can't be told within the budget of an attempt.
+/// can't be told without much more effort than the `visited` configurations that showed that there is none.
 pub(super) fn explain<M: Model>(
     model: &M,
     ops: &[Timed<M::Op>],
     suspects: Option<&[usize]>,
     entries: &[Entry],
+    visited: u64,
 ) -> Option<Contradiction> {
-    let whole = Part { start: model.start(), cut: false, ops: ops.to_vec() };
+    let attempt = visited * 2 + ATTEMPT;
+    let whole = Part { attempt, start: model.start(), cut: false, ops: ops.to_vec() };
     let smallest: Part<M> = match suspects {
         Some(suspects) => Part { ops: suspects.iter().map(|&index| ops[index].clone()).collect(), ..whole },
         None => {
@@ -222,16 +227,21 @@ pub(super) fn explain<M: Model>(
             }
         }
     };
-    let ret = smallest.place(smallest.fails(model)?);
-    let of = ops.iter().filter(|timed| timed.interval.call < ret).count();
-    picture(model, &smallest.until(ret), entries, of)
+    let smallest = smallest.shortest(model)?;
+    let last = smallest.ops.iter().map(|timed| timed.interval.ret).filter(|&ret| ret != NEVER).max()?;
+    let of = ops.iter().filter(|timed| timed.interval.call < last).count();
+    picture(model, smallest, entries, of)
 }
 
-fn picture<M: Model>(model: &M, part: &Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
-    let mut part = part.clone();
+fn picture<M: Model>(model: &M, mut part: Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
     part.ops.sort_by_key(|timed| timed.interval.call);
-    let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, false);
-    let Found::Illegal { step, choices } = search(&task, &mut machine, &mut { ATTEMPT }) else { return None };
+    let tries = [false, true].map(|ahead| {
+        let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, ahead);
+        let found = search(&task, &mut machine, &mut { part.attempt });
+        (machine, task, found)
+    });
+    let (mut machine, task, found) = tries.into_iter().find(|(_, _, found)| matches!(found, Found::Illegal { .. }))?;
+    let Found::Illegal { step, choices } = found else { return None };
     let order = replay(&task, &mut machine, &choices, step);
     let blocked = task.schedule.steps[step].op as usize;
     let shown = part.ops.iter().enumerate().map(|(index, timed)| {

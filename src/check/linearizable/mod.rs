@@ -196,6 +196,7 @@ fn check_with<M: Model>(history: &History, mut model: M, effort: Effort) -> Resu
     let (objects, mut illegal, mut unknown, mut contradiction) = (parts.len(), 0, 0, None);
     for (key, mut ops) in parts {
         model.prune(&mut ops);
+        let before = budget;
         let (answer, suspects) = judge(&model, &ops, &mut budget);
         match answer {
             Answer::Linearizable => {}
@@ -206,7 +207,7 @@ fn check_with<M: Model>(history: &History, mut model: M, effort: Effort) -> Resu
                     break;
                 }
                 if contradiction.is_none() {
-                    let found = explain::explain(&model, &ops, suspects.as_deref(), &history.entries);
+                    let found = explain::explain(&model, &ops, suspects.as_deref(), &history.entries, before - budget);
                     contradiction = found.map(|found| Contradiction { key: key.map(Datum::to_string), ..found });
                 }
             }

@@ -31,6 +31,10 @@ pub(super) trait Model {
     fn reaches(&self, _state: &Self::State, _op: &Self::Op) -> bool {
         true
     }
+    /// Whether an operation can make legal again what was out of reach.
+    fn resets(_op: &Self::Op) -> bool {
+        false
+    }
     /// Understands a recorded operation that may have taken effect; `None`: it can be left out.
     ///
     /// # Errors
@@ -143,7 +147,9 @@ impl<'a, M: Model> Numbered<'a, M> {
         let intervals: Vec<Interval> = ops.iter().map(|timed| timed.interval).collect();
         let schedule = Schedule::new(&intervals);
         let ahead = ahead && model.looks_ahead();
-        let goals = if ahead { goals(&schedule, &intervals, &class, &reads) } else { Vec::new() };
+        let resets: Vec<Interval> =
+            ops.iter().filter(|timed| M::resets(&timed.op)).map(|timed| timed.interval).collect();
+        let goals = if ahead { goals(&schedule, &intervals, &class, &reads, &resets) } else { Vec::new() };
         let mut states = IndexSet::default();
         states.insert(start);
         let numbered =
@@ -157,8 +163,15 @@ impl<'a, M: Model> Numbered<'a, M> {
     }
 }
 
-/// For each return the read that returns first of those that begin after it.
-fn goals(schedule: &Schedule, intervals: &[Interval], class: &[u32], reads: &[bool]) -> Vec<Option<u32>> {
+/// For each return a read that is yet to become legal, if nothing can come before it that makes good what is out of its
+/// reach: the one that returns now, or else the first to return of those that begin later.
+fn goals(
+    schedule: &Schedule,
+    intervals: &[Interval],
+    class: &[u32],
+    reads: &[bool],
+    resets: &[Interval],
+) -> Vec<Option<u32>> {
     let known = |op: &usize| intervals[*op].ret != NEVER && reads[class[*op] as usize];
     let mut later: Vec<usize> = (0..intervals.len()).filter(known).collect();
     later.sort_by_key(|&op| intervals[op].call);
@@ -173,7 +186,10 @@ fn goals(schedule: &Schedule, intervals: &[Interval], class: &[u32], reads: &[bo
             }
             later.pop();
         }
-        *goal = best.map(|read| class[read]);
+        let now = intervals[step.op as usize].ret;
+        let certain = |read: &usize| !resets.iter().any(|reset| reset.call < intervals[*read].ret && reset.ret >= now);
+        let returning = Some(step.op as usize).filter(|&op| reads[class[op] as usize]);
+        *goal = returning.or(best).filter(certain).map(|read| class[read]);
     }
     goals
 }

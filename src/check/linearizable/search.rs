@@ -35,7 +35,7 @@ pub(super) struct Task {
     pub(super) class: Vec<u32>,
     /// Whether operations of a class never change any state.
     pub(super) reads: Vec<bool>,
-    /// For each step a read that begins after it: it is yet to become legal. Empty if the model doesn't look ahead.
+    /// For each step a read that is yet to become legal, with nothing to come that resets. Empty: no looking ahead.
     pub(super) goals: Vec<Option<u32>>,
 }
 
@@ -141,8 +141,7 @@ impl<'a, M: Mask, X: Machine> Search<'a, M, X> {
             }
             self.tried[class as usize] = self.branchings;
             let Some(state) = self.machine.step(node.state, class) else { continue };
-            let lost = waiting && !self.machine.reaches(state, returning);
-            if lost || goal.is_some_and(|goal| !self.machine.reaches(state, goal)) {
+            if goal.is_some_and(|goal| !self.machine.reaches(state, goal)) {
                 continue;
             }
             let mut mask = node.mask.clone();
@@ -245,8 +244,7 @@ fn narrow<M: Mask>(task: &Task, machine: &mut impl Machine, until: usize, budget
             found = Some(Bottleneck { step: step as usize, state: *state, waiting });
         }
         let op = task.schedule.steps[step as usize].op;
-        let (slot, returning) = (task.schedule.slot[op as usize], task.class[op as usize]);
-        let waiting = task.reads[returning as usize];
+        let slot = task.schedule.slot[op as usize];
         let goal = task.goals.get(step as usize).copied().flatten();
         while let Some((state, mut mask)) = settled.pop() {
             *budget = budget.checked_sub(1)?;
@@ -261,8 +259,7 @@ fn narrow<M: Mask>(task: &Task, machine: &mut impl Machine, until: usize, budget
                     continue;
                 }
                 let Some(state) = machine.step(state, class) else { continue };
-                let lost = waiting && !machine.reaches(state, returning);
-                if lost || goal.is_some_and(|goal| !machine.reaches(state, goal)) {
+                if goal.is_some_and(|goal| !machine.reaches(state, goal)) {
                     continue;
                 }
                 let mut mask = mask.clone();

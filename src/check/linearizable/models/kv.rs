@@ -17,7 +17,6 @@ pub(in crate::check::linearizable) enum Op {
 #[derive(Clone, Debug, Default)]
 pub(in crate::check::linearizable) struct Kv {
     texts: Names,
-    puts: bool,
 }
 
 impl Kv {
@@ -64,23 +63,24 @@ impl Model for Kv {
     }
 
     fn looks_ahead(&self) -> bool {
-        !self.puts
+        true
     }
 
-    /// Without puts nothing goes away again.
+    /// Nothing goes away again but by a put.
     fn reaches(&self, state: &String, op: &Op) -> bool {
         let Op::Get(text) = op else { return true };
         self.text(*text).starts_with(state)
+    }
+
+    fn resets(op: &Op) -> bool {
+        matches!(op, Op::Put(_))
     }
 
     fn parse(&mut self, entry: &Entry) -> Result<Option<Op>, String> {
         match &*entry.f {
             "get" | "read" if unanswered(entry) => Ok(None),
             "get" | "read" => self.number(entry, &entry.output).map(|text| Some(Op::Get(text))),
-            "put" | "write" => {
-                self.puts = true;
-                self.number(entry, &entry.input).map(|text| Some(Op::Put(text)))
-            }
+            "put" | "write" => self.number(entry, &entry.input).map(|text| Some(Op::Put(text))),
             "append" => self.number(entry, &entry.input).map(|text| Some(Op::Append(text))),
             _ => Err(strange(entry, "get, put and append")),
         }

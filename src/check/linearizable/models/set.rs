@@ -20,7 +20,6 @@ pub(in crate::check::linearizable) enum Op {
 #[derive(Clone, Debug, Default)]
 pub(in crate::check::linearizable) struct Set {
     names: Names,
-    removes: bool,
 }
 
 fn with(bits: &Bits, element: u32) -> Bits {
@@ -77,10 +76,14 @@ impl Model for Set {
     }
 
     fn looks_ahead(&self) -> bool {
-        !self.removes
+        true
     }
 
-    /// Nothing goes away again, so what is there must be in what was read.
+    fn resets(op: &Op) -> bool {
+        matches!(op, Op::Remove(_))
+    }
+
+    /// Nothing goes away again unless it is removed, so what is there must be in what was read.
     fn reaches(&self, state: &Bits, op: &Op) -> bool {
         let Op::Read(bits) = op else { return true };
         state.iter().enumerate().all(|(index, word)| word & !bits.get(index).copied().unwrap_or(0) == 0)
@@ -99,10 +102,7 @@ impl Model for Set {
                 Ok(Some(Op::Read(bits)))
             }
             "add" => Ok(Some(Op::Add(self.names.number(&entry.input)))),
-            "remove" => {
-                self.removes = true;
-                Ok(Some(Op::Remove(self.names.number(&entry.input))))
-            }
+            "remove" => Ok(Some(Op::Remove(self.names.number(&entry.input)))),
             _ => Err(strange(entry, "add, remove and read")),
         }
     }
