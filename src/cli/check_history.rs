@@ -26,7 +26,11 @@ pub(super) fn check_history(args: &CheckHistoryArgs) -> Outcome {
     };
     let history = histories::read(&text, format).map_err(|bad| wrong(path, &bad))?;
     let model = ModelName::ALL.into_iter().find(|model| Some(model.name()) == args.model.as_deref());
-    let model = model.unwrap_or_else(|| ModelName::guess(&history));
+    let model = model.unwrap_or_else(|| match ModelName::guess(&history) {
+        // Our lock clients release what is theirs.
+        ModelName::Mutex if format == Format::SplitbrainJsonl => ModelName::Lock,
+        guess => guess,
+    });
     running(Some(format!("check-history {} --model {model} --format {format}", path.display())));
     let effort = Effort { budget: args.budget, explain: true };
     let report = linearizable::check(&history, model, effort).map_err(|misfit| {
@@ -75,15 +79,18 @@ fn summary(args: &CheckHistoryArgs, format: Format, model: ModelName, history: &
         lines.push(format!("{} without an order", plural(report.illegal, "key")));
     }
     if report.unknown > 0 {
-        lines.push(format!(
-            "{} undecided within {} configurations (--budget)",
-            plural(report.unknown, "key"),
-            thousands(args.budget)
-        ));
+        let keys = plural(report.unknown, "key");
+        let visited = thousands(report.visited);
+        lines.push(match report.answer {
+            Answer::Unknown => format!("{keys} undecided after {visited} configurations (--budget allows more)"),
+            Answer::Linearizable | Answer::Illegal => format!("{keys} undecided, which changes nothing"),
+        });
     }
     if let Some(found) = &report.contradiction {
         lines.push(String::new());
         lines.extend(contradiction::lines(found));
+    } else if report.answer == Answer::Illegal {
+        lines.push("which part contradicts itself could not be found with reasonable effort".to_owned());
     }
     if let Some(folder) = &args.out {
         lines.push(String::new());

@@ -45,9 +45,12 @@ pub fn lines(found: &Contradiction) -> Vec<String> {
     let mut out = Vec::new();
     let key = found.key.as_ref().map_or(String::new(), |key| format!("key {key}: "));
     let many = found.operations.len();
-    out.push(format!("{key}{many} of the {} operations begun so far have no order", found.of));
+    out.push(format!("{key}{}", found.size()));
     if let Some(start) = &found.start {
-        out.push(format!("everything before them leads to {}", shorten(start, 70)));
+        out.push(format!("everything before leads to {}", shorten(start, 70)));
+    }
+    if found.thinned {
+        out.push("what plays no part is left out of what was read".to_owned());
     }
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Left]);
     table.row(["process", "operation", "called", "returned", "order", "then"]);

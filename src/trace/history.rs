@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::event::{ClientEvent, OpKind, Refusal, Unanswered};
+use super::event::{ClientEvent, LockEvent, LockLoss, OpKind, Refusal, Unanswered, WorldEvent};
 use super::{Event, Kind};
 use crate::id::{Addr, EventId, NodeId};
 use crate::time::Instant;
@@ -163,6 +164,9 @@ impl History {
 ///
 /// A Jepsen process does one thing at a time, and none after an outcome it doesn't know. A client with several
 /// operations in flight therefore appears as several processes; `client` says whose they are.
+///
+/// What lock clients believe is a history of its own: `acquire` lasts from wanting the lock to having it, `release` is the
+/// moment from which the client doesn't believe to have it any more, whatever the servers think.
 #[derive(Debug)]
 pub struct HistoryWriter<W> {
     out: W,
@@ -171,6 +175,7 @@ pub struct HistoryWriter<W> {
     /// Each client's processes that are free, the smallest last.
     free: BTreeMap<NodeId, Vec<u32>>,
     open: FxHashMap<(NodeId, u64), Open>,
+    locks: FxHashMap<NodeId, Locking>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +186,31 @@ struct Open {
     value: u64,
 }
 
+/// A lock that a client wants or has.
+#[derive(Clone, Debug)]
+struct Locking {
+    process: u32,
+    lock: Arc<str>,
+    held: bool,
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum About<'a> {
+    Key(u32),
+    Lock(&'a str),
+}
+
+/// What doesn't change between an operation's two lines.
+#[derive(Clone, Copy)]
+struct Topic<'a> {
+    client: NodeId,
+    process: u32,
+    f: &'static str,
+    key: About<'a>,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     index: u64,
@@ -189,8 +219,8 @@ struct Line<'a> {
     process: u32,
     #[serde(rename = "type")]
     kind: &'static str,
-    f: OpKind,
-    key: u32,
+    f: &'static str,
+    key: About<'a>,
     value: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -199,10 +229,27 @@ struct Line<'a> {
     client: u16,
 }
 
+impl Open {
+    fn topic(self, client: NodeId) -> Topic<'static> {
+        let f = match self.f {
+            OpKind::Read => "read",
+            OpKind::Write => "write",
+        };
+        Topic { client, process: self.process, f, key: About::Key(self.key) }
+    }
+}
+
+impl Locking {
+    fn topic(&self, client: NodeId, f: &'static str) -> Topic<'_> {
+        Topic { client, process: self.process, f, key: About::Lock(&self.lock) }
+    }
+}
+
 impl<W: Write> HistoryWriter<W> {
     /// A history that goes to `out`.
     pub fn new(out: W) -> HistoryWriter<W> {
-        HistoryWriter { out, index: 0, processes: 0, free: BTreeMap::new(), open: FxHashMap::default() }
+        let (open, locks) = (FxHashMap::default(), FxHashMap::default());
+        HistoryWriter { out, index: 0, processes: 0, free: BTreeMap::new(), open, locks }
     }
 
     /// Writes the line of the next event of a trace, if it has one.
@@ -210,32 +257,39 @@ impl<W: Write> HistoryWriter<W> {
     /// # Errors
     /// What the writer returns.
     pub fn see(&mut self, event: &Event) -> io::Result<()> {
-        let (Kind::Client(kind), Some(client)) = (&event.kind, event.node) else { return Ok(()) };
-        match *kind {
+        let Some(client) = event.node else { return Ok(()) };
+        match &event.kind {
+            Kind::Client(said) => self.operation(event.at, client, said),
+            Kind::Lock(said) => self.lock(event.at, client, said),
+            Kind::World(WorldEvent::Died { .. }) => self.died(event.at, client),
+            Kind::World(_) | Kind::Net(_) | Kind::Disk(_) | Kind::Server(_) | Kind::Sentinel(_) => Ok(()),
+        }
+    }
+
+    fn operation(&mut self, at: Instant, client: NodeId, said: &ClientEvent) -> io::Result<()> {
+        match *said {
             ClientEvent::Invoke { op, f, key, value, .. } => {
-                let process = self.free.entry(client).or_default().pop().unwrap_or_else(|| {
-                    self.processes += 1;
-                    self.processes - 1
-                });
+                let process = self.process(client);
                 let open = Open { process, f, key, value };
                 self.open.insert((client, op), open);
-                self.line(event.at, client, open, "invoke", (f == OpKind::Write).then_some(value), None, None)
+                let written = (f == OpKind::Write).then_some(value);
+                self.line(at, open.topic(client), "invoke", written, None, None)
             }
             ClientEvent::Ok { op, value, server, .. } => {
                 let Some(open) = self.release(client, op) else { return Ok(()) };
                 let value = if open.f == OpKind::Write { Some(open.value) } else { value };
-                self.line(event.at, client, open, "ok", value, None, Some(server))
+                self.line(at, open.topic(client), "ok", value, None, Some(server))
             }
             ClientEvent::Fail { op, why, server } => {
                 let Some(open) = self.release(client, op) else { return Ok(()) };
                 let value = (open.f == OpKind::Write).then_some(open.value);
-                self.line(event.at, client, open, "fail", value, Some(why.name()), server)
+                self.line(at, open.topic(client), "fail", value, Some(why.name()), server)
             }
             ClientEvent::Unknown { op, why, server } => {
                 // The process is not used again.
                 let Some(open) = self.open.remove(&(client, op)) else { return Ok(()) };
                 let value = (open.f == OpKind::Write).then_some(open.value);
-                self.line(event.at, client, open, "info", value, Some(why.name()), Some(server))
+                self.line(at, open.topic(client), "info", value, Some(why.name()), Some(server))
             }
             ClientEvent::Connected { .. }
             | ClientEvent::Disconnected { .. }
@@ -246,42 +300,110 @@ impl<W: Write> HistoryWriter<W> {
         }
     }
 
+    fn lock(&mut self, at: Instant, client: NodeId, said: &LockEvent) -> io::Result<()> {
+        match said {
+            LockEvent::Wanted { lock, .. } => {
+                let locking = Locking { process: self.process(client), lock: Arc::clone(lock), held: false };
+                self.line(at, locking.topic(client, "acquire"), "invoke", None, None, None)?;
+                self.locks.insert(client, locking);
+                Ok(())
+            }
+            LockEvent::Acquired { fencing, .. } => {
+                let Some(mut locking) = self.locks.remove(&client) else { return Ok(()) };
+                self.line(at, locking.topic(client, "acquire"), "ok", *fencing, None, None)?;
+                locking.held = true;
+                self.locks.insert(client, locking);
+                Ok(())
+            }
+            LockEvent::GivenUp { .. } => match self.locks.remove(&client) {
+                Some(locking) if !locking.held => {
+                    self.line(at, locking.topic(client, "acquire"), "fail", None, Some("given-up"), None)?;
+                    self.free(client, locking.process);
+                    Ok(())
+                }
+                held => {
+                    self.locks.extend(held.map(|held| (client, held)));
+                    Ok(())
+                }
+            },
+            LockEvent::Released { .. } => self.unlock(at, client, None),
+            LockEvent::Lost { why, .. } => {
+                let why = match why {
+                    LockLoss::Expired => "expired",
+                    LockLoss::NotExtended => "not-extended",
+                    LockLoss::Fenced => "fenced",
+                };
+                self.unlock(at, client, Some(why))
+            }
+            LockEvent::Asked { .. }
+            | LockEvent::Answered { .. }
+            | LockEvent::Missed { .. }
+            | LockEvent::Extended { .. }
+            | LockEvent::ResourceAsked { .. }
+            | LockEvent::ResourceAnswered { .. }
+            | LockEvent::KeyHeld { .. }
+            | LockEvent::KeyFreed { .. }
+            | LockEvent::Written { .. }
+            | LockEvent::Rejected { .. } => Ok(()),
+        }
+    }
+
+    /// From now on a client doesn't believe to hold the lock that it held.
+    fn unlock(&mut self, at: Instant, client: NodeId, why: Option<&str>) -> io::Result<()> {
+        let Some(locking) = self.locks.remove(&client) else { return Ok(()) };
+        if !locking.held {
+            self.locks.insert(client, locking);
+            return Ok(());
+        }
+        let topic = locking.topic(client, "release");
+        self.line(at, topic, "invoke", None, None, None)?;
+        self.line(at, topic, "ok", None, why, None)?;
+        self.free(client, locking.process);
+        Ok(())
+    }
+
+    fn died(&mut self, at: Instant, client: NodeId) -> io::Result<()> {
+        self.unlock(at, client, Some("died"))?;
+        let Some(locking) = self.locks.remove(&client) else { return Ok(()) };
+        self.line(at, locking.topic(client, "acquire"), "info", None, Some("died"), None)
+    }
+
     /// Hands the writer back.
     pub fn into_inner(self) -> W {
         self.out
     }
 
+    /// A process of a client that has nothing to do.
+    fn process(&mut self, client: NodeId) -> u32 {
+        self.free.entry(client).or_default().pop().unwrap_or_else(|| {
+            self.processes += 1;
+            self.processes - 1
+        })
+    }
+
+    fn free(&mut self, client: NodeId, process: u32) {
+        let free = self.free.entry(client).or_default();
+        let at = free.partition_point(|&other| other > process);
+        free.insert(at, process);
+    }
+
     fn release(&mut self, client: NodeId, op: u64) -> Option<Open> {
         let open = self.open.remove(&(client, op))?;
-        let free = self.free.entry(client).or_default();
-        let at = free.partition_point(|&other| other > open.process);
-        free.insert(at, open.process);
+        self.free(client, open.process);
         Some(open)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one for each part of a line")]
     fn line(
         &mut self,
         at: Instant,
-        client: NodeId,
-        open: Open,
+        Topic { client, process, f, key }: Topic<'_>,
         kind: &'static str,
         value: Option<u64>,
         error: Option<&str>,
         server: Option<Addr>,
     ) -> io::Result<()> {
-        let line = Line {
-            index: self.index,
-            time: at.0,
-            process: open.process,
-            kind,
-            f: open.f,
-            key: open.key,
-            value,
-            error,
-            server,
-            client: client.0,
-        };
+        let line =
+            Line { index: self.index, time: at.0, process, kind, f, key, value, error, server, client: client.0 };
         self.index += 1;
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")
@@ -382,6 +504,56 @@ mod tests {
         {"index":8,"time":90,"process":1,"type":"invoke","f":"write","key":5,"value":400,"client":1}
         {"index":9,"time":100,"process":2,"type":"invoke","f":"write","key":6,"value":200,"client":2}
         {"index":10,"time":110,"process":2,"type":"fail","f":"write","key":6,"value":200,"error":"not-sent","client":2}
+        "#);
+    }
+
+    #[test]
+    fn what_lock_clients_believe_is_a_history_too() {
+        let wanted = |round| Kind::Lock(LockEvent::Wanted { lock: "l".into(), round, token: "t".into(), ttl: None });
+        let acquired = |round, fencing| {
+            let (lock, token) = ("l".into(), "t".into());
+            Kind::Lock(LockEvent::Acquired { lock, round, token, granted: 1, valid: None, minds: false, fencing })
+        };
+        let died = || Kind::World(WorldEvent::Died { how: "crash".into() });
+        let events = [
+            (1, wanted(1)),
+            (2, wanted(1)),
+            (1, acquired(1, Some(7))),
+            (1, Kind::Lock(LockEvent::Released { round: 1 })),
+            (2, acquired(1, None)),
+            (2, Kind::Lock(LockEvent::Lost { round: 1, why: LockLoss::Expired })),
+            (2, wanted(2)),
+            (2, Kind::Lock(LockEvent::GivenUp { round: 2 })),
+            (1, wanted(2)),
+            (1, acquired(2, Some(9))),
+            (1, died()),
+            (2, wanted(3)),
+            (2, died()),
+        ];
+        let mut writer = HistoryWriter::new(Vec::new());
+        for (i, (node, kind)) in events.into_iter().enumerate() {
+            let (id, at, node) = (EventId(i as u64 + 1), Instant(i as u64 * 10), Some(NodeId(node)));
+            let event = Event { id, at, node, cause: EventId::NONE, via: crate::trace::Via::World, kind };
+            writer.see(&event).expect("a vector takes everything");
+        }
+        let text = String::from_utf8(writer.into_inner()).expect("JSON is UTF-8");
+        insta::assert_snapshot!(text, @r#"
+        {"index":0,"time":0,"process":0,"type":"invoke","f":"acquire","key":"l","value":null,"client":1}
+        {"index":1,"time":10,"process":1,"type":"invoke","f":"acquire","key":"l","value":null,"client":2}
+        {"index":2,"time":20,"process":0,"type":"ok","f":"acquire","key":"l","value":7,"client":1}
+        {"index":3,"time":30,"process":0,"type":"invoke","f":"release","key":"l","value":null,"client":1}
+        {"index":4,"time":30,"process":0,"type":"ok","f":"release","key":"l","value":null,"client":1}
+        {"index":5,"time":40,"process":1,"type":"ok","f":"acquire","key":"l","value":null,"client":2}
+        {"index":6,"time":50,"process":1,"type":"invoke","f":"release","key":"l","value":null,"client":2}
+        {"index":7,"time":50,"process":1,"type":"ok","f":"release","key":"l","value":null,"error":"expired","client":2}
+        {"index":8,"time":60,"process":1,"type":"invoke","f":"acquire","key":"l","value":null,"client":2}
+        {"index":9,"time":70,"process":1,"type":"fail","f":"acquire","key":"l","value":null,"error":"given-up","client":2}
+        {"index":10,"time":80,"process":0,"type":"invoke","f":"acquire","key":"l","value":null,"client":1}
+        {"index":11,"time":90,"process":0,"type":"ok","f":"acquire","key":"l","value":9,"client":1}
+        {"index":12,"time":100,"process":0,"type":"invoke","f":"release","key":"l","value":null,"client":1}
+        {"index":13,"time":100,"process":0,"type":"ok","f":"release","key":"l","value":null,"error":"died","client":1}
+        {"index":14,"time":110,"process":1,"type":"invoke","f":"acquire","key":"l","value":null,"client":2}
+        {"index":15,"time":120,"process":1,"type":"info","f":"acquire","key":"l","value":null,"error":"died","client":2}
         "#);
     }
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use splitbrain::check::histories::{Format, read};
 use splitbrain::check::linearizable::{Answer, BUDGET, Effort, ModelName, check};
+use splitbrain::report::{chart, contradiction};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/porcupine")
@@ -112,4 +114,132 @@ fn our_own_histories_are_read_back() {
     let (code, text, err) = splitbrain(&["check-history", &history]);
     assert_eq!(code, 1, "{text}{err}");
     assert!(text.contains("as a register, from splitbrain-jsonl"), "{text}");
+}
+
+/// What lock clients believed is a history too; two who hold a lock at once have no order.
+#[test]
+fn histories_of_locks_are_judged() {
+    for (name, expected, says) in [
+        ("redlock-quiet", 0, "as a lock, from splitbrain-jsonl"),
+        ("unsafe-del", 1, "acquire"),
+        ("failover-lock", 1, "acquire"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/locks/{name}.toml"));
+        let out = folder.path().display().to_string();
+        let (code, text, err) = splitbrain(&["run", &scenario.display().to_string(), "--out", &out]);
+        assert_eq!(code, 0, "{text}{err}");
+        let history = folder.path().join("history.jsonl").display().to_string();
+        let (code, text, err) = splitbrain(&["check-history", &history]);
+        assert_eq!(code, expected, "{name}: {text}{err}");
+        assert!(text.contains(says), "{name}: {text}");
+    }
+}
+
+const EDN: &str = "{:type :invoke, :f :add, :value 3, :process 0, :time 10, :index 0}
+{:type :invoke, :f :acquire, :value nil, :process 2, :time 11, :index 1}
+{:type :info, :f :start, :value \"cut\", :process :nemesis, :time 12}
+{:type :ok, :f :add, :value 3, :process 0, :time 20, :index 2}
+{:type :invoke, :f :read, :value nil, :process 1, :time 21}
+{:type :ok, :f :acquire, :value 7, :process 2, :time 22}
+{:type :ok, :f :read, :value [3 4], :process 1, :time 23}
+{:type :invoke, :f :enqueue, :value #{1 2}, :process 3, :time 24}
+{:type :fail, :f :enqueue, :value #{1 2}, :process 3, :time 25, :error [:full \"so\"]}
+";
+
+const JSON: &str = r#"[{"type":"invoke","f":"append","value":["a",1],"process":0},
+{"type":"ok","f":"append","value":["a",1],"process":0},
+{"type":"invoke","f":"read","value":["a",null],"process":1},
+{"type":"invoke","f":"cas","value":["b",[1,2]],"process":2,"time":7},
+{"type":"info","f":"cas","value":["b",[1,2]],"process":2,"time":9},
+{"type":"ok","f":"read","value":["a",[1.5,"x"]],"process":1}]
+"#;
+
+/// What can happen to a file.
+#[derive(Clone, Debug)]
+enum Damage {
+    /// A line is missing.
+    Drop(usize),
+    /// A line is there twice.
+    Twice(usize),
+    /// Two lines have changed places.
+    Swap(usize, usize),
+    /// Some of its characters are others.
+    Patch(usize, usize, String),
+    /// It ends early.
+    Cut(usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let pieces =
+        "(-?[0-9]{1,20}|nil|null|true|[ \\[\\](){}#:\",;\\\\a-z]{0,6}|:(invoke|ok|fail|info|read|cas|put|get)|\t|\n|é)";
+    prop_oneof![
+        any::<usize>().prop_map(Damage::Drop),
+        any::<usize>().prop_map(Damage::Twice),
+        (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Damage::Swap(a, b)),
+        (any::<usize>(), 0usize..12, pieces).prop_map(|(at, length, text)| Damage::Patch(at, length, text)),
+        any::<usize>().prop_map(Damage::Cut),
+    ]
+}
+
+fn apply(text: &str, damage: &Damage) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let count = lines.len().max(1);
+    let boundary = |at: usize| (0..=at % (text.len() + 1)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    match damage {
+        _ if lines.is_empty() => return String::new(),
+        Damage::Drop(at) => _ = lines.remove(at % count),
+        Damage::Twice(at) => lines.insert(at % count, lines[at % count]),
+        Damage::Swap(a, b) => lines.swap(a % count, b % count),
+        Damage::Patch(at, length, new) => {
+            let from = boundary(*at);
+            let to = (from + length..=text.len()).find(|&to| text.is_char_boundary(to)).unwrap_or(text.len());
+            return format!("{}{new}{}", &text[..from], &text[to..]);
+        }
+        Damage::Cut(at) => return text[..boundary(*at)].to_owned(),
+    }
+    lines.concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A damaged file is read or refused with a line of its own, and whatever is read can be judged, explained and drawn.
+    #[test]
+    fn damaged_files_do_no_harm(
+        which in 0usize..5,
+        damages in prop::collection::vec(damage(), 1..6),
+        format in prop::option::weighted(0.2, prop::sample::select(Format::ALL.to_vec())),
+    ) {
+        let kept = |name: &str| fs::read_to_string(data().join(name)).expect("readable");
+        let whole = match which {
+            0 => EDN.to_owned(),
+            1 => JSON.to_owned(),
+            2 => JSON.trim().trim_start_matches('[').trim_end_matches(']').replace("},\n", "}\n"),
+            3 => kept("kv/c01-bad.txt"),
+            _ => kept("jepsen/etcd_001.log").lines().take(60).map(|line| format!("{line}\n")).collect(),
+        };
+        let text = damages.iter().fold(whole, |text, damage| apply(&text, damage));
+        let lines = u32::try_from(text.lines().count()).expect("short") + 1;
+        let Some(format) = format.or_else(|| Format::guess(&text)) else { return Ok(()) };
+        let history = match read(&text, format) {
+            Ok(history) => history,
+            Err(bad) => {
+                prop_assert!(bad.line <= lines && !bad.message.is_empty(), "{bad:?}");
+                return Ok(());
+            }
+        };
+        for model in ModelName::ALL.into_iter().chain([ModelName::guess(&history)]) {
+            match check(&history, model, Effort { budget: 500, explain: true }) {
+                Ok(report) => {
+                    prop_assert_eq!(report.illegal > 0, report.answer == Answer::Illegal);
+                    if let Some(found) = &report.contradiction {
+                        prop_assert!(contradiction::lines(found).len() > 3);
+                        prop_assert!(chart::contradiction("", found).svg().contains("<svg"));
+                    }
+                }
+                Err(misfit) => prop_assert!(misfit.line <= lines && !misfit.message.is_empty(), "{misfit:?}"),
+            }
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::BadLine;
 use super::edn::Reader;
 use super::json;
 use super::record::{Recorder, Says};
-use super::{BadLine, line_number};
 use crate::check::linearizable::{Datum, Entry, History};
 
 /// Maps one after the other, or in a vector or list.
@@ -28,21 +28,12 @@ pub(super) fn from_edn(text: &str) -> Result<History, BadLine> {
     finish(recorder)
 }
 
-/// An array of objects, or an object in each line.
+/// An array of objects, or objects one after the other.
 pub(super) fn from_json(text: &str) -> Result<History, BadLine> {
     let mut recorder = Recorder::default();
-    let bad = |line: u32, error: &serde_json::Error| BadLine { line, message: format!("no JSON: {error}") };
-    if text.trim_start().starts_with('[') {
-        let parsed: Vec<serde_json::Value> =
-            serde_json::from_str(text).map_err(|error| bad(u32::try_from(error.line()).unwrap_or(0), &error))?;
-        for value in &parsed {
-            take(&mut recorder, &json::datum(value), 0)?;
-        }
-    } else {
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let value = serde_json::from_str(line).map_err(|error| bad(line_number(index), &error))?;
-            take(&mut recorder, &json::datum(&value), line_number(index))?;
-        }
+    let mut items = json::Items::new(text);
+    while let Some((line, value)) = items.item()? {
+        take(&mut recorder, &json::datum(&value), line)?;
     }
     finish(recorder)
 }

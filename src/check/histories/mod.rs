@@ -156,7 +156,7 @@ mod tests {
         let json = "{\"type\":\"invoke\",\"f\":\"write\",\"value\":3,\"process\":0}\n{\"type\":\"ok\",\"f\":\"write\",\"value\":3,\"process\":0}\n";
         assert_eq!(rows(json), ["0 write 3 Ok 3 1-2"]);
         let array = "[{\"type\":\"invoke\",\"f\":\"write\",\"value\":3,\"process\":0},\n{\"type\":\"ok\",\"f\":\"write\",\"value\":3,\"process\":0}]";
-        assert_eq!(rows(array), ["0 write 3 Ok 3 0-0"]);
+        assert_eq!(rows(array), ["0 write 3 Ok 3 1-2"]);
     }
 
     #[test]
@@ -203,6 +203,20 @@ mod tests {
                 "one operation",
             ),
             (Format::JepsenJson, "{\"type\":\"invoke\",\"f\":\"read\",\"process\":0}\n{\"type\":", 2, "JSON"),
+            (
+                Format::JepsenJson,
+                "[{\"type\":\"invoke\",\"f\":\"read\",\"process\":0},\n{\"type\":\"ok\"}]",
+                2,
+                "no :process",
+            ),
+            (Format::JepsenJson, "[{\"type\":\"invoke\",\"f\":\"read\",\"process\":0}\n\n{}]", 3, "a comma or ]"),
+            (
+                Format::JepsenJson,
+                "[{\"type\":\"invoke\",\"f\":\"read\",\"process\":0}\n",
+                2,
+                "in the middle of the array",
+            ),
+            (Format::JepsenJson, "[]\n[]", 2, "nothing may follow"),
             (Format::PorcupineKv, "{:process 9, :type :invoke, :f :append}", 1, "no :key"),
             (Format::PorcupineEtcd, "INFO  jepsen.util - 4\t:invoke\t:increment\tnil", 1, "read, write or cas"),
         ] {

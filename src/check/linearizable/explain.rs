@@ -5,14 +5,18 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::history::{Entry, Place};
-use super::model::{Model, Numbered, Timed, Unit};
+use super::model::{Look, Model, Numbered, Timed, Unit};
 use super::schedule::NEVER;
 use super::search::{Bottleneck, Found, bottleneck, replay, search};
 
 /// What a search of the explanation may visit: so much more than the search that found no order did.
 const ATTEMPT: u64 = 1_000;
-/// All attempts to leave something out together may visit so many times as much.
+/// All attempts to leave something out together may visit so many times as much, or this much if it is less.
 const ATTEMPTS: u64 = 30;
+const ATTEMPTS_MAX: u64 = 2_000_000;
+
+/// A part that needs no words about what came before it may be so many operations longer than one that does.
+pub(super) const ALONE: usize = 4;
 
 /// A part of a history for which no order exists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +28,8 @@ pub struct Contradiction {
     pub start: Option<String>,
     /// The operations, in the order of their calls.
     pub operations: Vec<Shown>,
+    /// Whether elements that play no part are left out of what was read.
+    pub thinned: bool,
     /// How many operations on this object had begun when the contradiction was complete.
     pub of: usize,
 }
@@ -63,6 +69,15 @@ impl Contradiction {
 }
 
 impl Contradiction {
+    /// How many operations contradict one another, in words.
+    #[must_use]
+    pub fn size(&self) -> String {
+        match self.operations.len() {
+            1 => format!("1 of the {} operations begun so far has no place", self.of),
+            many => format!("{many} of the {} operations begun so far contradict one another", self.of),
+        }
+    }
+
     /// In a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -81,6 +96,7 @@ struct Part<M: Model> {
     attempt: u64,
     start: M::State,
     cut: bool,
+    thinned: bool,
     ops: Vec<Timed<M::Op>>,
 }
 
@@ -93,10 +109,10 @@ impl<M: Model> Clone for Part<M> {
 impl<M: Model> Part<M> {
     /// The step that nothing gets past; `None` if an order exists or it can't be told.
     fn fails(&self, model: &M) -> Option<usize> {
-        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, false);
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, Look::Blurred);
         match search(&task, &mut machine, &mut { self.attempt }) {
-            Found::Illegal { step, .. } => Some(step),
-            Found::Legal(_) | Found::Unknown => None,
+            Some(Found::Illegal { step, .. }) => Some(step),
+            Some(Found::Legal(_)) | None => None,
         }
     }
 
@@ -107,10 +123,10 @@ impl<M: Model> Part<M> {
 
     /// How many configurations it takes to see that there is no order; `None` if there is one or it takes more.
     fn costs(&self, model: &M, budget: u64) -> Option<u64> {
-        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, true);
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, Look::Ahead);
         let mut left = budget;
         let found = search(&task, &mut machine, &mut left);
-        matches!(found, Found::Illegal { .. }).then_some(budget - left)
+        matches!(found, Some(Found::Illegal { .. })).then_some(budget - left)
     }
 
     /// The shortest beginning without an order.
@@ -133,16 +149,9 @@ impl<M: Model> Part<M> {
         Some(self.until(place))
     }
 
-    /// Only what had begun when a return comes; what returns after it has no outcome yet.
+    /// Only what had begun when a return comes.
     fn until(mut self, ret: u64) -> Self {
-        self.ops.retain(|timed| timed.interval.call < ret);
-        self.ops.retain_mut(|timed| {
-            if timed.interval.ret > ret {
-                timed.interval.ret = NEVER;
-                return !M::reads(&timed.op);
-            }
-            true
-        });
+        self.ops = until::<M>(self.ops, ret);
         self
     }
 
@@ -154,19 +163,16 @@ impl<M: Model> Part<M> {
         returns[step]
     }
 
-    fn without(&self, model: &M, units: &[Unit]) -> Self {
-        let mut gone = vec![false; self.ops.len()];
-        units.iter().flat_map(|unit| &unit.drop).for_each(|&index| gone[index] = true);
-        let kept = self.ops.iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(timed, _)| {
-            let stripped = units.iter().filter_map(|unit| unit.strip);
-            Timed { op: stripped.fold(timed.op.clone(), |op, element| model.strip(&op, element)), ..timed.clone() }
-        });
-        Part { start: self.start.clone(), ops: kept.collect(), ..*self }
+    fn without(&self, model: &mut M, units: &[Unit]) -> Self {
+        let (ops, thinned) = leave_out(model, &self.ops, units);
+        let stripped = units.iter().filter_map(|unit| unit.strip);
+        let start = stripped.fold(self.start.clone(), |start, element| model.strip_state(&start, element));
+        Part { start, ops, thinned: self.thinned || thinned, ..*self }
     }
 
     /// Leaves out whatever it can, many at once first. Where less makes the search harder, more stays than need be.
-    fn thin(mut self, model: &M) -> Self {
-        let mut purse = self.attempt * ATTEMPTS;
+    fn thin(mut self, model: &mut M) -> Self {
+        let mut purse = (self.attempt * ATTEMPTS).min(ATTEMPTS_MAX.max(self.attempt));
         let attempt = self.attempt;
         let mut units = model.units(&self.ops);
         let mut size = units.len();
@@ -190,7 +196,7 @@ impl<M: Model> Part<M> {
 
     /// Begins at the last moment at which there is only one way that things can be.
     fn after_bottleneck(&self, model: &M, step: usize) -> Option<Self> {
-        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, false);
+        let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, Look::Blurred);
         let mut budget = self.attempt;
         let Bottleneck { step, state, waiting } = bottleneck(&task, &mut machine, step, &mut budget)?;
         let ret = self.place(step);
@@ -199,21 +205,49 @@ impl<M: Model> Part<M> {
         };
         let ops = self.ops.iter().enumerate().filter(|(index, timed)| stays(*index, timed));
         let ops = ops.map(|(_, timed)| timed.clone()).collect();
-        Some(Part { attempt: self.attempt, start: machine.state(state).clone(), cut: true, ops })
+        Some(Part { attempt: self.attempt, start: machine.state(state).clone(), cut: true, thinned: self.thinned, ops })
     }
+}
+
+/// Only what had begun when a return comes; what returns after it has no outcome yet.
+pub(super) fn until<M: Model>(mut ops: Vec<Timed<M::Op>>, ret: u64) -> Vec<Timed<M::Op>> {
+    ops.retain(|timed| timed.interval.call < ret);
+    ops.retain_mut(|timed| {
+        if timed.interval.ret > ret {
+            timed.interval.ret = NEVER;
+            return !M::reads(&timed.op);
+        }
+        true
+    });
+    ops
+}
+
+/// What remains without some units, and whether results changed.
+pub(super) fn leave_out<M: Model>(model: &mut M, ops: &[Timed<M::Op>], units: &[Unit]) -> (Vec<Timed<M::Op>>, bool) {
+    let mut gone = vec![false; ops.len()];
+    units.iter().flat_map(|unit| &unit.drop).for_each(|&index| gone[index] = true);
+    let (mut rest, mut changed) = (Vec::new(), false);
+    for (timed, _) in ops.iter().zip(&gone).filter(|(_, gone)| !**gone) {
+        let stripped = units.iter().filter_map(|unit| unit.strip);
+        let op = stripped.fold(timed.op.clone(), |op, element| model.strip(&op, element));
+        changed |= op != timed.op;
+        rest.push(Timed { op, ..timed.clone() });
+    }
+    (rest, changed)
 }
 
 /// Explains why no order exists for `ops`; `suspects` are those that suffice, if that is known already. `None` if it
 /// can't be told without much more effort than the `visited` configurations that showed that there is none.
 pub(super) fn explain<M: Model>(
-    model: &M,
+    model: &mut M,
     ops: &[Timed<M::Op>],
     suspects: Option<&[usize]>,
     entries: &[Entry],
     visited: u64,
 ) -> Option<Contradiction> {
+    model.study(ops);
     let attempt = visited * 2 + ATTEMPT;
-    let whole = Part { attempt, start: model.start(), cut: false, ops: ops.to_vec() };
+    let whole = Part { attempt, start: model.start(), cut: false, thinned: false, ops: ops.to_vec() };
     let smallest: Part<M> = match suspects {
         Some(suspects) => Part { ops: suspects.iter().map(|&index| ops[index].clone()).collect(), ..whole },
         None => {
@@ -222,7 +256,7 @@ pub(super) fn explain<M: Model>(
             let cut = prefix.after_bottleneck(model, last).filter(|cut| cut.is_illegal(model));
             let thin = prefix.thin(model);
             match cut.map(|cut| cut.thin(model)) {
-                Some(cut) if cut.ops.len() < thin.ops.len() => cut,
+                Some(cut) if cut.ops.len() + ALONE < thin.ops.len() => cut,
                 Some(_) | None => thin,
             }
         }
@@ -235,13 +269,13 @@ pub(super) fn explain<M: Model>(
 
 fn picture<M: Model>(model: &M, mut part: Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
     part.ops.sort_by_key(|timed| timed.interval.call);
-    let tries = [false, true].map(|ahead| {
-        let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, ahead);
-        let found = search(&task, &mut machine, &mut { part.attempt });
-        (machine, task, found)
+    let tries = [Look::Blurred, Look::Ahead].into_iter().map(|look| {
+        let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, look);
+        search(&task, &mut machine, &mut { part.attempt })
     });
-    let (mut machine, task, found) = tries.into_iter().find(|(_, _, found)| matches!(found, Found::Illegal { .. }))?;
+    let found = tries.flatten().find(|found| matches!(found, Found::Illegal { .. }))?;
     let Found::Illegal { step, choices } = found else { return None };
+    let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, Look::Exact);
     let order = replay(&task, &mut machine, &choices, step);
     let blocked = task.schedule.steps[step].op as usize;
     let shown = part.ops.iter().enumerate().map(|(index, timed)| {
@@ -259,5 +293,5 @@ fn picture<M: Model>(model: &M, mut part: Part<M>, entries: &[Entry], of: usize)
     });
     let operations = shown.collect();
     let start = part.cut.then(|| model.show_state(&part.start));
-    Some(Contradiction { key: None, start, operations, of })
+    Some(Contradiction { key: None, start, operations, thinned: part.thinned, of })
 }

@@ -1,7 +1,7 @@
 //! Linearizability: whether every operation of a history can have taken effect at one moment between its call and its
 //! return, as if they had come one after the other.
 //!
-//! `search` finds an order or shows that there is none, `registers` decides without a search where values are written
+//! `objects` takes the keys apart, `search` finds an order or shows that there is none, `registers` decides without a search where values are written
 //! once, `explain` looks for the shortest part that contradicts itself. `runs` judges the clients of a run.
 
 mod explain;
@@ -9,6 +9,7 @@ pub mod history;
 mod mask;
 mod model;
 mod models;
+mod objects;
 mod registers;
 mod runs;
 mod schedule;
@@ -18,16 +19,11 @@ mod tests;
 
 use std::fmt;
 
-use indexmap::IndexMap;
-use rustc_hash::FxBuildHasher;
-
 pub use explain::{Contradiction, Shown};
 pub use history::{Came, Datum, Entry, History, Place};
 pub use runs::Linearizable;
 
-use model::{Model, Numbered, Timed};
-use schedule::{Interval, NEVER};
-use search::{Found, search};
+use model::Model;
 
 /// Configurations that a search visits at most, where nothing else is said.
 pub const BUDGET: u64 = 20_000_000;
@@ -94,7 +90,8 @@ impl ModelName {
         if has(&["enqueue", "dequeue"]) {
             ModelName::Queue
         } else if has(&["acquire", "release"]) {
-            ModelName::Mutex
+            let token = |entry: &Entry| &*entry.f == "acquire" && entry.output.int().is_some();
+            if history.entries.iter().any(token) { ModelName::Lock } else { ModelName::Mutex }
         } else if has(&["append"]) {
             if has(&["get", "put"]) { ModelName::Kv } else { ModelName::List }
         } else if has(&["inc", "dec", "increment", "decrement", "incr", "decr", "add-and-get"]) {
@@ -179,60 +176,16 @@ pub fn check(history: &History, model: ModelName, effort: Effort) -> Result<Repo
 }
 
 fn check_with<M: Model>(history: &History, mut model: M, effort: Effort) -> Result<Report, Misfit> {
-    let mut parts: IndexMap<Option<&Datum>, Vec<Timed<M::Op>>, FxBuildHasher> = IndexMap::default();
-    let mut operations = 0;
-    for (index, entry) in history.entries.iter().enumerate() {
-        if entry.came == Came::Failed {
-            continue;
-        }
-        let op = model.parse(entry).map_err(|message| Misfit { line: entry.call.line, message })?;
-        let Some(op) = op else { continue };
-        operations += 1;
-        let ret = entry.ret.filter(|_| entry.came == Came::Ok).map_or(NEVER, |place| place.order);
-        let interval = Interval { call: entry.call.order, ret };
-        parts.entry(entry.key.as_ref()).or_default().push(Timed { op, interval, entry: index });
-    }
-    let mut budget = effort.budget;
-    let (objects, mut illegal, mut unknown, mut contradiction) = (parts.len(), 0, 0, None);
-    for (key, mut ops) in parts {
-        model.prune(&mut ops);
-        let before = budget;
-        let (answer, suspects) = judge(&model, &ops, &mut budget);
-        match answer {
-            Answer::Linearizable => {}
-            Answer::Unknown => unknown += 1,
-            Answer::Illegal => {
-                illegal += 1;
-                if !effort.explain {
-                    break;
-                }
-                if contradiction.is_none() {
-                    let found = explain::explain(&model, &ops, suspects.as_deref(), &history.entries, before - budget);
-                    contradiction = found.map(|found| Contradiction { key: key.map(Datum::to_string), ..found });
-                }
-            }
-        }
-    }
+    let mut objects = objects::divide(history, &mut model)?;
+    let operations = objects.iter().map(|object| object.ops.len()).sum();
+    let visited = objects::judge(&model, &mut objects, effort);
+    let count = |answer: Answer| objects.iter().filter(|object| object.answer == answer).count();
+    let (illegal, unknown) = (count(Answer::Illegal), count(Answer::Unknown));
     let answer = match (illegal, unknown) {
         (0, 0) => Answer::Linearizable,
         (0, _) => Answer::Unknown,
         _ => Answer::Illegal,
     };
-    Ok(Report { answer, objects, illegal, unknown, operations, visited: effort.budget - budget, contradiction })
-}
-
-/// The answer for one object, and the operations that contradict one another, if they are known without a search.
-fn judge<M: Model>(model: &M, ops: &[Timed<M::Op>], budget: &mut u64) -> (Answer, Option<Vec<usize>>) {
-    if let Some(quick) = model.quick(ops) {
-        return match quick {
-            Ok(()) => (Answer::Linearizable, None),
-            Err(suspects) => (Answer::Illegal, Some(suspects)),
-        };
-    }
-    let (mut machine, task) = Numbered::new(model, model.start(), ops, true);
-    match search(&task, &mut machine, budget) {
-        Found::Legal(_) => (Answer::Linearizable, None),
-        Found::Illegal { .. } => (Answer::Illegal, None),
-        Found::Unknown => (Answer::Unknown, None),
-    }
+    let contradiction = if effort.explain { objects::explain(&mut model, &objects, &history.entries) } else { None };
+    Ok(Report { answer, objects: objects.len(), illegal, unknown, operations, visited, contradiction })
 }

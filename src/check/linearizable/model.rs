@@ -23,7 +23,7 @@ pub(super) trait Model {
     fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
     /// Whether an operation never changes any state in which it is legal.
     fn reads(op: &Self::Op) -> bool;
-    /// Whether [`Model::reaches`] ever says no.
+    /// Whether [`Model::reaches`] ever says no, or [`Model::hopeless`] yes.
     fn looks_ahead(&self) -> bool {
         false
     }
@@ -33,6 +33,19 @@ pub(super) trait Model {
     }
     /// Whether an operation can make legal again what was out of reach.
     fn resets(_op: &Self::Op) -> bool {
+        false
+    }
+    /// What [`Model::blur`] and [`Model::hopeless`] need to know of the results to come.
+    fn sight(&self, _ops: &[Timed<Self::Op>]) -> Vec<u32> {
+        Vec::new()
+    }
+    /// A state that no result can tell from this one, the same for as many as can be: the fewer states there are, the
+    /// shorter is the search.
+    fn blur(&self, _sight: &[u32], state: Self::State) -> Self::State {
+        state
+    }
+    /// Whether nothing that is yet to come can be explained from a state; `false` if it can't be told.
+    fn hopeless(&self, _sight: &[u32], _state: &Self::State) -> bool {
         false
     }
     /// Understands a recorded operation that may have taken effect; `None`: it can be left out.
@@ -50,9 +63,15 @@ pub(super) trait Model {
     fn units(&self, ops: &[Timed<Self::Op>]) -> Vec<Unit> {
         reads_alone::<Self>(ops)
     }
+    /// Prepares for [`Model::units`] of these operations or a part of them.
+    fn study(&mut self, _ops: &[Timed<Self::Op>]) {}
     /// An operation's result without an element that is left out.
-    fn strip(&self, op: &Self::Op, _element: u32) -> Self::Op {
+    fn strip(&mut self, op: &Self::Op, _element: u32) -> Self::Op {
         op.clone()
+    }
+    /// A state without it.
+    fn strip_state(&self, state: &Self::State, _element: u32) -> Self::State {
+        state.clone()
     }
     /// An operation in words.
     fn show(&self, op: &Self::Op) -> String;
@@ -78,7 +97,8 @@ impl<O> Timed<O> {
     }
 }
 
-/// What can be left out together: operations, and an element of the results of those that stay.
+/// What can be left out together: operations, and an element of the results of those that stay and of the state that
+/// they begin with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unit {
     /// Indices of operations.
@@ -120,10 +140,22 @@ impl Names {
 
 const ILLEGAL: u32 = u32::MAX;
 
+/// How a search looks at states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// As they are.
+    Exact,
+    /// Those as one that no result can tell apart.
+    Blurred,
+    /// That, and it gives up as soon as a later read is out of reach: sooner than at the step that nothing gets past.
+    Ahead,
+}
+
 /// A model with its states numbered as they are found.
 pub(super) struct Numbered<'a, M: Model> {
     model: &'a M,
-    ahead: bool,
+    look: Look,
+    sight: Vec<u32>,
     states: IndexSet<M::State, FxBuildHasher>,
     classes: IndexSet<M::Op, FxBuildHasher>,
     edges: FxHashMap<(u32, u32), u32>,
@@ -131,9 +163,8 @@ pub(super) struct Numbered<'a, M: Model> {
 }
 
 impl<'a, M: Model> Numbered<'a, M> {
-    /// A model that starts in `start`, and the task of finding an order for `ops`. With `ahead` a search gives up as
-    /// soon as a later read is out of reach: sooner than at the step that nothing gets past.
-    pub(super) fn new(model: &'a M, start: M::State, ops: &[Timed<M::Op>], ahead: bool) -> (Self, Task) {
+    /// A model that starts in `start`, and the task of finding an order for `ops`.
+    pub(super) fn new(model: &'a M, start: M::State, ops: &[Timed<M::Op>], look: Look) -> (Self, Task) {
         let mut classes: IndexSet<M::Op, FxBuildHasher> = IndexSet::default();
         let mut class = Vec::with_capacity(ops.len());
         for timed in ops {
@@ -146,20 +177,46 @@ impl<'a, M: Model> Numbered<'a, M> {
         let reads: Vec<bool> = classes.iter().map(M::reads).collect();
         let intervals: Vec<Interval> = ops.iter().map(|timed| timed.interval).collect();
         let schedule = Schedule::new(&intervals);
-        let ahead = ahead && model.looks_ahead();
-        let resets: Vec<Interval> =
-            ops.iter().filter(|timed| M::resets(&timed.op)).map(|timed| timed.interval).collect();
-        let goals = if ahead { goals(&schedule, &intervals, &class, &reads, &resets) } else { Vec::new() };
-        let mut states = IndexSet::default();
+        let look = if look == Look::Ahead && !model.looks_ahead() { Look::Blurred } else { look };
+        let goals = if look == Look::Ahead {
+            let resets = ops.iter().filter(|timed| M::resets(&timed.op)).map(|timed| timed.interval);
+            goals(&schedule, &intervals, &class, &reads, &Resets::new(resets.collect()))
+        } else {
+            Vec::new()
+        };
+        let sight = if look == Look::Exact { Vec::new() } else { model.sight(ops) };
+        let (mut states, edges, reachable) = (IndexSet::default(), FxHashMap::default(), FxHashMap::default());
         states.insert(start);
-        let numbered =
-            Numbered { model, ahead, states, classes, edges: FxHashMap::default(), reachable: FxHashMap::default() };
-        (numbered, Task { schedule, class, reads, goals })
+        (Numbered { model, look, sight, states, classes, edges, reachable }, Task { schedule, class, reads, goals })
     }
 
     /// The state of a number.
     pub(super) fn state(&self, state: u32) -> &M::State {
         &self.states[state as usize]
+    }
+}
+
+/// When something resets.
+struct Resets {
+    /// By their calls, each with the last return of those up to it.
+    last: Vec<(u64, u64)>,
+}
+
+impl Resets {
+    fn new(mut intervals: Vec<Interval>) -> Resets {
+        intervals.sort_unstable_by_key(|reset| reset.call);
+        let mut last = 0;
+        let row = |reset: Interval| {
+            last = reset.ret.max(last);
+            (reset.call, last)
+        };
+        Resets { last: intervals.into_iter().map(row).collect() }
+    }
+
+    /// Whether one that isn't over by `from` can come before `until`.
+    fn any(&self, from: u64, until: u64) -> bool {
+        let before = self.last.partition_point(|(call, _)| *call < until);
+        before > 0 && self.last[before - 1].1 >= from
     }
 }
 
@@ -170,7 +227,7 @@ fn goals(
     intervals: &[Interval],
     class: &[u32],
     reads: &[bool],
-    resets: &[Interval],
+    resets: &Resets,
 ) -> Vec<Option<u32>> {
     let known = |op: &usize| intervals[*op].ret != NEVER && reads[class[*op] as usize];
     let mut later: Vec<usize> = (0..intervals.len()).filter(known).collect();
@@ -187,7 +244,7 @@ fn goals(
             later.pop();
         }
         let now = intervals[step.op as usize].ret;
-        let certain = |read: &usize| !resets.iter().any(|reset| reset.call < intervals[*read].ret && reset.ret >= now);
+        let certain = |read: &usize| !resets.any(now, intervals[*read].ret);
         let returning = Some(step.op as usize).filter(|&op| reads[class[op] as usize]);
         *goal = returning.or(best).filter(certain).map(|read| class[read]);
     }
@@ -199,8 +256,12 @@ impl<M: Model> Machine for Numbered<'_, M> {
         if let Some(&next) = self.edges.get(&(state, class)) {
             return (next != ILLEGAL).then_some(next);
         }
-        let next = match self.model.step(&self.states[state as usize], &self.classes[class as usize]) {
-            Some(next) => u32::try_from(self.states.insert_full(next).0).expect("fewer than 2^32 states"),
+        let next = self.model.step(&self.states[state as usize], &self.classes[class as usize]);
+        let next = match next.filter(|next| self.look != Look::Ahead || !self.model.hopeless(&self.sight, next)) {
+            Some(next) => {
+                let next = if self.look == Look::Exact { next } else { self.model.blur(&self.sight, next) };
+                u32::try_from(self.states.insert_full(next).0).expect("fewer than 2^32 states")
+            }
             None => ILLEGAL,
         };
         self.edges.insert((state, class), next);
@@ -208,7 +269,7 @@ impl<M: Model> Machine for Numbered<'_, M> {
     }
 
     fn reaches(&mut self, state: u32, class: u32) -> bool {
-        if !self.ahead {
+        if self.look != Look::Ahead {
             return true;
         }
         let (model, states, classes) = (self.model, &self.states, &self.classes);

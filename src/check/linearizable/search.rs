@@ -54,16 +54,32 @@ pub(super) enum Found {
         /// The choices of one that gets as far.
         choices: Vec<Choice>,
     },
-    /// The budget is used up.
-    Unknown,
 }
 
-/// Searches; visits at most `budget` configurations and takes what it visits off it.
-pub(super) fn search(task: &Task, machine: &mut impl Machine, budget: &mut u64) -> Found {
-    if task.schedule.slots <= 64 {
-        Search::<u64, _>::new(task, machine).run(budget)
-    } else {
-        Search::<Wide, _>::new(task, machine).run(budget)
+/// Searches; visits at most `budget` configurations and takes what it visits off it. `None`: they don't suffice.
+pub(super) fn search(task: &Task, machine: &mut impl Machine, budget: &mut u64) -> Option<Found> {
+    Search::new(task).run(task, machine, budget)
+}
+
+/// A search that can be left and taken up again.
+pub(super) enum Search {
+    /// With few operations under way at once.
+    Narrow(Walk<u64>),
+    /// With many.
+    Wide(Walk<Wide>),
+}
+
+impl Search {
+    pub(super) fn new(task: &Task) -> Search {
+        if task.schedule.slots <= 64 { Search::Narrow(Walk::new(task)) } else { Search::Wide(Walk::new(task)) }
+    }
+
+    /// Goes on with the task that it was made for, as [`search`] does.
+    pub(super) fn run(&mut self, task: &Task, machine: &mut impl Machine, budget: &mut u64) -> Option<Found> {
+        match self {
+            Search::Narrow(walk) => walk.run(task, machine, budget),
+            Search::Wide(walk) => walk.run(task, machine, budget),
+        }
     }
 }
 
@@ -73,13 +89,12 @@ struct Node<M> {
     step: u32,
     state: u32,
     mask: M,
-    /// How it was reached: an index of [`Search::links`].
+    /// How it was reached: an index of [`Walk::links`].
     link: u32,
 }
 
-struct Search<'a, M, X> {
-    task: &'a Task,
-    machine: &'a mut X,
+/// Where a search is.
+pub(super) struct Walk<M> {
     seen: FxHashSet<(u32, u32, M)>,
     stack: Vec<Node<M>>,
     /// A choice and the link before it.
@@ -91,12 +106,10 @@ struct Search<'a, M, X> {
     next: Vec<(Node<M>, u32)>,
 }
 
-impl<'a, M: Mask, X: Machine> Search<'a, M, X> {
-    fn new(task: &'a Task, machine: &'a mut X) -> Self {
+impl<M: Mask> Walk<M> {
+    fn new(task: &Task) -> Self {
         let mask = M::empty(task.schedule.slots);
-        Search {
-            task,
-            machine,
+        Walk {
             seen: FxHashSet::default(),
             stack: vec![Node { step: 0, state: 0, mask, link: NO_LINK }],
             links: Vec::new(),
@@ -107,28 +120,30 @@ impl<'a, M: Mask, X: Machine> Search<'a, M, X> {
         }
     }
 
-    fn run(mut self, budget: &mut u64) -> Found {
-        while let Some(mut node) = self.stack.pop() {
-            advance(self.task, self.machine, &mut node.step, node.state, &mut node.mask);
-            if node.step as usize == self.task.schedule.steps.len() {
-                return Found::Legal(self.choices(node.link));
+    fn run(&mut self, task: &Task, machine: &mut impl Machine, budget: &mut u64) -> Option<Found> {
+        while *budget > 0 {
+            let Some(mut node) = self.stack.pop() else {
+                let (step, link) = self.furthest;
+                return Some(Found::Illegal { step: step as usize, choices: self.choices(link) });
+            };
+            advance(task, machine, &mut node.step, node.state, &mut node.mask);
+            if node.step as usize == task.schedule.steps.len() {
+                return Some(Found::Legal(self.choices(node.link)));
             }
             if !self.seen.insert((node.step, node.state, node.mask.clone())) {
                 continue;
             }
-            let Some(left) = budget.checked_sub(1) else { return Found::Unknown };
-            *budget = left;
+            *budget -= 1;
             if node.step > self.furthest.0 {
                 self.furthest = (node.step, node.link);
             }
-            self.branch(&node);
+            self.branch(task, machine, &node);
         }
-        Found::Illegal { step: self.furthest.0 as usize, choices: self.choices(self.furthest.1) }
+        None
     }
 
     /// Puts what can follow on the stack, the most promising on top.
-    fn branch(&mut self, node: &Node<M>) {
-        let task = self.task;
+    fn branch<X: Machine>(&mut self, task: &Task, machine: &mut X, node: &Node<M>) {
         let step = node.step as usize;
         let returning = task.class[task.schedule.steps[step].op as usize];
         let waiting = task.reads[returning as usize];
@@ -140,8 +155,8 @@ impl<'a, M: Mask, X: Machine> Search<'a, M, X> {
                 continue;
             }
             self.tried[class as usize] = self.branchings;
-            let Some(state) = self.machine.step(node.state, class) else { continue };
-            if goal.is_some_and(|goal| !self.machine.reaches(state, goal)) {
+            let Some(state) = machine.step(node.state, class) else { continue };
+            if goal.is_some_and(|goal| !machine.reaches(state, goal)) {
                 continue;
             }
             let mut mask = node.mask.clone();
@@ -153,7 +168,7 @@ impl<'a, M: Mask, X: Machine> Search<'a, M, X> {
         let frees = |node: &Node<M>, machine: &mut X| waiting && machine.step(node.state, returning).is_some();
         for wanted in [false, true] {
             for index in 0..self.next.len() {
-                if frees(&self.next[index].0, self.machine) != wanted {
+                if frees(&self.next[index].0, machine) != wanted {
                     continue;
                 }
                 let (next, op) = &self.next[index];

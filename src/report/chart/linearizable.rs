@@ -9,8 +9,8 @@ use crate::check::linearizable::{Contradiction, Place, Shown};
 use crate::report::contradiction::{held, shorten};
 
 /// Height of a bar, and of the row that it stands in.
-const BAR: f64 = 26.0;
-const ROW: f64 = 34.0;
+const BAR: f64 = 36.0;
+const ROW: f64 = 44.0;
 /// Operations that are drawn at most: the last ones.
 const SHOWN: usize = 60;
 
@@ -30,6 +30,7 @@ pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
     let mut canvas = Canvas::new(0.0);
     let legend: Vec<Entry> = vec![
         (Key::Block(SKY), "an operation, from call to return".to_owned()),
+        (Key::Block(SKY.fade(0.45)), "one without an answer: it may take effect later, or never".to_owned()),
         (Key::Mark(Mark::Dot, BLUE), "the longest order that can be found, and what is there then".to_owned()),
         (Key::Block(VERMILLION), "has no place in any order".to_owned()),
     ];
@@ -56,10 +57,12 @@ pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
 /// What is wrong, in two lines.
 fn story(canvas: &mut Canvas, found: &Contradiction, top: f64) -> f64 {
     let key = found.key.as_ref().map_or(String::new(), |key| format!("key {key}: "));
-    let many = found.operations.len();
-    let mut first = format!("{key}{many} of the {} operations begun so far have no order", found.of);
+    let mut first = format!("{key}{}", found.size());
     if let Some(start) = &found.start {
-        first += &format!("; everything before them leads to {}", shorten(start, 60));
+        first += &format!("; everything before leads to {}", shorten(start, 60));
+    }
+    if found.thinned {
+        first += "; what plays no part is left out of what was read";
     }
     let mut y = top + 12.0;
     for line in [first, held(found)] {
@@ -153,7 +156,9 @@ fn draw_lanes(canvas: &mut Canvas, lanes: &[(&str, usize, usize)], top: f64, bot
         let from = top + ROW * *first as f64;
         let to = from + ROW * *rows as f64;
         canvas.line(vec![(LEFT, from), (RIGHT, from)], RULE, 1.0);
-        let name = canvas.fonts.fit_middle(name, SMALL, true, LEFT - 30.0);
+        let number = name.bytes().all(|byte| byte.is_ascii_digit());
+        let name = if number { format!("process {name}") } else { (*name).to_owned() };
+        let name = canvas.fonts.fit_middle(&name, SMALL, true, LEFT - 30.0);
         let look = Type::new(SMALL).bold().anchor(Anchor::Right);
         canvas.text((LEFT - 8.0, middle_baseline(from, to, SMALL)), name, look);
     }
@@ -176,10 +181,10 @@ fn draw_bar(canvas: &mut Canvas, bar: &Bar<'_>, top: f64) {
     let look = Type::new(SMALL).color(if bar.returns { fill.ink() } else { INK });
     let room = to.0 - from.0 - 8.0;
     if canvas.width_of(&text, look) <= room {
-        canvas.text((from.0 + 5.0, y + 11.0), text, look);
+        canvas.text((from.0 + 5.0, y + 14.0), text, look);
     } else {
         let text = canvas.fonts.fit(&text, SMALL, false, room.max(60.0));
-        canvas.text((from.0 + 5.0, y + 11.0), text, look.color(INK));
+        canvas.text((from.0 + 5.0, y + 14.0), text, look.color(INK));
     }
 }
 
@@ -192,7 +197,7 @@ fn draw_order(canvas: &mut Canvas, bars: &[Bar<'_>], top: f64) {
     let mut points: Vec<Point> = Vec::new();
     for (_, bar) in &placed {
         x = (x + 14.0).max(bar.left + 10.0).min(bar.right.max(x));
-        points.push((x, top + ROW * bar.row as f64 + ROW / 2.0 + 6.0));
+        points.push((x, top + ROW * bar.row as f64 + ROW / 2.0 + 8.0));
     }
     canvas.line(points.clone(), BLUE.fade(0.5), 1.5);
     for (&(x, y), (order, bar)) in points.iter().zip(&placed) {

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{misfit, strange, unanswered};
 use crate::check::linearizable::history::{Datum, Entry};
-use crate::check::linearizable::model::{Model, Names, Timed};
+use crate::check::linearizable::model::{Model, Names, Timed, Unit, reads_alone};
 
 /// An operation; texts are numbers of [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,14 +14,45 @@ pub(in crate::check::linearizable) enum Op {
     Append(u32),
 }
 
+impl Op {
+    fn writes(self) -> Option<u32> {
+        match self {
+            Op::Get(_) => None,
+            Op::Put(text) | Op::Append(text) => Some(text),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(in crate::check::linearizable) struct Kv {
     texts: Names,
+    /// The texts that are written, in their order, if every text that is got is made of them in one way only.
+    code: Option<Vec<u32>>,
 }
 
 impl Kv {
     fn text(&self, number: u32) -> &str {
         self.texts.datum(number).word().expect("only texts have numbers")
+    }
+
+    /// What a text is made of; `None`: of something else.
+    fn words(&self, code: &[u32], text: &str) -> Option<Vec<u32>> {
+        let (mut rest, mut words) = (text, Vec::new());
+        while !rest.is_empty() {
+            // None begins with another, so the only one that the rest can begin with is the last up to it.
+            let at = code.partition_point(|&word| self.text(word) <= rest);
+            let word = *code.get(at.checked_sub(1)?)?;
+            rest = rest.strip_prefix(self.text(word))?;
+            words.push(word);
+        }
+        Some(words)
+    }
+
+    /// A text without one that it is made of; `None`: it is not.
+    fn erase(&self, text: &str, word: u32) -> Option<String> {
+        let words = self.words(self.code.as_ref()?, text)?;
+        let rest = || words.iter().filter(|&&other| other != word).map(|&word| self.text(word)).collect();
+        words.contains(&word).then(rest)
     }
 
     fn number(&mut self, entry: &Entry, datum: &Datum) -> Result<u32, String> {
@@ -37,24 +68,27 @@ impl Kv {
 }
 
 impl Model for Kv {
-    type State = String;
+    /// The text; `None`: one that nobody gets any more, nor one that begins with it.
+    type State = Option<String>;
     type Op = Op;
 
-    fn start(&self) -> String {
-        String::new()
+    fn start(&self) -> Self::State {
+        Some(String::new())
     }
 
-    fn step(&self, state: &String, op: &Op) -> Option<String> {
-        match *op {
-            Op::Get(text) => (state == self.text(text)).then(|| state.clone()),
-            Op::Put(text) => Some(self.text(text).to_owned()),
-            Op::Append(text) => {
+    fn step(&self, state: &Self::State, op: &Op) -> Option<Self::State> {
+        match (*op, state) {
+            (Op::Get(text), Some(now)) => (now == self.text(text)).then(|| state.clone()),
+            (Op::Get(_), None) => None,
+            (Op::Put(text), _) => Some(Some(self.text(text).to_owned())),
+            (Op::Append(text), Some(now)) => {
                 let more = self.text(text);
-                let mut next = String::with_capacity(state.len() + more.len());
-                next.push_str(state);
+                let mut next = String::with_capacity(now.len() + more.len());
+                next.push_str(now);
                 next.push_str(more);
-                Some(next)
+                Some(Some(next))
             }
+            (Op::Append(_), None) => Some(None),
         }
     }
 
@@ -67,13 +101,29 @@ impl Model for Kv {
     }
 
     /// Nothing goes away again but by a put.
-    fn reaches(&self, state: &String, op: &Op) -> bool {
+    fn reaches(&self, state: &Self::State, op: &Op) -> bool {
         let Op::Get(text) = op else { return true };
-        self.text(*text).starts_with(state)
+        state.as_ref().is_some_and(|now| self.text(*text).starts_with(now))
     }
 
     fn resets(op: &Op) -> bool {
         matches!(op, Op::Put(_))
+    }
+
+    /// The texts that are got, in their order.
+    fn sight(&self, ops: &[Timed<Op>]) -> Vec<u32> {
+        let got = |timed: &Timed<Op>| if let Op::Get(text) = timed.op { Some(text) } else { None };
+        let mut sight: Vec<u32> = ops.iter().filter_map(got).collect();
+        sight.sort_unstable_by_key(|&got| self.text(got));
+        sight.dedup();
+        sight
+    }
+
+    fn blur(&self, sight: &[u32], state: Self::State) -> Self::State {
+        state.filter(|now| {
+            let at = sight.partition_point(|&got| self.text(got) < now.as_str());
+            sight.get(at).is_some_and(|&got| self.text(got).starts_with(now))
+        })
     }
 
     fn parse(&mut self, entry: &Entry) -> Result<Option<Op>, String> {
@@ -106,6 +156,48 @@ impl Model for Kv {
         });
     }
 
+    fn study(&mut self, ops: &[Timed<Op>]) {
+        let mut code: Vec<u32> = ops.iter().filter_map(|timed| timed.op.writes()).collect();
+        code.sort_unstable_by_key(|&word| self.text(word));
+        code.dedup();
+        code.retain(|&word| !self.text(word).is_empty());
+        let apart = code.windows(2).all(|pair| !self.text(pair[1]).starts_with(self.text(pair[0])));
+        let made = |timed: &Timed<Op>| match timed.op {
+            Op::Get(text) => self.words(&code, self.text(text)).is_some(),
+            Op::Put(_) | Op::Append(_) => true,
+        };
+        self.code = (apart && ops.iter().all(made)).then_some(code);
+    }
+
+    /// A get; or a text that is only ever appended, wherever it appears.
+    fn units(&self, ops: &[Timed<Op>]) -> Vec<Unit> {
+        let mut units = reads_alone::<Self>(ops);
+        if self.code.is_none() {
+            return units;
+        }
+        let put = |timed: &Timed<Op>| if let Op::Put(text) = timed.op { Some(text) } else { None };
+        let mut done: FxHashSet<u32> = ops.iter().filter_map(put).collect();
+        for timed in ops {
+            let Op::Append(text) = timed.op else { continue };
+            if done.insert(text) {
+                let drop = (0..ops.len()).filter(|&index| ops[index].op == timed.op).collect();
+                units.push(Unit { drop, strip: Some(text) });
+            }
+        }
+        units
+    }
+
+    fn strip(&mut self, op: &Op, element: u32) -> Op {
+        let Op::Get(text) = *op else { return *op };
+        let rest = self.erase(self.text(text), element);
+        rest.map_or(*op, |rest| Op::Get(self.texts.number(&Datum::Text(rest.into()))))
+    }
+
+    fn strip_state(&self, state: &Self::State, element: u32) -> Self::State {
+        let rest = state.as_ref().and_then(|text| self.erase(text, element));
+        rest.or_else(|| state.clone())
+    }
+
     fn show(&self, op: &Op) -> String {
         match *op {
             Op::Get(text) => format!("get → {:?}", self.text(text)),
@@ -114,7 +206,7 @@ impl Model for Kv {
         }
     }
 
-    fn show_state(&self, state: &String) -> String {
-        format!("{state:?}")
+    fn show_state(&self, state: &Self::State) -> String {
+        state.as_ref().map_or_else(|| "a text that nobody gets".to_owned(), |text| format!("{text:?}"))
     }
 }

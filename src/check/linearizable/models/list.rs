@@ -96,11 +96,15 @@ impl Model for List {
         units
     }
 
-    fn strip(&self, op: &Op, element: u32) -> Op {
+    fn strip(&mut self, op: &Op, element: u32) -> Op {
         match op {
-            Op::Read(list) => Op::Read(list.iter().copied().filter(|&other| other != element).collect()),
+            Op::Read(list) => Op::Read(self.strip_state(list, element)),
             Op::Append(_) => op.clone(),
         }
+    }
+
+    fn strip_state(&self, state: &Vec<u32>, element: u32) -> Vec<u32> {
+        state.iter().copied().filter(|&other| other != element).collect()
     }
 
     fn show(&self, op: &Op) -> String {

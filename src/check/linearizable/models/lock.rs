@@ -1,9 +1,11 @@
 //! A lock that knows its owner: only the process that holds it can release it. Where acquiring answers with a number,
 //! it is a fencing token and must be greater than every earlier one. It begins free.
 
+use std::collections::BTreeSet;
+
 use super::strange;
 use crate::check::linearizable::history::{Came, Datum, Entry};
-use crate::check::linearizable::model::{Model, Names};
+use crate::check::linearizable::model::{Model, Names, Timed, Unit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::check::linearizable) enum Op {
@@ -51,6 +53,20 @@ impl Model for Lock {
             "release" | "unlock" => Ok(Some(Op::Release(by))),
             _ => Err(strange(entry, "acquire and release")),
         }
+    }
+
+    /// All that one process does: while it holds the lock nothing else can happen.
+    fn units(&self, ops: &[Timed<Op>]) -> Vec<Unit> {
+        let by = |timed: &Timed<Op>| match timed.op {
+            Op::Acquire(by, _) | Op::Release(by) => by,
+        };
+        let owners: BTreeSet<u32> = ops.iter().map(by).collect();
+        let all = |owner: u32| (0..ops.len()).filter(|&index| by(&ops[index]) == owner).collect();
+        owners.into_iter().map(|owner| Unit { drop: all(owner), strip: Some(owner) }).collect()
+    }
+
+    fn strip_state(&self, &(owner, newest): &Self::State, element: u32) -> Self::State {
+        (owner.filter(|&owner| owner != element), newest)
     }
 
     fn show(&self, op: &Op) -> String {

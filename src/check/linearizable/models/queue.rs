@@ -43,6 +43,46 @@ impl Model for Queue {
         matches!(op, Op::Empty)
     }
 
+    fn looks_ahead(&self) -> bool {
+        true
+    }
+
+    /// For each element when it is taken out: the places of the call and the return of its dequeue, among all of them;
+    /// the greatest number where there is none. Empty, if an element is put in twice or it isn't known what somebody took.
+    fn sight(&self, ops: &[Timed<Op>]) -> Vec<u32> {
+        // Where there are many queues, most elements aren't of this one.
+        if self.names.len() > ops.len().max(1_000) * 64 {
+            return Vec::new();
+        }
+        let mut sight = vec![u32::MAX; self.names.len() * 2];
+        let (mut put, mut places) = (FxHashSet::default(), Vec::new());
+        for timed in ops {
+            match timed.op {
+                Op::Enqueue(element) if !put.insert(element) => return Vec::new(),
+                Op::Unknown => return Vec::new(),
+                Op::Dequeue(element) => {
+                    places.push((timed.interval.call, element * 2));
+                    if timed.returned() {
+                        places.push((timed.interval.ret, element * 2 + 1));
+                    }
+                }
+                Op::Enqueue(_) | Op::Empty => {}
+            }
+        }
+        places.sort_unstable();
+        for (place, (_, at)) in (0..).zip(places) {
+            sight[at as usize] = place;
+        }
+        sight
+    }
+
+    /// The last one in the queue can't be taken out before another that was there before it.
+    fn hopeless(&self, sight: &[u32], state: &Vec<u32>) -> bool {
+        let Some((&last, before)) = state.split_last().filter(|_| !sight.is_empty()) else { return false };
+        let out = sight[last as usize * 2 + 1];
+        out != u32::MAX && before.iter().any(|&element| out < sight[element as usize * 2])
+    }
+
     fn parse(&mut self, entry: &Entry) -> Result<Option<Op>, String> {
         match &*entry.f {
             "enqueue" | "push" | "rpush" => Ok(Some(Op::Enqueue(self.names.number(&entry.input)))),
@@ -74,10 +114,14 @@ impl Model for Queue {
             if done.insert(element) {
                 let is = |op: &Op| matches!(op, Op::Enqueue(other) | Op::Dequeue(other) if *other == element);
                 let drop = (0..ops.len()).filter(|&index| is(&ops[index].op)).collect();
-                units.push(Unit { drop, strip: None });
+                units.push(Unit { drop, strip: Some(element) });
             }
         }
         units
+    }
+
+    fn strip_state(&self, state: &Vec<u32>, element: u32) -> Vec<u32> {
+        state.iter().copied().filter(|&other| other != element).collect()
     }
 
     fn show(&self, op: &Op) -> String {

@@ -69,7 +69,11 @@ impl Model for Register {
     }
 
     fn reads(op: &Op) -> bool {
-        matches!(op, Op::Read(_) | Op::CasFailed(_))
+        match *op {
+            Op::Read(_) | Op::CasFailed(_) => true,
+            Op::Write(_) => false,
+            Op::Cas(from, to) | Op::CasUnknown(from, to) => from == to,
+        }
     }
 
     fn parse(&mut self, entry: &Entry) -> Result<Option<Op>, String> {

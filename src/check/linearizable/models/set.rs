@@ -22,12 +22,17 @@ pub(in crate::check::linearizable) struct Set {
     names: Names,
 }
 
-fn with(bits: &Bits, element: u32) -> Bits {
-    let (word, mut bits) = (element as usize / 64, bits.clone());
+fn put(bits: &mut Bits, element: u32) {
+    let word = element as usize / 64;
     if bits.len() <= word {
         bits.resize(word + 1, 0);
     }
     bits[word] |= 1 << (element % 64);
+}
+
+fn with(bits: &Bits, element: u32) -> Bits {
+    let mut bits = bits.clone();
+    put(&mut bits, element);
     bits
 }
 
@@ -97,8 +102,8 @@ impl Model for Set {
                     Datum::Nil => &[],
                     read => read.elements().ok_or_else(|| misfit(entry, "a set or a list", read))?,
                 };
-                let names = &mut self.names;
-                let bits = elements.iter().fold(Bits::new(), |bits, datum| with(&bits, names.number(datum)));
+                let mut bits = Bits::new();
+                elements.iter().for_each(|datum| put(&mut bits, self.names.number(datum)));
                 Ok(Some(Op::Read(bits)))
             }
             "add" => Ok(Some(Op::Add(self.names.number(&entry.input)))),
@@ -141,11 +146,15 @@ impl Model for Set {
         units
     }
 
-    fn strip(&self, op: &Op, element: u32) -> Op {
+    fn strip(&mut self, op: &Op, element: u32) -> Op {
         match op {
             Op::Read(bits) => Op::Read(without(bits, element)),
             Op::Add(_) | Op::Remove(_) => op.clone(),
         }
+    }
+
+    fn strip_state(&self, state: &Bits, element: u32) -> Bits {
+        without(state, element)
     }
 
     fn show(&self, op: &Op) -> String {
