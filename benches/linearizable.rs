@@ -2,6 +2,12 @@
 //! Porcupine's. `benches/porcupine/compare.sh` runs Porcupine on the same files in the same run: for it,
 //! `--every-file FOLDER` prints a line for each file, with the CPU time of a check, the mean of as many as fill `WHILE`.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and the environment, and says what it measured"
+)]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -26,11 +26,10 @@ pub(super) fn check_history(args: &CheckHistoryArgs) -> Outcome {
     };
     let history = histories::read(&text, format).map_err(|bad| wrong(path, &bad))?;
     let model = ModelName::ALL.into_iter().find(|model| Some(model.name()) == args.model.as_deref());
-    let model = model.unwrap_or_else(|| match ModelName::guess(&history) {
-        // Our lock clients release what is theirs.
-        ModelName::Mutex if format == Format::SplitbrainJsonl => ModelName::Lock,
-        guess => guess,
-    });
+    // Our lock clients release what is theirs.
+    let own = |guess: ModelName| format == Format::SplitbrainJsonl && guess == ModelName::Mutex;
+    let guess = || ModelName::guess(&history);
+    let model = model.unwrap_or_else(|| if own(guess()) { ModelName::Lock } else { guess() });
     running(Some(format!("check-history {} --model {model} --format {format}", path.display())));
     let effort = Effort { budget: args.budget, explain: true };
     let report = linearizable::check(&history, model, effort).map_err(|misfit| {

@@ -267,7 +267,7 @@ pub(super) fn explain<M: Model>(
     picture(model, smallest, entries, of)
 }
 
-fn picture<M: Model>(model: &M, mut part: Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
+fn picture<M: Model>(model: &mut M, mut part: Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
     part.ops.sort_by_key(|timed| timed.interval.call);
     let tries = [Look::Blurred, Look::Ahead].into_iter().map(|look| {
         let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, look);
@@ -278,16 +278,20 @@ fn picture<M: Model>(model: &M, mut part: Part<M>, entries: &[Entry], of: usize)
     let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, Look::Exact);
     let order = replay(&task, &mut machine, &choices, step);
     let blocked = task.schedule.steps[step].op as usize;
-    let shown = part.ops.iter().enumerate().map(|(index, timed)| {
+    let place = |index: usize| order.iter().position(|&(op, _)| op as usize == index);
+    let after = |place: usize| machine.state(order[place].1).clone();
+    let places: Vec<_> = (0..part.ops.len()).map(|index| (place(index), place(index).map(after))).collect();
+    let shown = part.ops.iter().enumerate().zip(places).map(|((index, timed), (place, after))| {
         let entry = &entries[timed.entry];
-        let place = order.iter().position(|&(op, _)| op as usize == index);
+        let whole = model.parse(entry).ok().flatten();
+        let more = if whole.is_some_and(|op| op != timed.op) { " and more" } else { "" };
         Shown {
             process: entry.process.clone(),
-            what: model.show(&timed.op),
+            what: model.show(&timed.op) + more,
             call: entry.call,
             ret: entry.ret.filter(|_| timed.returned()),
             order: place.map(|place| place + 1),
-            after: place.map(|place| model.show_state(machine.state(order[place].1))),
+            after: after.map(|state| model.show_state(&state)),
             blocked: index == blocked,
         }
     });

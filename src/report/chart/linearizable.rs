@@ -28,12 +28,12 @@ struct Bar<'a> {
 pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
     let title = "Which operations contradict one another?";
     let mut canvas = Canvas::new(0.0);
-    let legend: Vec<Entry> = vec![
-        (Key::Block(SKY), "an operation, from call to return".to_owned()),
-        (Key::Block(SKY.fade(0.45)), "one without an answer: it may take effect later, or never".to_owned()),
-        (Key::Mark(Mark::Dot, BLUE), "the longest order that can be found, and what is there then".to_owned()),
-        (Key::Block(VERMILLION), "has no place in any order".to_owned()),
-    ];
+    let mut legend: Vec<Entry> = vec![(Key::Block(SKY), "an operation, from call to return".to_owned())];
+    if found.operations.iter().any(|shown| shown.ret.is_none()) {
+        legend.push((Key::Block(SKY.fade(0.45)), "no answer: it may take effect later, or never".to_owned()));
+    }
+    legend.push((Key::Mark(Mark::Dot, BLUE), "the longest order, and what is there then".to_owned()));
+    legend.push((Key::Block(VERMILLION), "has no place in it".to_owned()));
     let top = frame::heading(&mut canvas, title, subtitle, &legend) + 8.0;
     let top = story(&mut canvas, found, top);
     let skipped = found.operations.len().saturating_sub(SHOWN);
@@ -44,10 +44,16 @@ pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
     let bottom = top + ROW * rows as f64 + 8.0;
     draw_lanes(&mut canvas, &lanes, top, bottom);
     axis.draw(&mut canvas, (top, bottom));
+    let order = places(&bars, top);
+    canvas.line(order.iter().map(|(point, _)| *point).collect(), BLUE.fade(0.5), 1.5);
     for bar in &bars {
         draw_bar(&mut canvas, bar, top);
     }
-    draw_order(&mut canvas, &bars, top);
+    draw_order(&mut canvas, &order);
+    for bar in bars.iter().filter(|bar| bar.shown.blocked) {
+        let y = top + ROW * bar.row as f64 + ROW / 2.0;
+        frame::mark(&mut canvas, (bar.right.min(RIGHT - 8.0) - 8.0, y), Mark::Cross, INK);
+    }
     canvas.height = bottom + 52.0;
     let what = found.blocked().map_or("", |blocked| &blocked.what);
     let alt = format!("{} operations for which no order exists; {what} has no place.", found.operations.len());
@@ -188,23 +194,25 @@ fn draw_bar(canvas: &mut Canvas, bar: &Bar<'_>, top: f64) {
     }
 }
 
-/// The dots of the order: each within its operation, from left to right.
-fn draw_order(canvas: &mut Canvas, bars: &[Bar<'_>], top: f64) {
-    let mut placed: Vec<(usize, &Bar<'_>)> =
-        bars.iter().filter_map(|bar| bar.shown.order.map(|order| (order, bar))).collect();
-    placed.sort_by_key(|(order, _)| *order);
+/// Where the dots of the order are: each within its operation, from left to right.
+fn places<'a>(bars: &'a [Bar<'a>], top: f64) -> Vec<(Point, &'a Bar<'a>)> {
+    let mut placed: Vec<&'a Bar<'a>> = bars.iter().filter(|bar| bar.shown.order.is_some()).collect();
+    placed.sort_by_key(|bar| bar.shown.order);
     let mut x = LEFT;
-    let mut points: Vec<Point> = Vec::new();
-    for (_, bar) in &placed {
-        x = (x + 14.0).max(bar.left + 10.0).min(bar.right.max(x));
-        points.push((x, top + ROW * bar.row as f64 + ROW / 2.0 + 8.0));
-    }
-    canvas.line(points.clone(), BLUE.fade(0.5), 1.5);
-    for (&(x, y), (order, bar)) in points.iter().zip(&placed) {
+    let place = |bar: &'a Bar<'a>| {
+        let Bar { left, right, row, .. } = *bar;
+        x = (x + 14.0).max(left + 10.0).min(right.max(x));
+        ((x, top + ROW * row as f64 + ROW / 2.0 + 8.0), bar)
+    };
+    placed.into_iter().map(place).collect()
+}
+
+fn draw_order(canvas: &mut Canvas, order: &[(Point, &Bar<'_>)]) {
+    for (number, &((x, y), bar)) in (1..).zip(order) {
         canvas.dot((x, y), 8.0, WHITE);
         canvas.dot((x, y), 7.0, BLUE);
         let look = Type::new(9.0).bold().color(WHITE).anchor(Anchor::Middle);
-        canvas.text((x, y + 3.2), order.to_string(), look);
+        canvas.text((x, y + 3.2), number.to_string(), look);
         if let Some(after) = &bar.shown.after {
             let text = shorten(after, 24);
             let look = Type::new(10.0).color(if bar.shown.blocked { WHITE } else { INK });
@@ -213,9 +221,5 @@ fn draw_order(canvas: &mut Canvas, bars: &[Bar<'_>], top: f64) {
                 canvas.text((x + 11.0, y + 3.5), text, look);
             }
         }
-    }
-    for bar in bars.iter().filter(|bar| bar.shown.blocked) {
-        let y = top + ROW * bar.row as f64 + ROW / 2.0;
-        frame::mark(canvas, (bar.right.min(RIGHT - 8.0) - 8.0, y), Mark::Cross, INK);
     }
 }

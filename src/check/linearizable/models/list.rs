@@ -56,10 +56,9 @@ impl Model for List {
         match &*entry.f {
             "read" | "r" if unanswered(entry) => Ok(None),
             "read" | "r" => {
-                let elements = match &entry.output {
-                    Datum::Nil => &[],
-                    read => read.elements().ok_or_else(|| misfit(entry, "a list", read))?,
-                };
+                let read = &entry.output;
+                let nothing = Some(&[][..]).filter(|_| *read == Datum::Nil);
+                let elements = read.elements().or(nothing).ok_or_else(|| misfit(entry, "a list", read))?;
                 Ok(Some(Op::Read(elements.iter().map(|datum| self.names.number(datum)).collect())))
             }
             "append" | "rpush" => Ok(Some(Op::Append(self.names.number(&entry.input)))),

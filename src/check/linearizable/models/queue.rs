@@ -87,10 +87,8 @@ impl Model for Queue {
         match &*entry.f {
             "enqueue" | "push" | "rpush" => Ok(Some(Op::Enqueue(self.names.number(&entry.input)))),
             "dequeue" | "pop" | "lpop" if entry.came == Came::Unknown => Ok(Some(Op::Unknown)),
-            "dequeue" | "pop" | "lpop" => Ok(Some(match &entry.output {
-                Datum::Nil => Op::Empty,
-                element => Op::Dequeue(self.names.number(element)),
-            })),
+            "dequeue" | "pop" | "lpop" if entry.output == Datum::Nil => Ok(Some(Op::Empty)),
+            "dequeue" | "pop" | "lpop" => Ok(Some(Op::Dequeue(self.names.number(&entry.output)))),
             _ => Err(strange(entry, "enqueue and dequeue")),
         }
     }

@@ -98,10 +98,9 @@ impl Model for Set {
         match &*entry.f {
             "read" if unanswered(entry) => Ok(None),
             "read" => {
-                let elements = match &entry.output {
-                    Datum::Nil => &[],
-                    read => read.elements().ok_or_else(|| misfit(entry, "a set or a list", read))?,
-                };
+                let read = &entry.output;
+                let nothing = Some(&[][..]).filter(|_| *read == Datum::Nil);
+                let elements = read.elements().or(nothing).ok_or_else(|| misfit(entry, "a set or a list", read))?;
                 let mut bits = Bits::new();
                 elements.iter().for_each(|datum| put(&mut bits, self.names.number(datum)));
                 Ok(Some(Op::Read(bits)))
