@@ -198,6 +198,11 @@ pub enum MomentKind {
         /// Whether it refuses them now.
         refused: bool,
     },
+    /// The disk began (or ceased) to refuse what a process must write down.
+    Unwritten {
+        /// Why it refuses; none: it takes it again.
+        error: Option<Arc<str>>,
+    },
     /// An operator's command was answered.
     Exec {
         /// The command.

@@ -74,6 +74,8 @@ impl Timeline {
             MomentKind::History { why: *why, keys: *keys, offset: *offset }
         } else if let ServerEvent::WritesRefused { refused, .. } = said {
             MomentKind::WritesRefused { refused: *refused }
+        } else if let ServerEvent::AofError { error } = said {
+            MomentKind::Unwritten { error: error.clone() }
         } else if let ServerEvent::Fatal { message } = said {
             MomentKind::Fatal { message: message.clone() }
         } else {

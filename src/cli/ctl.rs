@@ -96,8 +96,14 @@ fn fields(args: &OrderArgs) -> String {
         OrderArgs::Cpu { nodes, slow_down, time } => {
             format!("cpu = {{ nodes = {}, slow-down = {slow_down:?} }}{}", list(nodes), lasts(time))
         }
-        OrderArgs::Disk { machines, slow, time } => {
-            format!("disk = {{ machines = {}, slow = {} }}{}", list(machines), quoted(slow), lasts(time))
+        OrderArgs::Disk { machines, slow, full, fails, loses_syncs, corrupts, time } => {
+            let mut disk = format!("machines = {}", list(machines));
+            disk.push_str(&optional("slow", slow.as_deref()));
+            disk.push_str(&optional("corrupts", corrupts.as_deref()));
+            for (is, word) in [(full, "full"), (fails, "fails"), (loses_syncs, "loses-syncs")] {
+                disk.push_str(&if *is { format!(", {word} = true") } else { String::new() });
+            }
+            format!("disk = {{ {disk} }}{}", lasts(time))
         }
         OrderArgs::Fault { fields } => fields.clone(),
         _ => unreachable!("no fault"),

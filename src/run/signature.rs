@@ -80,6 +80,7 @@ impl Steps {
             | MomentKind::Died { .. }
             | MomentKind::Restarted
             | MomentKind::WritesRefused { .. }
+            | MomentKind::Unwritten { .. }
             | MomentKind::Exec { .. }
             | MomentKind::Settle => {}
         }

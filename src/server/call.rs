@@ -124,16 +124,6 @@ impl Exec {
         self.redacted.clear();
     }
 
-    /// What a client waited for is being done.
-    pub(crate) fn enter(&mut self) {
-        self.depth += 1;
-    }
-
-    /// It is done.
-    pub(crate) fn leave(&mut self) {
-        self.depth -= 1;
-    }
-
     /// True while a command is being executed.
     #[must_use]
     pub(crate) fn runs(&self) -> bool {

@@ -171,8 +171,6 @@ fn stream_is_byte_for_byte() {
             });
             compared += 1;
             match fits {
-                // What it came across, and removed, is another key than there.
-                Some(fork) if is_randomkey(step) && stream.is_empty() => rig.now = fork.now,
                 Some(fork) => rig = fork,
                 None => {
                     let (got, fed) = results.pop().expect("at least one was tried");

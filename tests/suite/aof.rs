@@ -9,11 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
 use splitbrain::fault::{DiskEffect, Fault};
 use splitbrain::id::{MachineId, NodeId};
 use splitbrain::resp::{ReplyReader, Value, encode, split_args};
 use splitbrain::time::{Instant, Span};
-use splitbrain::trace::event::{DiskEvent, ServerEvent, WorldEvent};
+use splitbrain::trace::event::{DiskEvent, SentinelEvent, ServerEvent, WorldEvent};
 use splitbrain::trace::{Event, Kind};
 
 use crate::rig::Rig;
@@ -454,6 +455,116 @@ fn a_replica_rewrites_after_a_full_synchronisation() {
     rig.fault(Fault::Restart { nodes: vec![NodeId(1)] }, None);
     rig.run_ms(500);
     assert_eq!(plain(&rig.cmd(2, &["DBSIZE"])), "2");
+}
+
+#[test]
+fn rewrites_that_fail_again_and_again_wait_longer_and_longer() {
+    let increments = |rig: &Rig| rig.names().iter().filter(|name| name.ends_with(".incr.aof")).count();
+    for waits in [false, true] {
+        let mut rig = rig("auto-aof-rewrite-percentage = 0\nauto-aof-rewrite-min-size = \"1kb\"\n");
+        for i in 0..100 {
+            rig.set(1, &format!("k{i:02}"), "0123456789");
+        }
+        rig.fault(disk(DiskEffect { room: Some(1_000), ..DiskEffect::default() }), Some(Span::from_secs(50)));
+        rig.say("CONFIG SET auto-aof-rewrite-percentage 100");
+        rig.run_ms(20_000);
+        assert_eq!(rig.info("aof_rewrites_consecutive_failures"), "3");
+        assert_eq!(rig.info("aof_last_bgrewrite_status"), "err");
+        assert_eq!(increments(&rig), 4);
+        rig.set(1, "k99", "later");
+        if waits {
+            rig.run_ms(45_000);
+            assert_eq!(rig.info("aof_rewrites_consecutive_failures"), "0", "after a minute, with room");
+            assert_eq!(increments(&rig), 1);
+        }
+        rig.restart();
+        assert_eq!(rig.say("DBSIZE"), "100", "all increments are read");
+        assert_eq!(rig.say("GET k99"), "later");
+    }
+}
+
+#[test]
+fn a_replica_that_can_not_write_ends() {
+    for ignores in [false, true] {
+        let more = format!("{AOF}repl-diskless-sync-delay = 0\nreplica-ignore-disk-write-errors = {ignores}\n");
+        let mut rig = Rig::new(2, &more);
+        rig.run_ms(100);
+        rig.wait_synced(&[2]);
+        rig.run_ms(1_000);
+        rig.fault(Fault::Disk { machines: vec![MachineId(1)], effect: full() }, None);
+        for key in ["a", "b", "c"] {
+            rig.set(1, key, "1");
+            rig.run_ms(50);
+        }
+        let ended = rig.said(2, Instant::ZERO).any(|event| {
+            matches!(event, ServerEvent::Fatal { message } if &**message == "Replica was unable to write command to disk.")
+        });
+        assert_eq!(ended, !ignores);
+    }
+}
+
+#[test]
+fn a_sentinel_goes_on_with_what_its_disk_does_not_know() {
+    let text = "name = \"s\"\nduration = \"1h\"\n[[redis]]\nname = \"r1\"\n[[sentinel]]\nname = \"s1\"\n\
+                monitor = [{ name = \"m\", master = \"r1\", quorum = 1 }]\n";
+    let mut rig = Rig::from_text(text);
+    rig.run_ms(1_000);
+    rig.fault(Fault::Disk { machines: vec![MachineId(1)], effect: full() }, Some(Span::from_secs(1)));
+    let told = rig.cmd(2, &["SENTINEL", "SET", "m", "quorum", "2"]);
+    assert_eq!(plain(&told), "ERR Failed to save config file. Check server logs.");
+    let is = |event: &Event| matches!(&event.kind, Kind::Sentinel(SentinelEvent::Unsaved { .. }));
+    assert!(rig.events.iter().any(is));
+    rig.run_ms(1_500);
+    let told = rig.cmd(2, &["SENTINEL", "FLUSHCONFIG"]);
+    assert_eq!(plain(&told), "OK");
+}
+
+#[test]
+fn annotations_tell_the_time_and_are_passed_over() {
+    let mut rig = rig("aof-timestamp-enabled = true\n");
+    rig.set(1, "a", "1");
+    rig.set(1, "b", "2");
+    rig.run_ms(1_000);
+    rig.set(1, "c", "3");
+    let incr = rig.file(".1.incr.aof");
+    assert_eq!(incr.matches("#TS:").count(), 2, "{incr}");
+    assert!(incr.starts_with("#TS:1") && incr[..20].contains("\r\n*2\r\n"));
+    rig.restart();
+    assert_eq!(rig.say("DBSIZE"), "3");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever the disk has made of the file, a server starts with a part of it or says why it doesn't.
+    #[test]
+    fn a_corrupt_file_is_loaded_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in 0usize..80,
+        transaction: bool,
+    ) {
+        let mut text = BytesMut::new();
+        for words in writes().take(60) {
+            encode::command(&mut text, &words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        }
+        if transaction {
+            encode::command(&mut text, &[b"MULTI"]);
+            encode::command(&mut text, &[b"SET", b"x", b"y"]);
+        }
+        for (at, byte) in changes {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        text.truncate(text.len() - cut);
+        let mut rig = Rig::new(1, AOF);
+        rig.world.put_file(N1, &format!("{DIR}.manifest"), Bytes::from_static(b"file a seq 1 type i\n"));
+        rig.world.put_file(N1, "appendonlydir/a", text.freeze());
+        rig.run_ms(100);
+        let events = rig.server_events();
+        let loaded = events.iter().any(|event| matches!(event, ServerEvent::AofLoaded { .. }));
+        let refused = events.iter().any(|event| matches!(event, ServerEvent::Fatal { .. }));
+        prop_assert!(loaded != refused);
+    }
 }
 
 /// Everything that writes, with times that are given.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use splitbrain::id::Fd;
-use splitbrain::node::{DiskImage, Input, Node, Outbox};
+use splitbrain::node::{DiskImage, DiskOp, Input, Node, Outbox};
 use splitbrain::rng::Seed;
-use splitbrain::time::{Instant, Now};
+use splitbrain::time::{Instant, Now, Span};
 use splitbrain::trace::Event;
 use splitbrain::world::{World, programs};
 
@@ -33,6 +33,9 @@ impl Node for LongWay {
     }
     fn stalled(&mut self, since: Instant, until: Option<Instant>) {
         self.0.stalled(since, until);
+    }
+    fn waits_for_disk(&mut self, op: &DiskOp, takes: Span) {
+        self.0.waits_for_disk(op, takes);
     }
     fn wake_at(&self) -> Option<Instant> {
         self.0.wake_at()
@@ -115,7 +118,13 @@ const FAULTS: &[&str] = &[
     "at = \"140ms\"\nexec = { node = \"r1\", command = \"FLUSHALL\" }",
     "at = \"100ms\"\nexec = { node = \"r2\", command = \"REPLICAOF NO ONE\" }",
 ];
-const SERVERS: &[&str] = &["", "config = { hz = 500 }", "config = { save = \"1 5\" }"];
+const SERVERS: &[&str] = &[
+    "",
+    "config = { hz = 500 }",
+    "config = { save = \"1 5\" }",
+    "config = { appendonly = true }",
+    "config = { appendonly = true, appendfsync = \"always\" }",
+];
 const RESTS: &[&str] = &["", "tie-break = \"random\"", "cpu-costs = 0", "cpu-costs = 20"];
 
 proptest! {

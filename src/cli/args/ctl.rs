@@ -155,14 +155,26 @@ pub(in crate::cli) enum OrderArgs {
         #[command(flatten)]
         time: For,
     },
-    /// Make disks slow
+    /// Make disks slow, full, broken or forgetful
     Disk {
         /// Machines
         #[arg(required = true, value_name = "MACHINE")]
         machines: Vec<String>,
         /// What each operation takes longer, as in `100ms`
         #[arg(long, value_name = "TIME")]
-        slow: String,
+        slow: Option<String>,
+        /// Nothing more fits
+        #[arg(long)]
+        full: bool,
+        /// Every operation fails
+        #[arg(long)]
+        fails: bool,
+        /// What is synced is lost when the power goes
+        #[arg(long)]
+        loses_syncs: bool,
+        /// A file of which a byte becomes another one
+        #[arg(long, value_name = "FILE")]
+        corrupts: Option<String>,
         #[command(flatten)]
         time: For,
     },

@@ -183,6 +183,8 @@ fn draft(moment: &Moment, findings: &Findings, first_fault: Option<Instant>) -> 
         },
         MomentKind::WritesRefused { refused: true } => new("refuses writes: too few good replicas".to_owned(), 8),
         MomentKind::WritesRefused { refused: false } => new("takes writes again".to_owned(), 6),
+        MomentKind::Unwritten { error: Some(error) } => new(format!("can't write its append-only file: {error}"), 9),
+        MomentKind::Unwritten { error: None } => new("writes its append-only file again".to_owned(), 6),
         MomentKind::Exec { command, reply } => {
             let reply = reply.lines().next().unwrap_or("");
             // The fault's own row has the command; only an unusual answer matters as much.

@@ -4,7 +4,6 @@ use super::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE};
 use super::{Spec, debug_memory, row};
 use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
-use crate::server::footprint::Adapting;
 use crate::server::keyspace::Value;
 use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
@@ -84,6 +83,14 @@ fn debug(cx: &mut Cx<'_>) {
             let text = String::from_utf8_lossy(args.get(2)).replace(['\r', '\n'], " ");
             cx.add_error(&text);
         }
+        _ => debug_rarer(cx),
+    }
+}
+
+/// Subcommands that do little, and those that end the process.
+fn debug_rarer(cx: &mut Cx<'_>) {
+    let args = cx.args;
+    match args.get(1).to_ascii_lowercase().as_slice() {
         b"log" | b"leak" if args.len() == 3 => cx.add_ok(),
         b"structsize" if args.len() == 2 => cx.add_bulk(STRUCT_SIZES),
         b"stringmatch-test" if args.len() == 2 => cx.add_simple(b"Apparently Redis did not crash: test passed"),
@@ -166,23 +173,17 @@ fn debug_reload(cx: &mut Cx<'_>) {
     }
 }
 
-/// `DEBUG REPLYBUFFER`: how buffers of replies adapt.
+/// `DEBUG REPLYBUFFER`: how buffers of replies adapt is a setting here as there.
 fn debug_reply_buffer(cx: &mut Cx<'_>) {
-    let mut how = cx.s.adapting;
     if cx.arg_is(2, "resizing") {
-        how.on = number(cx.args.get(3)) != 0;
-    } else if !cx.arg_is(2, "peak-reset-time") {
-        return cx.add_subcommand_error();
-    } else if cx.arg_is(3, "never") {
-        how.forgets = None;
-    } else if cx.arg_is(3, "reset") {
-        how.forgets = Adapting::default().forgets;
-    } else {
-        let Some(ms) = cx.int_arg(3) else { return };
-        how.forgets = u64::try_from(ms).ok();
+        return cx.add_ok();
     }
-    cx.s.adapt(how);
-    cx.add_ok();
+    if !cx.arg_is(2, "peak-reset-time") {
+        return cx.add_subcommand_error();
+    }
+    if cx.arg_is(3, "never") || cx.arg_is(3, "reset") || cx.int_arg(3).is_some() {
+        cx.add_ok();
+    }
 }
 
 /// `DEBUG AOF-FLUSH-SLEEP <microsec>`: so long before each write to the append-only file.

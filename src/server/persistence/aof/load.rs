@@ -11,7 +11,7 @@ use crate::id::{Addr, Fd};
 use crate::node::{DiskError, DiskImage, DiskOp, Outbox};
 use crate::resp::Args;
 use crate::server::acl::UserId;
-use crate::server::commands;
+use crate::server::commands::{self, flag};
 use crate::server::persistence::{loading, pid};
 use crate::server::scripting::Libraries;
 use crate::server::session::Flags;
@@ -276,6 +276,9 @@ impl Reader<'_> {
         let Some(command) = commands::lookup_request(&words).filter(|command| command.modelled) else {
             return Err(format!("Unknown command '{}' reading the append only file {name}", verb()));
         };
+        if !may_be_logged(command) {
+            return Err(format!("'{}' changes nothing and is in the append-only file {name}", verb()));
+        }
         if !command.takes(args.len()) {
             return Err(format!("Wrong number of arguments for '{}' reading the append only file {name}", verb()));
         }
@@ -295,6 +298,12 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a command belongs into such a file: it writes, or says where.
+fn may_be_logged(command: &commands::Command) -> bool {
+    let writes = command.is(flag::WRITE | flag::MAY_REPLICATE) && command.spec.name != "migrate";
+    writes || matches!(command.spec.name, "select" | "multi" | "exec" | "discard" | "ping")
 }
 
 /// What `atoi` makes of a line; `None`: negative, or no number that fits.
