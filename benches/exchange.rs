@@ -1,4 +1,4 @@
-//! The exchange: client node, world, server node, world, client node. SET of a 16-byte key (one of 1,000) and a 32-byte
+//! The exchange: client node, world, server node, world, client node. SET of a 12-byte key (one of 1,000) and a 32-byte
 //! value, one operation in flight for each client, 0.5 to 1 ms each way, the whole trace digested and dropped.
 //!
 //! The same beside madsim and turmoil is in `benches/peers`; instructions are counted with `benches/one_set.rs`.

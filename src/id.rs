@@ -99,11 +99,18 @@ impl Ip {
 impl Hash for Addr {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.ip.0) << 16 | u64::from(self.port));
+        state.write_u64(self.word());
     }
 }
 
 impl Addr {
+    /// As one word.
+    #[inline]
+    #[must_use]
+    pub fn word(self) -> u64 {
+        u64::from(self.ip.0) << 16 | u64::from(self.port)
+    }
+
     /// From an address and a port.
     #[must_use]
     pub const fn new(ip: Ip, port: u16) -> Addr {

@@ -26,7 +26,8 @@ pub(crate) fn exchange(nodes: usize) -> Arc<Scenario> {
         write!(
             text,
             "[[redis]]\nname = \"r{pair}\"\n[[client]]\nname = \"c{pair}\"\nvia = \"redis:r{pair}\"\n\
-             workload = {{ kind = \"kv\", think = \"0s\", keys = 1000, write-ratio = 1.0, value-size = \"32b\" }}\n"
+             workload = {{ kind = \"kv\", think = \"0s\", keys = 1000, key-size = \"12b\", \
+             write-ratio = 1.0, value-size = \"32b\" }}\n"
         )
         .expect("a string takes everything");
     }

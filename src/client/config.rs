@@ -59,6 +59,8 @@ pub struct Workload {
     pub pace: Pace,
     /// How many keys; their names are [`crate::trace::history::key_name`].
     pub keys: u32,
+    /// Bytes of a key.
+    pub key_size: u32,
     /// Which key.
     pub choice: KeyChoice,
     /// Share of writes (SET); the rest reads (GET).

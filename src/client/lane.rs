@@ -10,7 +10,7 @@ use super::{Client, note};
 use crate::id::Addr;
 use crate::node::Outbox;
 use crate::time::Now;
-use crate::trace::Kind;
+use crate::trace::Often;
 use crate::trace::event::{ClientEvent, OpKind, Refusal, Unanswered};
 use crate::trace::history::value_number;
 
@@ -65,8 +65,7 @@ impl Client {
         let value = self.kv.value(op);
         let request = self.kv.request(op);
         let hash = request.hash();
-        let invoked = ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash };
-        out.note_often(Kind::Client(invoked));
+        out.note_often(Often::Invoke { op: op.number, f: op.f, key: op.key, value, hash });
         if self.operations.queue.is_empty() && self.connection.takes_requests() {
             self.connection.write(request.bytes());
             let deadline = now.mono + self.config.policy.timeout;
@@ -204,8 +203,7 @@ impl Client {
     #[inline]
     fn succeed(&mut self, op: Op, value: Option<u64>, replicas: Option<u16>, now: Now, out: &mut Outbox) {
         self.operations.settle(op);
-        let ok = ClientEvent::Ok { op: op.number, value, server: self.connection.peer, replicas };
-        out.note_often(Kind::Client(ok));
+        out.note_often(Often::Ok { op: op.number, value, server: self.connection.peer, replicas });
         self.batch_may_be_done(now);
     }
 

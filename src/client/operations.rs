@@ -54,10 +54,10 @@ impl Operations {
         self.sent.len() + self.confirming.len() + self.queue.len() + self.later.len()
     }
 
-    /// Whether every operation without an outcome is in flight, for the first time.
+    /// Whether there are others than those that are in flight for the first time.
     #[inline]
-    pub(crate) fn only_sent(&self) -> bool {
-        self.confirming.is_empty() && self.queue.is_empty() && self.later.is_empty() && self.doubts.is_empty()
+    pub(crate) fn others(&self) -> bool {
+        self.confirming.len() + self.queue.len() + self.later.len() + self.doubts.len() > 0
     }
 
     /// The earliest time at which one of them needs attention.

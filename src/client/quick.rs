@@ -4,48 +4,48 @@
 use super::Client;
 use super::operations::{Request, Sent};
 use crate::id::Fd;
-use crate::node::{Outbox, Short};
+use crate::node::Outbox;
 use crate::time::{Now, Span};
-use crate::trace::Kind;
-use crate::trace::event::{ClientEvent, OpKind};
+use crate::trace::Often;
+use crate::trace::event::OpKind;
 
 impl Client {
     /// [`crate::node::Node::quick_turn`]
     #[inline]
     pub(super) fn next_write(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
-        let Some(&Sent { request: Request::Op(op), .. }) = self.operations.sent.front() else { return false };
+        let (alone, others) = (self.operations.sent.len() == 1, self.operations.others());
+        let Some(sent) = self.operations.sent.front_mut() else { return false };
+        let Request::Op(op) = sent.request else { return false };
         if data != b"+OK\r\n"
             || op.f != OpKind::Write
             || self.wait.is_some()
             || self.alarm <= now.mono
             || self.pacer.pipeline() != 1
             || self.pacer.next() <= now.mono
-            || !self.operations.only_sent()
+            || others
             || !self.connection.is_clear(fd)
-            || self.kv.longest() > Short::MAX
+            || !self.kv.all_short()
         {
             return false;
         }
-        let ok = ClientEvent::Ok { op: op.number, value: None, server: self.connection.peer, replicas: None };
-        out.note_often(Kind::Client(ok));
-        if self.operations.sent.len() == 1 {
+        out.note_often(Often::Ok { op: op.number, value: None, server: self.connection.peer, replicas: None });
+        if alone {
             self.pacer.finished(now.mono);
         }
-        out.quick.fd = None;
         let deadline = if self.pacer.next() <= now.mono {
             self.pacer.begin();
             let op = self.kv.draw();
             let value = self.kv.value(op);
             let request = self.kv.request(op);
-            let invoked = ClientEvent::Invoke { op: op.number, f: op.f, key: op.key, value, hash: request.hash() };
-            out.note_often(Kind::Client(invoked));
+            out.note_often(Often::Invoke { op: op.number, f: op.f, key: op.key, value, hash: request.hash() });
             out.quick.fd = Some(fd);
             self.connection.wrote(request.put_into(&mut out.quick.message));
             let deadline = now.mono + self.config.policy.timeout;
             // Only the one that was answered was in flight.
-            *self.operations.sent.front_mut().expect("looked at above") = Sent { request: Request::Op(op), deadline };
+            *sent = Sent { request: Request::Op(op), deadline };
             deadline
         } else {
+            out.quick.fd = None;
             self.operations.sent.pop_front();
             self.operations.wake_at()
         };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{DiskError, DiskOp, DiskRequest, Output, Quick, Trouble, Troubles};
 use crate::id::{Addr, EventId, Fd, NodeId};
 use crate::time::Span;
-use crate::trace::{Kind, Tracer, Via};
+use crate::trace::{Kind, Often, Tracer, Via};
 
 /// The descriptors of one process: the smallest free number is given out next, as a kernel does.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ pub struct Outbox {
     pub troubles: Troubles,
     /// What the next note or message is caused by. Starts as the cause of the input; each note becomes the new cause.
     cause: EventId,
-    via: Option<Via>,
+    via: Via,
     /// The node's newest note so far.
     newest: EventId,
     /// The same of the call before, if this one belongs to it.
@@ -86,10 +86,11 @@ pub struct Outbox {
 
 impl Outbox {
     /// Prepares for a call: whose, and what it is caused by.
+    #[inline(always)]
     pub fn begin(&mut self, node: NodeId, cause: EventId, via: Via) {
         self.node = Some(node);
         self.cause = cause;
-        self.via = Some(via);
+        self.via = via;
         self.newest = EventId::NONE;
         self.before = EventId::NONE;
         self.first = cause;
@@ -126,7 +127,7 @@ impl Outbox {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_cause(&mut self, cause: EventId) {
         self.cause = cause;
         if self.outputs.is_empty() {
@@ -161,7 +162,7 @@ impl Outbox {
     /// Puts an event into the trace; it becomes the cause of what follows. Returns its number, to remember as a cause.
     #[inline]
     pub fn note(&mut self, kind: Kind) -> EventId {
-        let id = self.tracer.record(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
+        let id = self.tracer.record(self.node, self.cause, self.via, kind);
         self.set_cause(id);
         self.newest = id;
         id
@@ -169,8 +170,8 @@ impl Outbox {
 
     /// [`Outbox::note`] for the few places where notes come by the million.
     #[inline(always)]
-    pub fn note_often(&mut self, kind: Kind) -> EventId {
-        let id = self.tracer.record_often(self.node, self.cause, self.via.unwrap_or(Via::World), kind);
+    pub fn note_often(&mut self, event: Often) -> EventId {
+        let id = self.tracer.record_often(self.node, self.cause, self.via, event);
         self.set_cause(id);
         self.newest = id;
         id

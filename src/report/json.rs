@@ -43,7 +43,7 @@ pub fn object(run: &Run, report: Option<&str>) -> Json {
         "metrics": run.metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
         "verdicts": run.verdicts.iter().map(|(checker, answer)| verdict(checker, answer)).collect::<Vec<_>>(),
         "failovers": findings.failovers.iter().map(|one| failover(findings, one)).collect::<Vec<_>>(),
-        "lost": findings.lost.iter().map(|group| lost_group(findings, group)).collect::<Vec<_>>(),
+        "lost": findings.lost.iter().map(|group| lost_group(run, group)).collect::<Vec<_>>(),
         "split_brain": findings.splits.iter().map(|window| json!({
             "from_ms": at(window.from.at),
             "to_ms": at(window.to.at),
@@ -124,7 +124,8 @@ fn failover(findings: &Findings, failover: &Failover) -> Json {
     })
 }
 
-fn lost_group(findings: &Findings, group: &LostGroup) -> Json {
+fn lost_group(run: &Run, group: &LostGroup) -> Json {
+    let findings = &run.findings;
     let writes: Vec<Json> = group
         .writes
         .iter()
@@ -133,7 +134,7 @@ fn lost_group(findings: &Findings, group: &LostGroup) -> Json {
             json!({
                 "client": findings.name(Some(write.client)),
                 "op": write.op,
-                "key": crate::trace::history::key_name(write.key),
+                "key": crate::trace::history::key_name(write.key, run.key_size),
                 "value": write.value,
                 "offset": write.offset,
                 "acked_ms": at(write.acked),

@@ -113,6 +113,8 @@ pub struct Run {
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// What they found: timeline, failovers, lost writes.
     pub findings: Findings,
+    /// Bytes of a key.
+    pub key_size: u32,
 }
 
 /// Where a report's files go: opens one by its name.

@@ -50,7 +50,7 @@ impl Script {
             tracer.at = Instant(ns);
             tracer.record(node, EventId::NONE, Via::Timer, kind);
         }
-        tracer.pending
+        std::mem::take(tracer.pending())
     }
 }
 
@@ -498,6 +498,7 @@ pub(crate) fn run(name: &str, events: &[Event]) -> Run {
         metrics: judgement.metrics,
         verdicts: judgement.verdicts,
         findings: judgement.findings,
+        key_size: 16,
     }
 }
 

@@ -153,8 +153,9 @@ impl CommandReader {
     }
 
     /// A request of that length was read without this reader.
+    #[inline]
     pub(crate) fn passed(&mut self, len: usize) {
-        self.consumed += len as u64;
+        self.consumed = self.consumed.wrapping_add(len as u64);
     }
 
     /// Takes everything unread out (an RDB that follows a reply on the same connection, MONITOR's end).

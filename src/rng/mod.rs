@@ -81,18 +81,22 @@ fn mix(word: u64) -> u64 {
 
 impl Rng {
     /// 64 uniform bits: two words of the generator, the lower first, as `rand_chacha` pairs them.
-    #[inline]
+    #[inline(always)]
     pub fn next_u64(&mut self) -> u64 {
         match self.words.get(self.at..) {
             Some(&[low, high, ..]) => {
                 self.at += 2;
                 u64::from(high) << 32 | u64::from(low)
             }
-            Some(_) | None => {
-                let low = self.next_u32();
-                u64::from(self.next_u32()) << 32 | u64::from(low)
-            }
+            Some(_) | None => self.next_u64_anew(),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_u64_anew(&mut self) -> u64 {
+        let low = self.next_u32();
+        u64::from(self.next_u32()) << 32 | u64::from(low)
     }
 
     /// 32 uniform bits.

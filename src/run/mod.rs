@@ -79,6 +79,7 @@ fn judge(world: &World, suite: Suite, ended: Ended) -> Run {
         metrics: judgement.metrics,
         verdicts: judgement.verdicts,
         findings: judgement.findings,
+        key_size: scenario.key_size().unwrap_or(0),
     }
 }
 

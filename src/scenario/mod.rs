@@ -287,6 +287,15 @@ pub enum NodeKind {
 }
 
 impl Scenario {
+    /// Bytes of the keys of clients: the same for all of them.
+    #[must_use]
+    pub fn key_size(&self) -> Option<u32> {
+        self.nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::Client(config) => Some(config.workload.key_size),
+            NodeKind::Server(_) | NodeKind::Sentinel(_) | NodeKind::Locker(_) | NodeKind::Resource(_) => None,
+        })
+    }
+
     /// The node of that name.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<NodeId> {

@@ -233,6 +233,8 @@ tables! {
         "think" think: Option<At<Time>>,
         /// How many keys there are. Default: 1000.
         "keys" keys: Option<At<u32>>,
+        /// How long a key is: "key:" and its number. The same for all clients. Default: "16b".
+        "key-size" key_size: Option<At<Size>>,
         /// Which key is next: "uniform" (the default), "zipf(0.99)", "sequential", "hot(0.1, 0.9)" (a tenth of the keys gets nine tenths of the operations).
         "key-choice" key_choice: Option<At<String>>,
         /// The share of writes; the rest are reads. Default: 0.5.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Server;
-use super::call::{Cx, operation};
+use super::call::Cx;
 use super::commands::{Command, blocking_pops, stream_reads};
 use super::db::Answered;
 use super::keyspace::float::Extended;
@@ -20,6 +20,7 @@ use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::{Args, encode, parse_i64};
 use crate::time::NS_PER_MS;
+use crate::trace::digest::hash_operation;
 
 const NO_TIMEOUT: &str = "ERR timeout is negative";
 
@@ -337,8 +338,7 @@ impl Server {
         self.mute(fd, waiting);
         self.unblocked_after(fd, waiter, took, failed);
         if served != Served::Refused && self.repl.is_master() {
-            let args: SmallVec<[&[u8]; 8]> = waiter.args.iter().skip(1).collect();
-            self.exec.writes.push(operation(&args));
+            self.exec.writes.push(hash_operation(waiter.args.iter().skip(1)));
         }
         self.propagate_pending(out);
         served

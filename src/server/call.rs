@@ -1,7 +1,5 @@
 //! Executing a command and what follows from it: statistics, propagation, the trace (`call`, `afterCommand`).
 
-use std::hash::Hasher as _;
-
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -14,8 +12,9 @@ use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::Args;
 use crate::time::{NS_PER_MS, Now, Span};
+use crate::trace::Kind;
+use crate::trace::digest::hash_operation;
 use crate::trace::event::ServerEvent;
-use crate::trace::{Digest, Kind};
 
 /// What is propagated goes into the append-only file (`PROPAGATE_AOF`).
 const TO_AOF: u8 = 1;
@@ -122,6 +121,12 @@ impl Exec {
     pub(crate) fn begin(&mut self) {
         (self.force, self.prevent, self.failed) = (0, false, false);
         self.redacted.clear();
+    }
+
+    /// Whether nothing would change by [`Exec::begin`].
+    #[must_use]
+    pub(crate) fn has_begun(&self) -> bool {
+        self.force == 0 && !self.prevent && !self.failed && self.redacted.is_empty()
     }
 
     /// True while a command is being executed.
@@ -249,8 +254,7 @@ impl Server {
     /// A client has changed something: it goes into the trace once it has an offset.
     pub(crate) fn note_operation(&mut self, fd: Fd, args: &Args) {
         if !self.exec.from_master && fd != SCRIPT && self.repl.is_master() {
-            let args: SmallVec<[&[u8]; 8]> = args.iter().skip(1).collect();
-            self.exec.writes.push(operation(&args));
+            self.exec.writes.push(hash_operation(args.iter().skip(1)));
         }
     }
 
@@ -426,17 +430,6 @@ pub(super) fn note_if_slow(command: &'static Command, took: u64, out: &mut Outbo
     if took > 10 * NS_PER_MS && !command.is(flag::BLOCKING) {
         out.note(Kind::Server(ServerEvent::Slow { command: command.spec.name.into(), us: took / 1_000 }));
     }
-}
-
-/// What stands for a command's arguments, without its name, in the trace: the same as `hash_bytes` of them.
-#[inline]
-pub(super) fn operation(args: &[&[u8]]) -> u64 {
-    let mut digest = Digest::new();
-    for arg in args {
-        digest.write_u64(arg.len() as u64);
-        digest.write(arg);
-    }
-    digest.fingerprint().0
 }
 
 /// The request as it arrived, or encoded again when it was inline.

@@ -73,11 +73,11 @@ impl Meter {
         self.add_exactly(scaled);
     }
 
-    /// As [`Meter::add`] in a turn whose costs are told to the world by the caller, to whom it says how much it is.
+    /// As [`Meter::add`] in a turn whose costs are told to the world by the caller, to whom it says how much each is.
     #[inline]
-    pub(crate) fn spend(&mut self, ns: u64) -> u64 {
-        let scaled = if self.milli == 1_000 { ns } else { ns.saturating_mul(self.milli) / 1_000 };
-        self.total += scaled;
+    pub(crate) fn spend<const N: usize>(&mut self, costs: [u64; N]) -> [u64; N] {
+        let scaled = if self.milli == 1_000 { costs } else { costs.map(|ns| ns.saturating_mul(self.milli) / 1_000) };
+        self.total += scaled.iter().sum::<u64>();
         scaled
     }
 

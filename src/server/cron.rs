@@ -34,6 +34,8 @@ pub(crate) struct Cron {
     planned: Instant,
     /// What was found then, if it holds as long as nothing but short requests changes it.
     lasting: Option<Needs>,
+    /// What that comes to: the tick that has work, as long as the next tick is this one.
+    found: (Option<Instant>, Instant),
     /// Ticks do nothing (DEBUG PAUSE-CRON).
     pub paused: bool,
     /// The process stopped running here and has not had a tick since.
@@ -50,6 +52,7 @@ impl Cron {
             due: None,
             planned: Instant::ZERO,
             lasting: None,
+            found: (None, Instant::NEVER),
             paused: false,
             stalled: None,
         }
@@ -167,7 +170,7 @@ impl Server {
     /// Works out when the next tick with work is.
     ///
     /// In a busy time this is done now and then only: in between, the next tick is taken to have work, and looks.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn plan_cron(&mut self) {
         if self.cron.paused {
             self.cron.due = None;
@@ -184,11 +187,22 @@ impl Server {
         }
     }
 
+    #[inline(always)]
     fn plan_cron_anew(&mut self) {
+        self.cron.planned = self.now.mono;
+        let lasts = self.cron.lasting.as_ref().is_some_and(|needs| self.exec.dirty < needs.dirty);
+        if !lasts || self.cron.found.1 != self.cron.next {
+            self.find_due(lasts);
+            self.cron.found = (self.cron.due, self.cron.next);
+        }
+        self.cron.due = self.cron.found.0;
+    }
+
+    #[inline(never)]
+    fn find_due(&mut self, lasts: bool) {
         let now = self.now.mono;
-        self.cron.planned = now;
         let needs = match self.cron.lasting {
-            Some(needs) if self.exec.dirty < needs.dirty => needs,
+            Some(needs) if lasts => needs,
             Some(_) | None => self.needs(),
         };
         let Needs { any, rare, .. } = needs;

@@ -192,6 +192,13 @@ impl Server {
         self.access_now().fresh()
     }
 
+    /// The same of one who knows that the policy doesn't count accesses.
+    #[inline]
+    #[must_use]
+    pub(crate) fn uncounted_access(&self) -> u32 {
+        Access { seconds: self.seconds(), counts: false }.fresh()
+    }
+
     /// What a snapshot says of an entry's last access: seconds since then, or how often it was used
     /// (`rdbSaveKeyValuePair`).
     #[must_use]

@@ -19,12 +19,14 @@ use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::{encode, short_request, short_set};
 use crate::time::{Instant, NS_PER_MS, Now, Span};
-use crate::trace::Kind;
+use crate::trace::Often;
 use crate::trace::digest::hash_pair;
-use crate::trace::event::ServerEvent;
 
 /// What SET answers.
 const OK: &[u8] = b"+OK\r\n";
+
+/// What writing it costs.
+const WRITE_OK: u64 = cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16;
 
 /// Longer requests take the long way.
 const LONGEST: usize = 1_024;
@@ -74,6 +76,7 @@ impl Server {
             && !self.blocking.has_ready()
             && !self.shutdown.exited
             && !self.should_propagate()
+            && self.exec.has_begun()
             && !self.persistence.is_loading()
             && expire::fast_cycle_is_off(self)
             && replication::is_at_rest(self)
@@ -88,38 +91,36 @@ impl Server {
         let Some((key, text)) = short_set(data) else { return false };
         // Whichever way it goes, it begins so.
         self.now = now;
-        let access = self.access();
+        // The policy counts no accesses: it is an ordinary time.
+        let access = self.uncounted_access();
         let Server { sessions, keyspace, meter, stats, exec, repl, .. } = self;
         let Some(session) = sessions.get_mut(fd) else { return false };
         if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
             return false;
         }
-        let db = keyspace.db_mut(session.db);
-        let found = db.find(key);
-        if found.is_some_and(|at| db.entry(at).expire >= 0) {
+        if !keyspace.db_mut(session.db).set_text(key, text, access) {
             return false;
-        }
-        if !found.is_some_and(|at| db.overwrite(at, text, access)) {
-            db.set_found(found, key, Value::string_copy(text), false, access);
         }
         let len = data.len() as u64;
         let copied = len / 16 * cost::COPY_16;
-        let (read, executed) = (meter.spend(cost::READ + copied), meter.spend(cost::COMMAND + copied));
-        let written = meter.spend(cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16);
+        let [read, executed, written] = meter.spend([cost::READ + copied, cost::COMMAND + copied, WRITE_OK]);
         let set: &Command = *SET;
         let stat = &mut stats.commands[set.id];
-        stat.calls += 1;
-        stat.ns += executed;
-        stats.num_commands += 1;
-        stats.net_in += len;
-        stats.reads += 1;
-        stats.net_out += OK.len() as u64;
-        stats.writes += 1;
-        exec.begin();
-        exec.dirty += 1;
+        // Counters of 64 bits never overflow.
+        stat.calls = stat.calls.wrapping_add(1);
+        stat.ns = stat.ns.wrapping_add(executed);
+        if executed >= 1_000 {
+            stats.histograms.add(set.id, executed);
+        }
+        stats.num_commands = stats.num_commands.wrapping_add(1);
+        stats.net_in = stats.net_in.wrapping_add(len);
+        stats.reads = stats.reads.wrapping_add(1);
+        stats.net_out = stats.net_out.wrapping_add(OK.len() as u64);
+        stats.writes = stats.writes.wrapping_add(1);
+        exec.dirty = exec.dirty.wrapping_add(1);
         let offset = repl.offset();
         session.answer_swiftly(set.spec.name, now.unix, (data.len(), OK.len()), offset);
-        out.note_often(Kind::Server(ServerEvent::Write { op: hash_pair(key, text), offset }));
+        out.note_often(Often::Write { op: hash_pair(key, text), offset });
         self.plan_cron();
         self.wake = self.cron.due();
         let quick = &mut out.quick;
@@ -175,8 +176,7 @@ impl Server {
                 self.persistence.aof.note_write();
             }
         }
-        let (op, offset) = (hash_pair(key, text), self.repl.offset());
-        out.note_often(Kind::Server(ServerEvent::Write { op, offset }));
+        out.note_often(Often::Write { op: hash_pair(key, text), offset: self.repl.offset() });
         let session = self.sessions.at_mut(fd);
         session.reply.constant(OK);
         self.answered(fd, *SET, data.len());
@@ -359,7 +359,7 @@ mod tests {
                 }
             }
         }
-        let events = std::mem::take(&mut rig.out.tracer.pending);
+        let events = std::mem::take(rig.out.tracer.pending());
         (rig, events)
     }
 

@@ -310,10 +310,11 @@ impl Session {
         self.last_interaction = now;
         self.last_cmd = Some(command);
         self.woff = offset;
-        self.net_in += read as u64;
-        self.net_out += sent as u64;
+        // Counters of 64 bits never overflow, and that there is room was asked before.
+        self.net_in = self.net_in.wrapping_add(read as u64);
+        self.net_out = self.net_out.wrapping_add(sent as u64);
         self.reader.passed(read);
-        self.room -= sent;
+        self.room = self.room.wrapping_sub(sent);
     }
 
     /// Sends what waits and fits. Asks for room when something stays. Returns bytes sent.

@@ -32,7 +32,7 @@ impl Digest {
 
     /// Adds one event.
     pub fn add(&mut self, event: &Event) {
-        event.hash(self);
+        super::often::feed(event, self);
     }
 
     /// The fingerprint so far.
@@ -46,14 +46,51 @@ impl Digest {
 
     #[inline(always)]
     fn word(&mut self, word: u64) {
-        let wide = u128::from(self.state ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
-        #[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]
-        let folded = (wide as u64) ^ ((wide >> 64) as u64);
-        self.state = folded.wrapping_add(word.rotate_left(32));
+        self.state = fold(self.state ^ word, MULTIPLIER).wrapping_add(word.rotate_left(32));
+    }
+
+    /// Mixes in two words for the price of one.
+    #[inline(always)]
+    pub(super) fn pair(&mut self, first: u64, second: u64) {
+        let mixed = self.state ^ first;
+        self.state = fold(mixed, second ^ MULTIPLIER).wrapping_add(mixed.rotate_left(32)).wrapping_add(second);
+    }
+
+    /// A text of that length follows.
+    #[inline(always)]
+    fn length(&mut self, len: usize) {
+        self.state = self.state.wrapping_add((len as u64).wrapping_add(1).wrapping_mul(MULTIPLIER));
+    }
+
+    /// Mixes in a text and where it ends.
+    #[inline]
+    fn text(&mut self, text: &[u8]) {
+        self.length(text.len());
+        let (pairs, rest) = text.as_chunks::<16>();
+        for pair in pairs {
+            let (words, _) = pair.as_chunks::<8>();
+            self.pair(u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]));
+        }
+        match (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
+            // What both have in common doesn't matter: the length is known.
+            (Some(first), Some(last)) => self.pair(u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ if rest.is_empty() => {}
+            _ => self.pair(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
+        }
     }
 }
 
-/// Hash of bytes for tagging an operation in the trace: the same on every platform.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Both halves of a product, in one.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
+    (wide as u64) ^ ((wide >> 64) as u64)
+}
+
+/// Hash of bytes: the same on every platform.
 #[must_use]
 pub fn hash_bytes(parts: &[&[u8]]) -> u64 {
     let mut digest = Digest::new();
@@ -64,24 +101,34 @@ pub fn hash_bytes(parts: &[&[u8]]) -> u64 {
     digest.fingerprint().0
 }
 
-/// [`hash_bytes`] of a key and a value, for the many that are of usual lengths.
+/// What stands for an operation in the trace: a hash of its arguments, without the command's name.
 #[inline]
 #[must_use]
+pub fn hash_operation<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut digest = Digest::new();
+    for argument in arguments {
+        digest.text(argument);
+    }
+    digest.state
+}
+
+/// [`hash_operation`] of a key and a value, for the many that are of usual lengths.
+#[inline(always)]
+#[must_use]
 pub fn hash_pair(key: &[u8], value: &[u8]) -> u64 {
-    match (key.as_chunks::<8>(), value.as_chunks::<8>()) {
+    match (key.first_chunk::<8>(), key.last_chunk::<8>(), value.as_chunks::<8>()) {
         // Without a loop, and nothing is left over.
-        ((&[k0, k1], []), (&[v0, v1, v2, v3], [])) => {
+        (Some(first), Some(last), (&[v0, v1, v2, v3], [])) if key.len() <= 16 => {
             let mut digest = Digest::new();
-            digest.word(16);
-            digest.word(u64::from_le_bytes(k0));
-            digest.word(u64::from_le_bytes(k1));
-            digest.word(32);
-            for word in [v0, v1, v2, v3] {
-                digest.word(u64::from_le_bytes(word));
-            }
-            digest.fingerprint().0
+            digest.length(key.len());
+            // What both words have in common doesn't matter.
+            digest.pair(u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            digest.length(32);
+            digest.pair(u64::from_le_bytes(v0), u64::from_le_bytes(v1));
+            digest.pair(u64::from_le_bytes(v2), u64::from_le_bytes(v3));
+            digest.state
         }
-        _ => hash_bytes(&[key, value]),
+        _ => hash_operation([key, value]),
     }
 }
 
@@ -190,17 +237,58 @@ mod tests {
         assert_ne!(hash_bytes(&[b"ab", b""]), hash_bytes(&[b"a", b"b"]));
     }
 
+    /// Two words that go in together count, each by itself and in their order, whatever was there before.
+    #[test]
+    fn any_pair_can_follow_any_other_and_counts() {
+        let words = [0, 1, 1 << 63, u64::MAX, 0x5350_4c49_5442_5241, MULTIPLIER];
+        let mut seen = std::collections::BTreeSet::new();
+        for first in words {
+            for second in words {
+                for before in [0, 7] {
+                    let mut digest = Digest::new();
+                    digest.word(before);
+                    digest.pair(first, second);
+                    assert!(seen.insert(digest.fingerprint()), "{first} {second} after {before}");
+                    digest.pair(first, second);
+                    assert!(seen.insert(digest.fingerprint()), "{first} {second} twice after {before}");
+                }
+            }
+        }
+    }
+
     /// Pinned: another value would change every published digest. The words are such that products fill 128 bits.
     #[test]
     fn hashes_are_pinned_and_tell_parts_apart() {
         assert_eq!(hash_bytes(&[b"key:000000000001", &[0xff; 33]]), PIN);
-        for (key, value) in [(16, 32), (16, 31), (15, 32), (24, 32), (16, 40), (0, 0), (1, 9)] {
-            let (key, value) = (&[b'k'; 24][..key], &[b'v'; 40][..value]);
-            assert_eq!(hash_pair(key, value), hash_bytes(&[key, value]));
-        }
         assert_ne!(hash_bytes(&[b"ab", b"c"]), hash_bytes(&[b"a", b"bc"]));
         assert_ne!(hash_bytes(&[b"a\0"]), hash_bytes(&[b"a"]));
+        assert_eq!(hash_operation([&b"key:000000000001"[..], &[0xff; 33]]), PIN_OPERATION);
+        for (key, value) in [(16, 32), (16, 31), (12, 32), (8, 32), (7, 32), (24, 32), (16, 40), (0, 0), (1, 9)] {
+            let (key, value) = (&b"key:0123456789abcdefghij"[..key], &[b'v'; 40][..value]);
+            assert_eq!(hash_pair(key, value), hash_operation([key, value]));
+        }
     }
 
     const PIN: u64 = 12_536_113_438_328_751_485;
+    const PIN_OPERATION: u64 = 1_961_706_991_904_898_476;
+
+    /// Operations differ when anything in them does: a byte, a length, where one argument ends.
+    #[test]
+    fn hashes_of_operations_tell_them_apart() {
+        let text = [b'x'; 40];
+        let mut seen = std::collections::BTreeSet::new();
+        for (key, value) in (0..=text.len()).flat_map(|key| (0..=text.len() - key).map(move |value| (key, value))) {
+            assert!(seen.insert(hash_operation([&text[..key], &text[key..key + value]])), "{key} and {value}");
+        }
+        for len in 1..text.len() {
+            for at in 0..len {
+                let mut other = text;
+                other[at] = b'y';
+                assert!(seen.insert(hash_operation([&other[..len]])), "byte {at} of {len}");
+            }
+        }
+        assert!(seen.insert(hash_operation([])));
+        assert!(seen.insert(hash_operation([&b""[..], b"", b""])));
+        assert_ne!(hash_operation([&b"a\0"[..]]), hash_operation([&b"a"[..]]));
+    }
 }

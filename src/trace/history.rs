@@ -13,10 +13,12 @@ use super::{Event, Kind};
 use crate::id::{Addr, EventId, NodeId};
 use crate::time::Instant;
 
-/// The key that stands for a number in the KV workloads: `key:000000000012`, the width redis-benchmark uses.
+/// The key of so many bytes that stands for a number in the KV workloads: `key:000000000012` with the size that
+/// redis-benchmark uses.
 #[must_use]
-pub fn key_name(key: u32) -> String {
-    format!("key:{key:012}")
+pub fn key_name(key: u32, size: u32) -> String {
+    let digits = size.saturating_sub(4) as usize;
+    format!("key:{key:0digits$}")
 }
 
 /// Parses the number at the start of a value back out of it: the tag of [`value_tag`].

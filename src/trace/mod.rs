@@ -6,17 +6,18 @@ pub mod digest;
 pub mod event;
 pub mod history;
 pub mod json;
+mod often;
 pub mod text;
 
 pub use digest::{Digest, Fingerprint};
 pub use event::Kind;
-
-use std::hash::{Hash, Hasher};
+pub use often::Often;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{EventId, NodeId};
 use crate::time::Instant;
+use often::{About, Batch};
 
 /// One entry of the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,21 +38,8 @@ pub struct Event {
     pub kind: Kind,
 }
 
-/// The digest of a trace is taken in order, so an event's number is in it without being hashed; the small fields share
-/// a word. Every message costs a hash or two.
-impl Hash for Event {
-    #[inline(always)]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let node = self.node.map_or(1 << 16, |node| u64::from(node.0));
-        state.write_u64(node << 8 | u64::from(self.via as u8));
-        state.write_u64(self.at.0);
-        state.write_u64(self.cause.0);
-        self.kind.hash(state);
-    }
-}
-
 /// How a cause became an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// The process was started.
@@ -65,6 +53,7 @@ pub enum Via {
     /// The scenario's timeline, or an operator.
     Fault,
     /// The world's own bookkeeping (declarations, end-of-run probes).
+    #[default]
     World,
 }
 
@@ -78,7 +67,9 @@ pub trait Sink {
 #[derive(Clone, Debug)]
 pub struct Tracer {
     /// Events since the last drain, oldest first.
-    pub pending: Vec<Event>,
+    pending: Vec<Event>,
+    /// Those behind them.
+    batch: Batch,
     digest: Digest,
     last: EventId,
     /// World time given to the next event.
@@ -87,25 +78,57 @@ pub struct Tracer {
 
 impl Default for Tracer {
     fn default() -> Self {
-        Tracer { pending: Vec::new(), digest: Digest::new(), last: EventId::NONE, at: Instant::ZERO }
+        Tracer {
+            pending: Vec::new(),
+            batch: Batch::default(),
+            digest: Digest::new(),
+            last: EventId::NONE,
+            at: Instant::ZERO,
+        }
     }
 }
 
 impl Tracer {
     /// Records one event and returns its number.
     pub fn record(&mut self, node: Option<NodeId>, cause: EventId, via: Via, kind: Kind) -> EventId {
-        self.record_often(node, cause, via, kind)
-    }
-
-    /// [`Tracer::record`] for the few places where events come by the million: what is known there of the kind of the
-    /// event needn't be found out for its hash.
-    #[inline(always)]
-    pub fn record_often(&mut self, node: Option<NodeId>, cause: EventId, via: Via, kind: Kind) -> EventId {
+        self.settle();
         self.last = EventId(self.last.0 + 1);
         let event = Event { id: self.last, at: self.at, node, cause, via, kind };
-        event.hash(&mut self.digest);
+        self.digest.add(&event);
         self.pending.push(event);
         self.last
+    }
+
+    /// [`Tracer::record`] for the few events that come by the million.
+    #[inline(always)]
+    pub fn record_often(&mut self, node: Option<NodeId>, cause: EventId, via: Via, event: Often) -> EventId {
+        let about = About { at: self.at, node, cause, via };
+        event.feed(about, &mut self.digest);
+        if !self.batch.push(about, event) {
+            self.settle();
+            assert!(self.batch.push(about, event), "there is room now");
+        }
+        // 64 bits never overflow by counting.
+        self.last = EventId(self.last.0.wrapping_add(1));
+        self.last
+    }
+
+    #[inline(never)]
+    fn settle(&mut self) {
+        self.batch.move_to(&mut self.pending, self.last);
+    }
+
+    /// How many events there have been since the last drain.
+    #[inline(always)]
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pending.len() + self.batch.len()
+    }
+
+    /// Events since the last drain, oldest first: to be looked at, or taken.
+    pub fn pending(&mut self) -> &mut Vec<Event> {
+        self.settle();
+        &mut self.pending
     }
 
     /// The number of the newest event: how many there have been.

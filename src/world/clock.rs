@@ -46,9 +46,16 @@ impl Clock {
         if self.drift_ppm == 0 {
             return Instant(self.since.0.saturating_add(wanted));
         }
+        Instant(self.since.0.saturating_add(self.undrifted(wanted)))
+    }
+
+    /// How much true time it takes to gain so much.
+    #[cold]
+    #[inline(never)]
+    fn undrifted(&self, wanted: u64) -> u64 {
         let rate = MILLION + i128::from(self.drift_ppm);
         let passed = (i128::from(wanted) * MILLION + rate - 1) / rate;
-        Instant(self.since.0.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
+        u64::try_from(passed).unwrap_or(u64::MAX)
     }
 
     /// Steps the wall clock.
@@ -75,6 +82,8 @@ impl Clock {
         if self.drift_ppm == 0 { true_ns } else { self.drifted(true_ns) }
     }
 
+    #[cold]
+    #[inline(never)]
     fn drifted(&self, true_ns: u64) -> u64 {
         let drifted = i128::from(true_ns) * (MILLION + i128::from(self.drift_ppm)) / MILLION;
         u64::try_from(drifted).expect("a clock runs at most twice as fast as time, within 292 years")

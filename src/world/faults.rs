@@ -134,9 +134,10 @@ impl World {
 
     /// Faults that wait for an event strike when it has happened, before anything else does.
     pub(super) fn spring_faults(&mut self) {
-        while self.faults.waiting > 0 && self.faults.looked_at < self.out.tracer.pending.len() {
-            let sprung = self.faults.sprung_by(&self.out.tracer.pending[self.faults.looked_at..]);
-            self.faults.looked_at = self.out.tracer.pending.len();
+        while self.faults.waiting > 0 && self.faults.looked_at < self.out.tracer.waiting() {
+            let events = self.out.tracer.pending();
+            let sprung = self.faults.sprung_by(&events[self.faults.looked_at..]);
+            self.faults.looked_at = events.len();
             for index in sprung {
                 match self.faults.entries[usize::from(index)].at {
                     Span::ZERO => self.begin_fault(index),

@@ -14,6 +14,7 @@ mod probe;
 mod process;
 mod queue;
 mod quick;
+mod timer;
 
 pub use clock::{EPOCH, beginning};
 pub use deploy::{Factory, programs};
@@ -204,8 +205,11 @@ impl World {
     /// As [`World::advance`], but no further than the bounds allow.
     pub fn advance_within(&mut self, to: Instant, bounds: &Bounds) -> Reached {
         self.horizon = to;
-        while let Some(at) = self.queue.next_at().filter(|&at| at <= to) {
-            if self.out.tracer.pending.len() >= bounds.pending {
+        while let Some((at, then)) = self.queue.next_two() {
+            if at > to {
+                break;
+            }
+            if self.out.tracer.waiting() >= bounds.pending {
                 return Reached::Pending;
             }
             if self.steps >= bounds.steps {
@@ -216,14 +220,13 @@ impl World {
                 return Reached::Standstill;
             }
             self.steps += 1;
-            if !self.deliver_alone(at) {
-                while let Some(due) = self.queue.pop_at(self.now) {
-                    self.steps += 1;
-                    self.happen(due);
-                }
+            if !self.deliver_alone(at, then) {
+                self.happen_all();
             }
             // Also after a turn for which nothing was in an inbox: its node may have more to do at once.
-            self.serve_ready();
+            if !self.inboxes.none_ready() {
+                self.serve_ready();
+            }
             if self.faults.waiting > 0 {
                 self.spring_faults();
             }
@@ -243,9 +246,9 @@ impl World {
     pub fn drain(&mut self, into: &mut Vec<Event>) {
         self.faults.looked_at = 0;
         if into.is_empty() {
-            std::mem::swap(into, &mut self.out.tracer.pending);
+            std::mem::swap(into, self.out.tracer.pending());
         } else {
-            into.append(&mut self.out.tracer.pending);
+            into.append(self.out.tracer.pending());
         }
     }
 
@@ -261,6 +264,7 @@ impl World {
         self.out.tracer.fingerprint()
     }
 
+    #[inline(always)]
     fn set_now(&mut self, now: Instant) {
         assert!(now >= self.now, "time goes forwards");
         if now > self.now {
@@ -268,6 +272,15 @@ impl World {
         }
         self.now = now;
         self.out.tracer.at = now;
+    }
+
+    /// Everything happens that happens at this instant.
+    #[inline(never)]
+    fn happen_all(&mut self) {
+        while let Some(due) = self.queue.pop_at(self.now) {
+            self.steps += 1;
+            self.happen(due);
+        }
     }
 
     fn happen(&mut self, due: Due) {

@@ -77,8 +77,10 @@ pub(super) struct Process {
     epoch: u32,
     /// World time of its next timer.
     pub(super) wake: Instant,
+    /// The same by its own clock.
+    pub(super) wake_mono: Instant,
     /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
-    wake_queued: Instant,
+    pub(super) wake_queued: Instant,
     /// Call it though no timer is due: a clock was touched.
     pub(super) wake_anyway: bool,
     /// What the inputs of this turn were caused by, for its end.
@@ -105,6 +107,7 @@ impl Process {
             busy_until: Instant::ZERO,
             epoch: 0,
             wake: Instant::NEVER,
+            wake_mono: Instant::NEVER,
             wake_queued: Instant::NEVER,
             wake_anyway: false,
             turn_cause: (EventId::NONE, Via::World),
@@ -126,6 +129,7 @@ impl Process {
     }
 
     /// Whether it would begin a turn at once if something arrived.
+    #[inline(always)]
     pub(super) fn idle(&self) -> bool {
         self.state == State::Up && self.stage == Stage::Idle
     }
@@ -240,6 +244,7 @@ impl World {
 
     /// A turn for bytes that are all there is to do in the world at this instant: the same as a turn for an inbox
     /// that holds nothing else, without the way through it.
+    #[inline(never)]
     pub(super) fn turn_for(&mut self, alone: Alone) {
         let Alone { owner, fd, data, cause } = alone;
         let id = NodeId(owner);
@@ -662,60 +667,6 @@ impl World {
         }
     }
 
-    /// Sees to it that the queue has a wake for the node's next timer: one entry, whose deadline moves in place.
-    #[inline]
-    pub(super) fn refresh_wake(&mut self, id: NodeId) {
-        let Some(node) = &self.processes[id.index()].node else { return };
-        let mono = node.wake_at().unwrap_or(Instant::NEVER);
-        self.set_wake(id, mono);
-    }
-
-    /// The node has work at that time of its own clock, and not before.
-    #[inline]
-    pub(super) fn set_wake(&mut self, id: NodeId, mono: Instant) {
-        let process = &mut self.processes[id.index()];
-        process.wake = match mono {
-            Instant::NEVER => Instant::NEVER,
-            mono => self.clocks[process.machine.index()].when(mono),
-        };
-        if process.wake <= self.now {
-            self.inboxes.mark(id.0);
-        } else if process.wake < process.wake_queued {
-            process.wake_queued = process.wake;
-            self.queue.push(process.wake, Due::Wake { node: id.0 });
-        }
-    }
-
-    /// The queued wake of a node: its timer is due, or has moved to later.
-    pub(super) fn on_wake(&mut self, id: NodeId) {
-        let process = &mut self.processes[id.index()];
-        if process.wake_queued != self.now {
-            return;
-        }
-        process.wake_queued = Instant::NEVER;
-        if process.state == State::Down || process.wake == Instant::NEVER {
-            return;
-        }
-        if process.wake > self.now {
-            process.wake_queued = process.wake;
-            self.queue.push(process.wake, Due::Wake { node: id.0 });
-        } else {
-            self.inboxes.mark(id.0);
-        }
-    }
-
-    /// Calls the node soon though no timer may be due: its clock was touched.
-    pub(super) fn wake_anyway(&mut self, id: NodeId, cause: EventId) {
-        let process = &mut self.processes[id.index()];
-        if process.state == State::Down {
-            return;
-        }
-        process.wake_anyway = true;
-        process.newest = cause;
-        self.refresh_wake(id);
-        self.inboxes.mark(id.0);
-    }
-
     /// SIGSTOP. Its kernel goes on.
     pub(super) fn pause(&mut self, id: NodeId, cause: EventId) {
         let process = &mut self.processes[id.index()];
@@ -775,7 +726,7 @@ impl World {
         process.jobs.clear();
         process.sockets.clear();
         process.busy_until = Instant::ZERO;
-        process.wake = Instant::NEVER;
+        (process.wake, process.wake_mono) = (Instant::NEVER, Instant::NEVER);
         process.epoch += 1;
         self.disks[id.index()].killed();
         self.inboxes.boxes[id.index()].clear();

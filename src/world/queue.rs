@@ -63,8 +63,23 @@ impl Queue {
         self.ties.is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, at: Instant, due: Due) {
+        // The usual case: no draw, and what was taken last is replaced.
+        match (self.ties.is_none() && self.taken, self.heap.first()) {
+            (true, Some(&top)) => {
+                self.taken = false;
+                self.sequence = self.sequence.wrapping_add(1);
+                let slot = Self::slot(top);
+                self.slots[slot as usize] = due;
+                sink(&mut self.heap, Self::above(at, self.sequence & TIE_MASK) | u128::from(slot));
+            }
+            _ => self.push_more(at, due),
+        }
+    }
+
+    #[inline(never)]
+    fn push_more(&mut self, at: Instant, due: Due) {
         let tie = match &mut self.ties {
             None => {
                 self.sequence += 1;
@@ -73,6 +88,12 @@ impl Queue {
             Some(rng) => (rng.next_u64() & TIE_MASK).max(TIMELINE_TIES),
         };
         self.insert(at, tie, due);
+    }
+
+    /// The part of a key that orders.
+    #[inline(always)]
+    fn above(at: Instant, tie: u64) -> u128 {
+        u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS
     }
 
     /// A fault of the timeline, whose time is known from the start. It draws nothing: a fault more or less leaves the
@@ -97,9 +118,8 @@ impl Queue {
         self.heap.sort_unstable();
     }
 
-    #[inline]
     fn insert(&mut self, at: Instant, tie: u64, due: Due) {
-        let above = u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS;
+        let above = Self::above(at, tie);
         if self.taken {
             self.taken = false;
             let slot = Self::slot(self.heap[0]);
@@ -164,20 +184,24 @@ impl Queue {
         self.first().is_none_or(|first| Self::time(first) > at)
     }
 
-    /// The next event, if it is the only one at this instant. [`Queue::drop_first`] takes it out.
+    /// When the next event is due, and when the one after it is ([`Instant::NEVER`]: never).
     #[inline]
-    pub(super) fn only_at(&mut self, at: Instant) -> Option<Due> {
+    pub(super) fn next_two(&mut self) -> Option<(Instant, Instant)> {
         self.settle();
-        let (first, alone) = match self.heap.as_slice() {
-            [] => return None,
-            [first] => (*first, true),
-            [first, left] => (*first, Self::time(*left) != at),
-            [first, left, right, ..] => (*first, Self::time(*left) != at && Self::time(*right) != at),
-        };
-        (alone && Self::time(first) == at).then(|| self.slots[Self::slot(first) as usize])
+        if let [first, left, right, ..] = self.heap.as_slice() {
+            return Some((Self::time(*first), Self::time(*left).min(Self::time(*right))));
+        }
+        let then = self.heap.get(1).map_or(Instant::NEVER, |&only| Self::time(only));
+        Some((Self::time(*self.heap.first()?), then))
     }
 
-    /// Takes the next event out, which [`Queue::only_at`] has just returned.
+    /// The next event, which [`Queue::next_two`] has just found. [`Queue::drop_first`] takes it out.
+    #[inline]
+    pub(super) fn top(&self) -> Due {
+        self.slots[Self::slot(self.heap[0]) as usize]
+    }
+
+    /// Takes the next event out, at which [`Queue::top`] has just looked.
     #[inline]
     pub(super) fn drop_first(&mut self) {
         assert!(!self.taken, "an event is taken once");
@@ -212,7 +236,7 @@ impl Queue {
 }
 
 /// Puts a key in place of the smallest.
-#[inline]
+#[inline(always)]
 fn sink(heap: &mut [u128], key: u128) {
     let mut at = 0;
     loop {
@@ -293,7 +317,8 @@ mod tests {
                     model.retain(|entry| *entry != next);
                     prop_assert_eq!(queue.next_at(), Some(Instant(next.0)));
                     let alone = !model.iter().any(|&(at, _)| at == next.0);
-                    prop_assert_eq!(queue.only_at(Instant(next.0)).is_some(), alone);
+                    let two = queue.next_two();
+                    prop_assert_eq!(two.map(|(first, then)| (first.0, then.0 != first.0)), Some((next.0, alone)));
                     let due = queue.pop_at(Instant(next.0));
                     let Some(Due::Wake { node }) = due else { panic!("only wakes were pushed") };
                     prop_assert_eq!(node, next.1);

@@ -2,82 +2,95 @@
 //! long way through inboxes and outputs, next door in `process`, comes to the same.
 
 use super::World;
-use super::clock::Clock;
-use super::net::{Delivered, Processes, Sock, Wire};
-use super::process::{Process, Stage};
-use super::queue::Due;
+use super::net::Wire;
+use super::process::Stage;
 use crate::id::{EventId, Fd, NodeId};
-use crate::node::{Outbox, Short};
-use crate::time::{Instant, Span};
+use crate::node::Short;
+use crate::time::Instant;
 use crate::trace::Via;
 
-/// What a node needs to take bytes at once.
-struct Offer<'a> {
-    at: Instant,
-    processes: &'a mut [Process],
-    clocks: &'a [Clock],
-    out: &'a mut Outbox,
-}
-
-impl Processes for Offer<'_> {
-    #[inline(always)]
-    fn idle(&self, owner: u16) -> bool {
-        self.processes.get(usize::from(owner)).is_some_and(Process::idle)
-    }
-
-    #[inline(always)]
-    fn offer(&mut self, owner: u16, fd: Fd, data: &[u8], cause: EventId) -> bool {
-        let process = &mut self.processes[usize::from(owner)];
-        let late = process.wake <= self.at || process.wake_anyway;
-        if late || process.cpu_milli != 1_000 || data.len() > Short::MAX {
-            return false;
-        }
-        self.out.begin(NodeId(owner), cause, Via::Message);
-        let clock = self.clocks[process.machine.index()].now(self.at);
-        process.node().quick_turn(clock, fd, data, self.out)
-    }
-}
-
 impl World {
-    /// Takes the next event of the queue if it goes the short way.
-    #[inline]
-    pub(super) fn deliver_alone(&mut self, at: Instant) -> bool {
-        let World { net, queue, processes, inboxes, clocks, out, .. } = self;
-        if !inboxes.none_ready() {
+    /// Takes the next event of the queue, which is due now, if it goes the short way. `then`: when the one after it is
+    /// due.
+    #[inline(always)]
+    pub(super) fn deliver_alone(&mut self, now: Instant, then: Instant) -> bool {
+        let World { net, queue, processes, inboxes, clocks, faults, out, horizon, .. } = self;
+        if then <= now || !inboxes.none_ready() {
             return false;
         }
-        let Some(Due::Net(due)) = queue.only_at(at) else { return false };
-        let mut offer = Offer { at, processes, clocks, out };
-        match net.deliver_alone(due, at, queue, &mut offer) {
-            Delivered::Not => return false,
-            Delivered::Quickly(owner, sock, from) => self.end_quick_turn(NodeId(owner), sock, from),
-            Delivered::Alone(alone) => self.turn_for(alone),
+        let Some(mut arrival) = net.arrival(queue.top(), now) else { return false };
+        let (owner, fd) = arrival.to();
+        let Some((data, cause)) = arrival.bytes() else { return false };
+        let Some(process) = processes.get_mut(usize::from(owner)).filter(|process| process.idle()) else {
+            return false;
+        };
+        let mut then = then.min(arrival.next());
+        let len = data.len();
+        out.begin(NodeId(owner), cause, Via::Message);
+        let quick = process.takes_at_once(now) && len <= Short::MAX && {
+            let clock = clocks[process.machine.index()].now(now);
+            process.node().quick_turn(clock, fd, data, out)
+        };
+        arrival.arrive(len, now, queue);
+        if !quick {
+            let alone = arrival.into_alone();
+            self.turn_for(alone);
+            return true;
         }
+        arrival.done();
+        // What the node wanted done takes effect. Up to here nothing else happens, so the main thread can be occupied.
+        let free_until = if faults.waiting == 0 && !queue.draws_ties() { *horizon } else { now };
+        if out.newest() != EventId::NONE {
+            process.newest = out.newest();
+        }
+        let sent = now + out.quick.busy;
+        if sent > now && (sent >= then || sent > free_until) {
+            self.end_interrupted_turn(NodeId(owner));
+            return true;
+        }
+        if let Some(to) = out.quick.fd {
+            let arrives = if to == fd { arrival.answer(&out.quick.message, out.cause(), sent, queue) } else { None };
+            match arrives {
+                Some(queued) => then = then.min(queued),
+                None => {
+                    self.set_now(sent);
+                    self.send_short(NodeId(owner), to);
+                    self.end_quick_turn(NodeId(owner));
+                    return true;
+                }
+            }
+        }
+        let done = sent + out.quick.busy_after;
+        if done > sent && (done >= then || done > free_until) {
+            self.set_now(sent);
+            self.end_quick_turn(NodeId(owner));
+            return true;
+        }
+        let wake = out.quick.wake;
+        if !process.keeps_wake(wake, done) && !process.moves_wake(wake, &clocks[process.machine.index()], done) {
+            self.set_now(done);
+            self.set_wake(NodeId(owner), wake);
+            return true;
+        }
+        self.set_now(done);
         true
     }
 
-    /// What the node wanted done takes effect.
-    #[inline(always)]
-    fn end_quick_turn(&mut self, id: NodeId, sock: Sock, from: Fd) {
-        let (busy, after) = (self.out.quick.busy, self.out.quick.busy_after);
-        let process = &mut self.processes[id.index()];
-        let newest = self.out.newest();
-        if newest != EventId::NONE {
-            process.newest = newest;
-        }
-        if busy > Span::ZERO && !self.time_passes(self.now + busy) {
-            return self.end_interrupted_turn(id);
-        }
-        if let Some(fd) = self.out.quick.fd {
-            // An answer goes where the question came from.
-            let sock = if fd == from { sock } else { self.processes[id.index()].sock(fd) };
-            let World { net, queue, inboxes, out, now, .. } = self;
-            let cause = out.cause();
-            let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };
-            net.send_short(sock, &out.quick.message, cause, &mut wire);
-        }
-        if after > Span::ZERO && !self.time_passes(self.now + after) {
-            let until = self.now + after;
+    /// The message of a quick turn leaves.
+    #[cold]
+    fn send_short(&mut self, id: NodeId, to: Fd) {
+        let sock = self.processes[id.index()].sock(to);
+        let World { net, queue, inboxes, out, now, .. } = self;
+        let cause = out.cause();
+        let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };
+        net.send_short(sock, &out.quick.message, cause, &mut wire);
+    }
+
+    /// What comes after the message of a quick turn.
+    #[cold]
+    fn end_quick_turn(&mut self, id: NodeId) {
+        let until = self.now + self.out.quick.busy_after;
+        if until > self.now && !self.time_passes(until) {
             let process = &mut self.processes[id.index()];
             (process.busy_until, process.stage) = (until, Stage::Over);
             return self.occupied(id, until);

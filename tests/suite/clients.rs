@@ -86,6 +86,7 @@ fn writes() -> Workload {
     Workload {
         pace: Pace::Closed { think: Span::from_ms(10) },
         keys: 4,
+        key_size: 16,
         choice: KeyChoice::Sequential,
         write_ratio: Ratio::ONE,
         value_size: 20,
@@ -135,7 +136,7 @@ impl Rig {
         for output in std::mem::take(&mut self.out.outputs) {
             self.effect(output);
         }
-        for event in std::mem::take(&mut self.out.tracer.pending) {
+        for event in std::mem::take(self.out.tracer.pending()) {
             let Kind::Client(kind) = event.kind else { panic!("a client says nothing but client events") };
             self.events.push((event.at, kind));
         }

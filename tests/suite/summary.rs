@@ -120,6 +120,7 @@ fn run() -> Run {
         metrics,
         verdicts,
         findings,
+        key_size: 16,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The exchange on four engines in one process: splitbrain, madsim (TCP), turmoil (UDP and TCP).
 //!
 //! N nodes, half of them clients, half servers; each client asks its own server: SET, wait for the reply, again. The
-//! request is the same to the byte everywhere (a 16-byte key of 1,000, a 32-byte value), is parsed and answered in
+//! request is the same to the byte everywhere (a 12-byte key of 1,000, a 32-byte value), is parsed and answered in
 //! RESP, and takes between 0.5 and 1 ms each way. splitbrain runs its own client, world and redis-server (trace,
 //! digest, TCP model, expiry cron and all); the peers run the lightest handler that does the job: a parser and a map.
 //!

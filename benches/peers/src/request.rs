@@ -21,7 +21,7 @@ impl Dice {
     }
 }
 
-/// `SET key:000000000123 00000000000000000007xxxxxxxxxxxx`.
+/// `SET key:00000123 00000000000000000007xxxxxxxxxxxx`.
 pub struct Requests {
     text: String,
     dice: Dice,
@@ -37,7 +37,7 @@ impl Requests {
         let key = self.dice.below(KEYS);
         self.value += 1;
         self.text.clear();
-        write!(self.text, "*3\r\n$3\r\nSET\r\n$16\r\nkey:{key:012}\r\n$32\r\n{:020}xxxxxxxxxxxx\r\n", self.value)
+        write!(self.text, "*3\r\n$3\r\nSET\r\n$12\r\nkey:{key:08}\r\n$32\r\n{:020}xxxxxxxxxxxx\r\n", self.value)
             .expect("a string takes everything");
         self.text.as_bytes()
     }

@@ -37,8 +37,16 @@ impl Keys {
     }
 
     /// The next operation's key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn draw(&mut self) -> u32 {
+        if matches!(self.choice, Choice::Uniform) {
+            return narrow(self.rng.below(u64::from(self.keys)));
+        }
+        self.draw_otherwise()
+    }
+
+    #[inline(never)]
+    fn draw_otherwise(&mut self) -> u32 {
         match &mut self.choice {
             Choice::Uniform => narrow(self.rng.below(u64::from(self.keys))),
             Choice::Zipf(zipf) => zipf.draw(&mut self.rng) - 1,

@@ -3,12 +3,12 @@
 use bytes::{Bytes, BytesMut};
 
 use super::keys::Keys;
-use crate::client::config::{ClientConfig, WaitAfter};
+use crate::client::config::{ClientConfig, WaitAfter, Workload};
 use crate::node::Short;
 use crate::resp::encode;
 use crate::rng::{Ratio, Rng, Seed};
-use crate::time::{NS_PER_S, Span};
-use crate::trace::digest::{hash_bytes, hash_pair};
+use crate::time::NS_PER_S;
+use crate::trace::digest::{hash_operation, hash_pair};
 use crate::trace::event::OpKind;
 use crate::trace::history::{key_name, value_tag};
 
@@ -51,11 +51,12 @@ impl Kv {
             mix: seed.stream(name, "mix"),
             next: (life << COUNT_BITS) + 1,
             client: u64::from(config.number) << NUMBER_BITS,
-            encoder: Encoder::new(load.value_size, load.ttl),
+            encoder: Encoder::new(load),
         }
     }
 
     /// The next operation.
+    #[inline(always)]
     pub(crate) fn draw(&mut self) -> Op {
         let number = self.next;
         self.next += 1;
@@ -65,6 +66,7 @@ impl Kv {
     }
 
     /// What a write of this number writes.
+    #[inline(always)]
     pub(crate) fn value(&self, op: Op) -> u64 {
         match op.f {
             OpKind::Write => self.client | op.number,
@@ -72,14 +74,14 @@ impl Kv {
         }
     }
 
-    /// How many bytes a request has at most.
+    /// Whether every request fits a [`Short`].
     #[inline]
-    pub(crate) fn longest(&self) -> usize {
-        self.encoder.set_len.max(self.encoder.get_len)
+    pub(crate) fn all_short(&self) -> bool {
+        self.encoder.short
     }
 
     /// The operation's request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn request(&mut self, op: Op) -> Request<'_> {
         match op.f {
             OpKind::Write => {
@@ -112,7 +114,7 @@ impl<'a> Request<'a> {
     }
 
     /// The same as a short message; how long it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_into(self, message: &mut Short) -> usize {
         let (padded, len) = match self {
             Request::Set(encoder) => (&encoder.set, encoder.set_len),
@@ -123,7 +125,7 @@ impl<'a> Request<'a> {
     }
 
     /// The hash of a write's arguments as the server computes it; 0 for a read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hash(self) -> u64 {
         match self {
             Request::Set(encoder) => encoder.hash_set(),
@@ -157,21 +159,25 @@ pub(crate) struct Encoder {
     rest: Vec<(usize, usize)>,
     /// The value that `set` holds now.
     value: u64,
+    /// Every key's number has at most four digits.
+    few_keys: bool,
+    /// Both fit a [`Short`].
+    short: bool,
 }
 
-/// Digits of a key's number, behind the prefix of [`key_name`].
-const KEY_DIGITS: usize = 12;
 /// Digits of a value's number.
 const TAG_DIGITS: usize = 20;
+/// The digits at the end of a key that differ where there are few keys.
+const FEW_DIGITS: usize = 4;
 
 impl Encoder {
-    fn new(value_size: u32, ttl: Option<Span>) -> Encoder {
-        let key = key_name(0);
+    fn new(load: &Workload) -> Encoder {
+        let key = key_name(0, load.key_size);
         let mut value = value_tag(0).to_vec();
-        let size = usize::try_from(value_size).expect("32 bits fit an address");
+        let size = usize::try_from(load.value_size).expect("32 bits fit an address");
         value.resize(size.max(TAG_DIGITS), b'x');
 
-        let expiry = ttl.map(|ttl| {
+        let expiry = load.ttl.map(|ttl| {
             let (option, number) =
                 if ttl.ns().is_multiple_of(NS_PER_S) { ("EX", ttl.secs()) } else { ("PX", ttl.ms()) };
             (option, number.max(1).to_string())
@@ -205,20 +211,26 @@ impl Encoder {
             value_at: ends[2].0,
             value_len: value.len(),
             rest: ends[3..].to_vec(),
+            short: set.len().max(get.len()) <= Short::MAX,
             set: padded(&set),
             value: 0,
+            few_keys: load.keys <= 10_000 && key.len() >= KEY_PREFIX + FEW_DIGITS,
         }
     }
 
     fn fill_get(&mut self, key: u32) {
-        let end = self.get_key + self.key_len;
-        key_digits(&mut self.get[end - KEY_DIGITS..end], key);
+        let text = &mut self.get[self.get_key..self.get_key + self.key_len];
+        if self.few_keys { few_digits(text, key) } else { key_digits(&mut text[KEY_PREFIX..], key) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill_set(&mut self, key: u32, value: u64) {
-        let end = self.set_key + self.key_len;
-        key_digits(&mut self.set[end - KEY_DIGITS..end], key);
+        let text = &mut self.set[self.set_key..self.set_key + self.key_len];
+        if self.few_keys {
+            few_digits(text, key)
+        } else {
+            key_digits(&mut text[KEY_PREFIX..], key)
+        }
         let tag = &mut self.set[self.value_at..self.value_at + TAG_DIGITS];
         // Values of one client count up, so the decimal text does too: most steps touch one digit.
         match value.checked_sub(self.value) {
@@ -230,16 +242,21 @@ impl Encoder {
     }
 
     /// The hash of what `set` holds: its arguments without the command's name.
-    #[inline]
+    #[inline(always)]
     fn hash_set(&self) -> u64 {
         let key = &self.set[self.set_key..self.set_key + self.key_len];
         let value = &self.set[self.value_at..self.value_at + self.value_len];
         match self.rest.as_slice() {
-            [option, number] => hash_bytes(&[key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]]),
+            [option, number] => {
+                hash_operation([key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]])
+            }
             _ => hash_pair(key, value),
         }
     }
 }
+
+/// What a key begins with, before its number.
+const KEY_PREFIX: usize = 4;
 
 /// Two decimal digits for each number below 100.
 static PAIRS: [[u8; 2]; 100] = {
@@ -252,28 +269,35 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// Writes a number below 10,000 at the end of a key in which no other digits are ever but zeroes.
+#[inline(always)]
+fn few_digits(key_text: &mut [u8], key: u32) {
+    let end = key_text.last_chunk_mut::<FEW_DIGITS>().expect("keys have that many digits");
+    let (high, low) = (PAIRS[(key / 100) as usize], PAIRS[(key % 100) as usize]);
+    *end = [high[0], high[1], low[0], low[1]];
+}
+
 /// Writes a key's number in decimal, right-aligned, in place of another one.
-#[inline]
 fn key_digits(out: &mut [u8], key: u32) {
-    let out: &mut [u8; KEY_DIGITS] = out.try_into().expect("keys have that many digits");
-    if key < 10_000 {
-        // By far the most.
-        out[..8].copy_from_slice(b"00000000");
-        out[8..10].copy_from_slice(&PAIRS[(key / 100) as usize]);
-        out[10..].copy_from_slice(&PAIRS[(key % 100) as usize]);
-        return;
-    }
     let mut rest = key;
-    let (pairs, _) = out.as_chunks_mut::<2>();
-    for pair in pairs.iter_mut().rev() {
-        *pair = PAIRS[(rest % 100) as usize];
-        rest /= 100;
+    for digit in out.iter_mut().rev() {
+        *digit = PAIRS[(rest % 10) as usize][1];
+        rest /= 10;
     }
+    assert!(rest == 0, "a key has room for its number");
 }
 
 /// Adds one to a decimal number.
-#[inline]
+#[inline(always)]
 fn increment(digits: &mut [u8]) {
+    match digits.last_mut() {
+        Some(last) if *last != b'9' => *last += 1,
+        _ => carry(digits),
+    }
+}
+
+#[inline(never)]
+fn carry(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         if *digit != b'9' {
             *digit += 1;
@@ -286,7 +310,9 @@ fn increment(digits: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::config::{KeyChoice, Pace};
     use crate::resp::{Args, CommandReader, Limits};
+    use crate::time::Span;
 
     fn parse(bytes: &[u8]) -> Vec<Vec<u8>> {
         let (mut reader, mut args) = (CommandReader::default(), Args::default());
@@ -300,28 +326,43 @@ mod tests {
     /// server computes from the arguments.
     #[test]
     fn templates_equal_plain_encoding() {
-        for (size, ttl, tail) in [
-            (32, None, &[][..]),
-            (20, Some(Span::from_ms(1_500)), &["PX", "1500"]),
-            (5, Some(Span::from_secs(9)), &["EX", "9"]),
-            (3_000, Some(Span::from_us(10)), &["PX", "1"]),
+        for (value_size, ttl, tail, keys, key_size) in [
+            (32, None, &[][..], 1_000, 12),
+            (32, None, &[][..], 10_000, 8),
+            (20, Some(Span::from_ms(1_500)), &["PX", "1500"], 10_000, 16),
+            (5, Some(Span::from_secs(9)), &["EX", "9"], u32::MAX, 16),
+            (3_000, Some(Span::from_us(10)), &["PX", "1"], 10, 5),
         ] {
-            let mut encoder = Encoder::new(size, ttl);
+            let load = Workload {
+                pace: Pace::Closed { think: Span::ZERO },
+                keys,
+                key_size,
+                choice: KeyChoice::Uniform,
+                write_ratio: Ratio::ONE,
+                value_size,
+                pipeline: 1,
+                ttl,
+                wait: None,
+                start: Span::ZERO,
+                stop: None,
+            };
+            let mut encoder = Encoder::new(&load);
             let values = [1u64, 2, 3, 9, 10, 99, 100, (1 << 40) | 999, (1 << 40) | 1000, 7, u64::MAX, 0, u64::MAX - 1];
             for (i, value) in values.into_iter().enumerate() {
-                let key = [7, u32::MAX, 0, 999][i % 4];
+                let key = [7, keys - 1, 0, 999 % keys][i % 4];
                 encoder.fill_set(key, value);
                 let mut text = value_tag(value).to_vec();
-                text.resize((size as usize).max(20), b'x');
-                let mut expected = vec![b"SET".to_vec(), key_name(key).into_bytes(), text];
+                text.resize((value_size as usize).max(20), b'x');
+                let mut expected = vec![b"SET".to_vec(), key_name(key, key_size).into_bytes(), text];
                 expected.extend(tail.iter().map(|part| part.as_bytes().to_vec()));
                 let parsed = parse(&encoder.set[..encoder.set_len]);
                 assert_eq!(parsed, expected);
                 let parts: Vec<&[u8]> = parsed[1..].iter().map(Vec::as_slice).collect();
-                assert_eq!(encoder.hash_set(), hash_bytes(&parts));
+                assert_eq!(encoder.hash_set(), hash_operation(parts));
 
                 encoder.fill_get(key);
-                assert_eq!(parse(&encoder.get[..encoder.get_len]), [b"GET".to_vec(), key_name(key).into_bytes()]);
+                let get = [b"GET".to_vec(), key_name(key, key_size).into_bytes()];
+                assert_eq!(parse(&encoder.get[..encoder.get_len]), get);
             }
         }
     }

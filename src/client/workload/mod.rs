@@ -45,6 +45,7 @@ impl Pacer {
     }
 
     /// When the next batch begins; [`Instant::NEVER`]: not before something else happens, or never again.
+    #[inline]
     pub(crate) fn next(&self) -> Instant {
         if self.next < self.stop { self.next } else { Instant::NEVER }
     }
@@ -55,6 +56,7 @@ impl Pacer {
     }
 
     /// How many operations begin together.
+    #[inline]
     pub(crate) fn pipeline(&self) -> u32 {
         self.pipeline
     }
@@ -76,18 +78,23 @@ impl Pacer {
     }
 
     /// Takes the batch that is due: how many operations.
+    #[inline]
     pub(crate) fn begin(&mut self) -> u32 {
         match self.pace {
-            Pace::Open { period, poisson } => {
-                let mean = Span(period.0.max(1)).times(u64::from(self.pipeline));
-                self.next += if poisson { Dist::Exponential(mean).draw(&mut self.gaps) } else { mean };
-            }
+            Pace::Open { period, poisson } => self.begin_open(period, poisson),
             Pace::Closed { .. } => self.next = Instant::NEVER,
         }
         self.pipeline
     }
 
+    #[inline(never)]
+    fn begin_open(&mut self, period: Span, poisson: bool) {
+        let mean = Span(period.0.max(1)).times(u64::from(self.pipeline));
+        self.next += if poisson { Dist::Exponential(mean).draw(&mut self.gaps) } else { mean };
+    }
+
     /// No operation is open: a closed loop's next batch begins after the think time.
+    #[inline]
     pub(crate) fn finished(&mut self, now: Instant) {
         if let Pace::Closed { think } = self.pace
             && self.next == Instant::NEVER

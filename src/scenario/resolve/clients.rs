@@ -17,6 +17,9 @@ const VALUE_SIZE_MIN: u64 = 20;
 /// The most that a value may have: Redis's `proto-max-bulk-len`.
 const VALUE_SIZE_MAX: u64 = 512 << 20;
 
+/// The most that a key of a client may have.
+const KEY_SIZE_MAX: u64 = 512;
+
 impl Resolver<'_> {
     pub(super) fn client(&mut self, index: usize, entry: usize) -> Option<NodeKind> {
         let raw = self.file.client[entry].clone();
@@ -117,6 +120,7 @@ impl Resolver<'_> {
                 None
             }
         });
+        let key_size = self.key_size(raw)?;
         let value_size = raw.value_size.as_ref()?;
         if !(VALUE_SIZE_MIN..=VALUE_SIZE_MAX).contains(&value_size.0) {
             let message =
@@ -141,6 +145,7 @@ impl Resolver<'_> {
         Some(Workload {
             pace: pace?,
             keys: raw.keys.as_ref()?.value,
+            key_size,
             choice: choice?,
             write_ratio: raw.write_ratio.as_ref().map_or(Ratio::ZERO, |share| share.ratio()),
             value_size: u32::try_from(value_size.0).ok()?,
@@ -152,6 +157,26 @@ impl Resolver<'_> {
             start: raw.start.as_ref()?.0,
             stop: raw.stop.as_ref().map(|stop| stop.0),
         })
+    }
+
+    /// Bytes of a key: enough for every number, and what other clients have, so that they mean the same keys.
+    fn key_size(&mut self, raw: &RawWorkload) -> Option<u32> {
+        let (size, keys) = (raw.key_size.as_ref()?, raw.keys.as_ref()?.value);
+        let least = 4 + u64::from(keys.saturating_sub(1).checked_ilog10().unwrap_or(0)) + 1;
+        if !(least..=KEY_SIZE_MAX).contains(&size.0) {
+            let message = format!("a key of {} bytes; with {keys} keys it has {least} to {KEY_SIZE_MAX}", size.0);
+            self.problems.error(size.place, message).help("a key is \"key:\" and its number");
+            return None;
+        }
+        let size_of_all = *self.key_size.get_or_insert(size.0);
+        if size_of_all != size.0 {
+            let message = format!("keys of {} bytes; other clients have keys of {size_of_all}", size.0);
+            // What the file leaves out has no place of its own.
+            let error = self.problems.error(raw.origin.place, message);
+            error.help("`key-size` is the same for all clients: they share keys");
+            return None;
+        }
+        u32::try_from(size.0).ok()
     }
 
     fn pace(&mut self, raw: &RawWorkload) -> Option<Pace> {

@@ -156,6 +156,7 @@ fn workload(raw: &mut Workload) {
         default(&mut raw.poisson, false);
     }
     default(&mut raw.keys, 1000);
+    default(&mut raw.key_size, Size(16));
     default(&mut raw.key_choice, "uniform".to_owned());
     default(&mut raw.write_ratio, Share(0.5));
     default(&mut raw.value_size, Size(64));

@@ -71,6 +71,8 @@ struct Resolver<'a> {
     drafts: Vec<Draft>,
     /// The masters that sentinels watch: name → the sentinels, in the file's order.
     watched: BTreeMap<String, Vec<NodeId>>,
+    /// Bytes of the keys of clients, once a client has said it.
+    key_size: Option<u64>,
     /// Where the nodes listen when a host serves them.
     layout: Option<served::Plan>,
 }
@@ -95,6 +97,7 @@ pub(super) fn resolve(
         disks: Vec::new(),
         drafts: Vec::new(),
         watched: BTreeMap::new(),
+        key_size: None,
         layout: layout.map(served::Plan::new),
     };
     let scenario = resolver.run();

@@ -56,6 +56,15 @@ impl<T> Default for Dict<T> {
 pub fn hash_key(key: &[u8]) -> u64 {
     const MUL: u64 = 0x9fb2_1c65_1e98_df25;
     let mut state = 0x2545_f491_4f6c_dd1d ^ key.len() as u64;
+    if let (Some(first), Some(last), 9..=16) = (key.first_chunk::<8>(), key.last_chunk::<8>(), key.len()) {
+        // The most, without a loop, to the same end.
+        state = (state ^ u64::from_le_bytes(*first)).wrapping_mul(MUL);
+        state ^= state >> 32;
+        state = (state ^ u64::from_le_bytes(*last)).wrapping_mul(MUL);
+        state ^= state >> 32;
+        state = state.wrapping_mul(MUL);
+        return state ^ state >> 29;
+    }
     let (words, rest) = key.as_chunks::<8>();
     for word in words {
         state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MUL);
@@ -82,6 +91,12 @@ fn low(hash: u64) -> u32 {
 
 fn bucket(hash: u32, size: usize) -> usize {
     hash as usize & (size - 1)
+}
+
+/// Where the chain of a hash begins; `None`: the table has no buckets.
+#[inline]
+fn head(table: &[Head], hash: u32) -> Option<&Head> {
+    table.get(hash as usize & table.len().wrapping_sub(1))
 }
 
 fn index(at: usize) -> u32 {
@@ -124,6 +139,7 @@ impl<T> Dict<T> {
     /// # Panics
     /// When it was removed.
     #[must_use]
+    #[inline]
     pub fn get(&self, at: u32) -> &T {
         self.items[at as usize].as_ref().expect("indices are used only while their item lives")
     }
@@ -132,6 +148,7 @@ impl<T> Dict<T> {
     ///
     /// # Panics
     /// When it was removed.
+    #[inline]
     pub fn get_mut(&mut self, at: u32) -> &mut T {
         self.items[at as usize].as_mut().expect("indices are used only while their item lives")
     }
@@ -146,20 +163,27 @@ impl<T> Dict<T> {
     #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
         let hash = low(hash);
-        for table in &self.tables {
-            if table.is_empty() {
-                break;
+        // Nearly always there is one table.
+        self.find_in(&self.tables[0], hash, &same).or_else(|| match self.rehash {
+            Some(_) => self.find_in(&self.tables[1], hash, &same),
+            None => None,
+        })
+    }
+
+    #[inline]
+    fn find_in(&self, table: &[Head], hash: u32, same: &impl Fn(&T) -> bool) -> Option<u32> {
+        let &Head { hash: mut found, mut at } = head(table, hash)?;
+        loop {
+            // An index of nothing is beyond all items.
+            if found == hash
+                && let Some(Some(item)) = self.items.get(at as usize)
+                && same(item)
+            {
+                return Some(at);
             }
-            let Head { hash: mut found, mut at } = table[bucket(hash, table.len())];
-            while at != NIL {
-                if found == hash && self.items[at as usize].as_ref().is_some_and(&same) {
-                    return Some(at);
-                }
-                at = self.slots[at as usize].next;
-                found = self.slots.get(at as usize).map_or(0, |slot| slot.hash);
-            }
+            at = self.slots.get(at as usize)?.next;
+            found = self.slots.get(at as usize)?.hash;
         }
-        None
     }
 
     /// Adds an item that is not there yet.

@@ -187,21 +187,29 @@ impl Db {
         }
     }
 
-    /// Sets a string that has no expiry to another one of the same length, where it lies. False if that can't be done;
-    /// then nothing has changed.
+    /// Sets a key to a short string, whatever was there. False if it has an expiry; then nothing has changed.
     #[inline]
-    pub fn overwrite(&mut self, at: u32, text: &[u8], access: u32) -> bool {
-        // Shorter ones can be integers.
-        if text.len() <= 20 {
+    pub fn set_text(&mut self, key: &[u8], text: &[u8], access: u32) -> bool {
+        let hash = hash_key(key);
+        let tables = self.tables_mut();
+        let Some(at) = tables.keys.find(hash, |entry| entry.key.is(key)) else {
+            self.add(Key::copy(key), Value::string_copy(text), access);
+            return true;
+        };
+        let entry = tables.keys.get_mut(at);
+        if entry.expire != NO_EXPIRY {
             return false;
         }
-        let entry = self.tables_mut().keys.get_mut(at);
-        let Value::Str(old) = &mut entry.value else { return false };
-        let done = old.overwrite(text);
-        if done {
+        // Shorter ones can be integers.
+        if text.len() > 20
+            && let Value::Str(old) = &mut entry.value
+            && old.overwrite(text)
+        {
             entry.touched = access;
+        } else {
+            self.set_found(Some(at), key, Value::string_copy(text), false, access);
         }
-        done
+        true
     }
 
     /// Sets when an entry expires.

@@ -54,14 +54,14 @@ impl<const N: usize> Text<N> {
     #[inline]
     #[must_use]
     pub fn is(&self, other: &[u8]) -> bool {
-        let own = self.as_slice();
-        let ends = |text: &[u8]| {
-            let (first, last) = (text.first_chunk::<8>()?, text.last_chunk::<8>()?);
-            (text.len() <= 16).then(|| (u64::from_le_bytes(*first), u64::from_le_bytes(*last)))
-        };
-        match ends(other) {
-            Some(words) => own.len() == other.len() && ends(own) == Some(words),
-            None => own == other,
+        match (self, other.first_chunk::<8>(), other.last_chunk::<8>()) {
+            (Text::Inline(len, data), Some(first), Some(last)) if other.len() <= 16 => {
+                let end = usize::from(*len);
+                let words = |first: &[u8; 8], last: &[u8; 8]| (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+                let own = data.first_chunk::<8>().zip(data.get(..end).and_then(|text| text.last_chunk::<8>()));
+                end == other.len() && own.is_some_and(|(head, tail)| words(head, tail) == words(first, last))
+            }
+            _ => self.as_slice() == other,
         }
     }
 
@@ -70,7 +70,16 @@ impl<const N: usize> Text<N> {
     pub fn overwrite(&mut self, text: &[u8]) -> bool {
         match self {
             Text::Inline(len, data) if usize::from(*len) == text.len() => {
-                data[..text.len()].copy_from_slice(text);
+                let place = &mut data[..text.len()];
+                match (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+                    // By far the most, in two steps that may overlap.
+                    (Some(first), Some(last)) if text.len() <= 32 => {
+                        let end = text.len() - 16;
+                        place[..16].copy_from_slice(first);
+                        place[end..].copy_from_slice(last);
+                    }
+                    _ => place.copy_from_slice(text),
+                }
                 true
             }
             Text::Inline(..) | Text::Heap(_) => false,

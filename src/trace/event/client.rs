@@ -1,7 +1,6 @@
 //! What a client does and learns: the history of its operations, and how it finds its way.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +56,7 @@ pub enum Unanswered {
 }
 
 /// Events of a client. Operations are numbered from 1 within the world's run by (client, number).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum ClientEvent {
     /// An operation begins (for an open loop: when it was due, whether or not it could be sent).
@@ -70,7 +69,7 @@ pub enum ClientEvent {
         key: u32,
         /// A write's value: unique in the run; its text begins with [`crate::trace::history::value_tag`]. 0 for reads.
         value: u64,
-        /// [`crate::trace::digest::hash_bytes`] of the arguments, as the server's Write event has it. 0 for reads.
+        /// [`crate::trace::digest::hash_operation`] of the arguments, as the server's Write event has it. 0 for reads.
         hash: u64,
     },
     /// It was answered without an error.
@@ -138,36 +137,6 @@ pub enum ClientEvent {
         /// Which.
         server: Addr,
     },
-}
-
-/// Small fields share a word: every operation is hashed twice.
-impl Hash for ClientEvent {
-    #[inline(always)]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match *self {
-            ClientEvent::Invoke { op, f, key, value, hash } => {
-                state.write_u64(1 | u64::from(f as u8) << 8 | u64::from(key) << 32);
-                state.write_u64(op);
-                state.write_u64(value);
-                state.write_u64(hash);
-            }
-            ClientEvent::Ok { op, value, server, replicas } => {
-                let counted = replicas.map_or(0, |n| 1 << 16 | u64::from(n));
-                state.write_u64(2 | u64::from(value.is_some()) << 8 | counted << 16);
-                state.write_u64(op);
-                state.write_u64(value.unwrap_or_default());
-                server.hash(state);
-            }
-            ClientEvent::Fail { op, why, server } => (3u8, op, why, server).hash(state),
-            ClientEvent::Unknown { op, why, server } => (4u8, op, why, server).hash(state),
-            ClientEvent::Connected { to } => (5u8, to).hash(state),
-            ClientEvent::Disconnected { to, ref why } => (6u8, to, why).hash(state),
-            ClientEvent::Discovered { by, master } => (7u8, by, master).hash(state),
-            ClientEvent::DiscoveryFailed { ref why } => (8u8, why).hash(state),
-            ClientEvent::SwitchSeen { by, master } => (9u8, by, master).hash(state),
-            ClientEvent::NotMaster { server } => (10u8, server).hash(state),
-        }
-    }
 }
 
 impl Refusal {

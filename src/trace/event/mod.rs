@@ -18,13 +18,11 @@ pub use server::{HistoryWhy, LinkDownWhy, LinkState, RefusePsync, ServerEvent, S
 pub use world::{NodeRole, WorldEvent};
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::mem::discriminant;
 
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be in a trace, grouped by who says it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The world: processes, faults, declarations, end-of-run probes.
@@ -41,27 +39,6 @@ pub enum Kind {
     Client(ClientEvent),
     /// A client of a lock, a server that holds one, or what it protects.
     Lock(LockEvent),
-}
-
-/// As derived, except that where an event is made its hash is made of what is known of it there.
-impl Hash for Kind {
-    #[inline(always)]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        discriminant(self).hash(state);
-        match self {
-            Kind::World(event) => event.hash(state),
-            Kind::Net(event) => event.hash(state),
-            Kind::Disk(event) => event.hash(state),
-            Kind::Server(event @ ServerEvent::Write { op, offset }) => {
-                discriminant(event).hash(state);
-                (op, offset).hash(state);
-            }
-            Kind::Server(event) => event.hash(state),
-            Kind::Sentinel(event) => event.hash(state),
-            Kind::Client(event) => event.hash(state),
-            Kind::Lock(event) => event.hash(state),
-        }
-    }
 }
 
 impl fmt::Display for Kind {

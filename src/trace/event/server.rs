@@ -131,7 +131,7 @@ pub enum ServerEvent {
     },
     /// A write command of a client was executed by a master and entered the replication stream.
     Write {
-        /// [`crate::trace::digest::hash_bytes`] of the client's arguments without the command name.
+        /// [`crate::trace::digest::hash_operation`] of the client's arguments without the command name.
         op: u64,
         /// `master_repl_offset` after it.
         offset: u64,

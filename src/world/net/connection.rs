@@ -219,6 +219,15 @@ impl Pipe {
     }
 }
 
+/// What a pipe's path is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Packets pass.
+    pub(super) open: bool,
+    /// Packets pass, nothing queues, nothing is lost, and acknowledgements come back.
+    pub(super) clear: bool,
+}
+
 /// A connection, from the SYN until both ends are forgotten.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
@@ -228,6 +237,10 @@ pub(super) struct Connection {
     pub(super) pipes: [Pipe; 2],
     /// The paths of the pipes, for [`super::link::Paths::get`].
     pub(super) paths: [u32; 2],
+    /// What is known of the paths of the pipes, as of their last change: what each segment asks lies here.
+    pub(super) ways: [Way; 2],
+    /// Nothing is going on with it; false says nothing.
+    pub(super) quiet: bool,
     /// The SYN was answered.
     pub(super) established: bool,
     /// When the first SYN left.

@@ -97,7 +97,7 @@ impl Net {
 
     fn socks(&self, wanted: impl Fn(&super::connection::End) -> bool) -> Vec<Sock> {
         let mut found = Vec::new();
-        for (slot, conn) in &self.conns {
+        for (slot, conn) in self.conns.iter() {
             let slot = u32::try_from(slot).expect("fewer than 2^32 connections");
             for side in [0, 1] {
                 if wanted(&conn.ends[usize::from(side)]) {

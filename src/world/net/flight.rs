@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::connection::Segment;
+use super::connection::{Data, Segment};
+use crate::id::EventId;
+use crate::node::Short;
+use crate::time::Instant;
 
 /// A queue of segments whose head needs no memory of its own.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +41,21 @@ impl Flight {
         }
     }
 
+    /// A short message, where it will lie.
+    #[inline(always)]
+    pub(super) fn push_short(&mut self, message: &Short, cause: EventId, at: Instant) {
+        if self.head.is_none() {
+            self.head = Some(Segment { data: Data::Short(*message), cause, at, hole: false });
+        } else {
+            self.push_behind(message, cause, at);
+        }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, message: &Short, cause: EventId, at: Instant) {
+        self.rest.push_back(Segment { data: Data::Short(*message), cause, at, hole: false });
+    }
+
     #[inline]
     pub(super) fn pop_front(&mut self) -> Option<Segment> {
         let head = self.head.take();
@@ -46,17 +64,17 @@ impl Flight {
     }
 
     /// Forgets the head.
-    #[inline]
+    #[inline(always)]
     pub(super) fn drop_front(&mut self) {
         self.head = None;
-        self.move_up();
+        if !self.rest.is_empty() {
+            self.move_up();
+        }
     }
 
-    #[inline]
+    #[inline(never)]
     fn move_up(&mut self) {
-        if !self.rest.is_empty() {
-            self.head = self.rest.pop_front();
-        }
+        self.head = self.rest.pop_front();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {

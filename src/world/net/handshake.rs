@@ -73,6 +73,8 @@ impl Net {
             ],
             pipes: [Pipe::default(), Pipe::default()],
             paths,
+            ways: self.paths.ways(paths),
+            quiet: false,
             established: false,
             began: wire.now,
             syn_tries: 0,

@@ -8,6 +8,7 @@ use crate::rng::{Dist, Ratio, Rng, Seed};
 use crate::scenario::{LinkRule, Scenario};
 use crate::time::{Instant, NS_PER_S, Span};
 
+use super::connection::Way;
 use super::partition::Fabric;
 
 /// The least that Linux adds to the round-trip estimate for a retransmission time-out (`TCP_RTO_MIN`).
@@ -27,6 +28,8 @@ pub(super) struct Path {
     /// The fault that closed it.
     pub(super) cause: EventId,
     latency: Dist,
+    /// How many values a uniform latency has; 0 for others, and for one that has them all.
+    width: u64,
     median: Span,
     pub(super) loss: Ratio,
     pub(super) bandwidth: Option<u64>,
@@ -38,14 +41,19 @@ pub(super) struct Path {
 
 impl Path {
     /// The latency of the next packet. Constant latency draws nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn latency(&mut self) -> Span {
         match (&self.latency, &mut self.latency_draws) {
+            // By far the commonest.
+            (Dist::Uniform(low, _), Some(rng)) if self.width > 0 => *low + Span(rng.below(self.width)),
+            _ => self.other_latency(),
+        }
+    }
+
+    #[inline(never)]
+    fn other_latency(&mut self) -> Span {
+        match (&self.latency, &mut self.latency_draws) {
             (Dist::Constant(span), _) => *span,
-            // By far the commonest; its bounds are in order.
-            (&Dist::Uniform(Span(low), Span(high)), Some(rng)) if high < u64::MAX => {
-                Span(low + rng.below(high - low + 1))
-            }
             (dist, Some(rng)) => dist.draw(rng),
             (_, None) => unreachable!("a path whose latency varies has a stream"),
         }
@@ -107,6 +115,7 @@ impl Paths {
             plain: true,
             cause: EventId::NONE,
             latency: Dist::Constant(Span::ZERO),
+            width: 0,
             median: Span::ZERO,
             loss: Ratio::ZERO,
             bandwidth: None,
@@ -127,6 +136,13 @@ impl Paths {
     #[inline]
     pub(super) fn get_mut(&mut self, place: u32) -> &mut Path {
         &mut self.all[place as usize]
+    }
+
+    /// What the paths of a connection's two pipes are like.
+    pub(super) fn ways(&self, places: [u32; 2]) -> [Way; 2] {
+        let [forth, back] = places.map(|place| self.get(place));
+        let way = |path: &Path, other: &Path| Way { open: path.open, clear: path.plain && other.open };
+        [way(forth, back), way(back, forth)]
     }
 
     /// Works out every path again, after a fault came or went.
@@ -176,6 +192,10 @@ impl Paths {
             path.open &= !down && severed.is_none();
             path.cause = severed.unwrap_or(path.cause);
         }
+        path.width = match path.latency {
+            Dist::Uniform(low, high) => (high.0 - low.0).wrapping_add(1),
+            Dist::Constant(_) | Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => 0,
+        };
         let varies = !matches!(path.latency, Dist::Constant(_));
         path.plain = path.open && path.loss == Ratio::ZERO && path.bandwidth.is_none();
         let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;

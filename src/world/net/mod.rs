@@ -5,6 +5,7 @@
 //! a path is cut, a window shuts, or somebody waits for room.
 
 mod connection;
+mod conns;
 mod ending;
 mod flight;
 mod flow;
@@ -17,15 +18,14 @@ mod shared;
 
 pub(super) use connection::Sock;
 pub(super) use handshake::Caller;
-pub(super) use quick::{Delivered, Processes};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slab::Slab;
 
 use connection::{Connection, State};
+use conns::Conns;
 use link::Paths;
 use partition::Fabric;
 use shared::Shared;
@@ -173,7 +173,7 @@ pub(super) struct Listener {
 /// The fabric and everything that goes over it.
 #[derive(Clone, Debug)]
 pub(super) struct Net {
-    conns: Slab<Connection>,
+    conns: Conns,
     serial: u32,
     paths: Paths,
     fabric: Fabric,
@@ -202,7 +202,7 @@ impl Net {
         let machines = scenario.machines.len();
         let id = |index: usize| MachineId(u16::try_from(index).expect("machine ids are 16 bits"));
         Net {
-            conns: Slab::new(),
+            conns: Conns::default(),
             serial: 0,
             paths: Paths::new(scenario.clone(), seed),
             fabric: Fabric::new(machines),
@@ -260,11 +260,11 @@ impl Net {
 
     /// The connection, if it still is the same one.
     fn live(&self, sock: Sock) -> Option<&Connection> {
-        self.conns.get(sock.index()).filter(|conn| conn.serial == sock.serial)
+        self.conns.get(sock)
     }
 
     fn live_mut(&mut self, sock: Sock) -> Option<&mut Connection> {
-        self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)
+        self.conns.get_mut(sock)
     }
 
     /// What an arrival means to the process that takes it: `None` if the process closed the connection meanwhile.
@@ -330,6 +330,9 @@ impl Net {
         let places: Vec<u32> = self.conns.iter().flat_map(|(_, conn)| conn.paths).collect();
         let before: Vec<bool> = places.iter().map(|&place| self.paths.get(place).open).collect();
         self.paths.refresh_all(&self.fabric, &self.power);
+        for conn in self.conns.iter_mut() {
+            conn.ways = self.paths.ways(conn.paths);
+        }
         let socks: Vec<Sock> = self
             .conns
             .iter()

@@ -3,29 +3,23 @@
 
 use bytes::Bytes;
 
-use super::connection::{Data, Pipe, Segment, Sock, State};
+use super::connection::{Connection, Data, Pipe, Segment, Sock, State};
+use super::link::Paths;
 use super::{Alone, Due, Net, NetDue, NetWhat, Queue, Wire};
 use crate::id::{EventId, Fd};
 use crate::node::Short;
 use crate::time::Instant;
 
-/// What became of a delivery.
+/// Bytes that are about to reach an end of a connection with which nothing is wrong.
 #[derive(Debug)]
-pub(in crate::world) enum Delivered {
-    /// Nothing: it is not for the short way.
-    Not,
-    /// The process of this end has taken it at once; its descriptor.
-    Quickly(u16, Sock, Fd),
-    /// It is to be given to a process.
-    Alone(Alone),
-}
-
-/// The processes, as far as a delivery needs them.
-pub(in crate::world) trait Processes {
-    /// Whether this one would take bytes at once.
-    fn idle(&self, owner: u16) -> bool;
-    /// Offers it short bytes; says whether it has dealt with them.
-    fn offer(&mut self, owner: u16, fd: Fd, data: &[u8], cause: EventId) -> bool;
+pub(in crate::world) struct Arrival<'a> {
+    conn: &'a mut Connection,
+    paths: &'a mut Paths,
+    /// The end that sent them.
+    sock: Sock,
+    /// When what was sent behind them arrives; [`Instant::NEVER`]: nothing was.
+    next: Instant,
+    window: u64,
 }
 
 impl Net {
@@ -33,100 +27,161 @@ impl Net {
     #[inline]
     pub(in crate::world) fn send(&mut self, sock: Sock, data: Bytes, cause: EventId, wire: &mut Wire<'_>) {
         match self.departure(sock, data.len() as u64, wire.now) {
-            Some((pipe, at)) => leave(pipe, Segment { data: Data::Shared(data), cause, at, hole: false }, sock, wire),
+            Some((pipe, at)) => {
+                queue_delivery(pipe, sock, at, wire.queue);
+                pipe.flight.push_back(Segment { data: Data::Shared(data), cause, at, hole: false });
+            }
             None => self.send_held(sock, data, cause, wire),
         }
     }
 
     /// The same for a short message.
-    #[inline]
+    #[inline(never)]
     pub(in crate::world) fn send_short(&mut self, sock: Sock, data: &Short, cause: EventId, wire: &mut Wire<'_>) {
         match self.departure(sock, data.len() as u64, wire.now) {
-            Some((pipe, at)) => leave(pipe, Segment { data: Data::Short(*data), cause, at, hole: false }, sock, wire),
+            Some((pipe, at)) => {
+                queue_delivery(pipe, sock, at, wire.queue);
+                pipe.flight.push_short(data, cause, at);
+            }
             None => self.send_held(sock, data.to_bytes(), cause, wire),
         }
     }
 
-    /// The usual case: nothing is wrong and nothing is in the way. Where the bytes go, and when they arrive.
-    #[inline(always)]
+    /// Where bytes go and when they arrive, in the usual case.
+    #[inline]
     fn departure(&mut self, sock: Sock, len: u64, now: Instant) -> Option<(&mut Pipe, Instant)> {
-        let side = sock.side();
-        let conn = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)?;
-        let pipe = &mut conn.pipes[side];
-        assert!(!pipe.ended, "nothing is sent after a close");
-        let back_open = self.paths.get(conn.paths[sock.far()]).open;
-        let path = self.paths.get_mut(conn.paths[side]);
-        let clear = path.plain
-            && back_open
-            && conn.ends[side].state == State::Open
-            && pipe.holes == 0
-            && !pipe.stalled
-            && pipe.unsent.is_empty()
-            && pipe.flight_bytes + pipe.unread + len <= self.receive_buffer;
-        if !clear {
-            return None;
-        }
-        pipe.flight_bytes += len;
-        Some((pipe, now + path.latency()))
+        let conn = self.conns.get_quickly(sock)?;
+        depart(conn, &mut self.paths, sock.side(), len, (now, self.receive_buffer))
     }
 
-    /// A delivery, which is the first in the queue: takes the head of the flight out if it is all that happens,
-    /// nothing is wrong with the connection, and its process is idle.
-    #[inline]
-    pub(in crate::world) fn deliver_alone(
-        &mut self,
-        due: NetDue,
-        now: Instant,
-        queue: &mut Queue,
-        processes: &mut impl Processes,
-    ) -> Delivered {
-        let (NetWhat::Deliver, sock) = (due.what, due.sock) else { return Delivered::Not };
-        let Some(conn) = self.conns.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial) else {
-            return Delivered::Not;
+    /// A delivery that is due, if it is one and nothing is wrong with its connection. Nothing has happened yet.
+    #[inline(always)]
+    pub(in crate::world) fn arrival(&mut self, due: Due, now: Instant) -> Option<Arrival<'_>> {
+        let Due::Net(NetDue { sock, epoch, what: NetWhat::Deliver }) = due else { return None };
+        let conn = self.conns.get_quickly(sock)?;
+        let usual = conn.quiet || conn.look() || {
+            let pipe = &conn.pipes[sock.side()];
+            let waits = pipe.wants_room || pipe.shut || pipe.holes != 0;
+            !waits && conn.ends[sock.far()].state == State::Open && conn.ways[sock.far()].open
         };
-        let pipe = &mut conn.pipes[sock.side()];
-        let end = &mut conn.ends[sock.far()];
-        let next = pipe.flight.second().map(|next| next.at);
-        let Some(head) = pipe.flight.front() else { return Delivered::Not };
-        let len = head.len();
-        if pipe.delivery_epoch != due.epoch
-            || pipe.wants_room
-            || pipe.shut
-            || pipe.holes != 0
-            || len == 0
-            || next.is_some_and(|at| at <= now)
-            || end.state != State::Open
-            || !self.paths.get(conn.paths[sock.far()]).open
-            || !processes.idle(end.owner)
-        {
-            return Delivered::Not;
+        let pipe = &conn.pipes[sock.side()];
+        let next = pipe.flight.second().map_or(Instant::NEVER, |next| next.at);
+        if !usual || pipe.delivery_epoch != epoch || next <= now {
+            return None;
         }
-        pipe.flight_bytes -= len;
-        pipe.unacked = false;
-        pipe.delivery = next;
-        end.heard = now;
-        queue.drop_first();
-        if let Some(at) = next {
-            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-            queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
-        }
-        let fd = Fd(end.number);
-        if processes.offer(end.owner, fd, head.data.as_slice(), head.cause) {
-            pipe.flight.drop_front();
-            return Delivered::Quickly(end.owner, sock.peer(), fd);
-        }
-        let Segment { data, cause, .. } = pipe.flight.pop_front().expect("looked at above");
-        Delivered::Alone(Alone { owner: end.owner, fd, data: data.into_bytes(), cause })
+        Some(Arrival { conn, paths: &mut self.paths, sock, next, window: self.receive_buffer })
     }
 }
 
-/// Puts a segment on its way.
-#[inline(always)]
-fn leave(pipe: &mut Pipe, segment: Segment, sock: Sock, wire: &mut Wire<'_>) {
-    if pipe.delivery.is_none() {
-        pipe.delivery = Some(segment.at);
-        pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-        wire.due_epoch(segment.at, sock, pipe.delivery_epoch, NetWhat::Deliver);
+impl Arrival<'_> {
+    /// Whose they will be, and its descriptor.
+    #[inline(always)]
+    pub(in crate::world) fn to(&self) -> (u16, Fd) {
+        let end = &self.conn.ends[self.sock.far()];
+        (end.owner, Fd(end.number))
     }
-    pipe.flight.push_back(segment);
+
+    /// When what was sent behind them arrives; [`Instant::NEVER`]: nothing was.
+    #[inline(always)]
+    pub(in crate::world) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// The bytes, and what they are caused by. None: it is the end of the stream.
+    #[inline(always)]
+    pub(in crate::world) fn bytes(&self) -> Option<(&[u8], EventId)> {
+        let head = self.conn.pipes[self.sock.side()].flight.front()?;
+        let data = head.data.as_slice();
+        (!data.is_empty()).then_some((data, head.cause))
+    }
+
+    /// They arrive, that many: their event, the first in the queue, is over.
+    #[inline(always)]
+    pub(in crate::world) fn arrive(&mut self, len: usize, now: Instant, queue: &mut Queue) {
+        let (next, sock) = (self.next, self.sock);
+        self.conn.ends[sock.far()].heard = now;
+        let pipe = &mut self.conn.pipes[sock.side()];
+        pipe.flight_bytes -= len as u64;
+        pipe.unacked = false;
+        queue.drop_first();
+        if next == Instant::NEVER {
+            pipe.delivery = None;
+        } else {
+            pipe.delivery = Some(next);
+            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
+            queue.push(next, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
+        }
+    }
+
+    /// They have been dealt with.
+    #[inline(always)]
+    pub(in crate::world) fn done(&mut self) {
+        self.conn.pipes[self.sock.side()].flight.drop_front();
+    }
+
+    /// They are to be given to their process.
+    #[cold]
+    pub(in crate::world) fn into_alone(self) -> Alone {
+        let (owner, fd) = self.to();
+        let head = self.conn.pipes[self.sock.side()].flight.pop_front();
+        let Segment { data, cause, .. } = head.expect("looked at when it arrived");
+        Alone { owner, fd, data: data.into_bytes(), cause }
+    }
+
+    /// The process answers with a short message in the usual case: when the event comes that this queues, if it does.
+    /// `None`: nothing has happened.
+    #[inline(always)]
+    pub(in crate::world) fn answer(
+        &mut self,
+        message: &Short,
+        cause: EventId,
+        now: Instant,
+        queue: &mut Queue,
+    ) -> Option<Instant> {
+        let sock = self.sock.peer();
+        let about = (now, self.window);
+        let (pipe, at) = depart(self.conn, self.paths, sock.side(), message.len() as u64, about)?;
+        let queued = queue_delivery(pipe, sock, at, queue);
+        pipe.flight.push_short(message, cause, at);
+        Some(queued)
+    }
+}
+
+/// The usual case: nothing is wrong and nothing is in the way. The pipe that bytes take from a side, and when they
+/// arrive if they leave now, given the receiver's window.
+#[inline(always)]
+fn depart<'a>(
+    conn: &'a mut Connection,
+    paths: &mut Paths,
+    side: usize,
+    len: u64,
+    (now, window): (Instant, u64),
+) -> Option<(&'a mut Pipe, Instant)> {
+    let pipe = &mut conn.pipes[side];
+    if !conn.quiet {
+        assert!(!pipe.ended, "nothing is sent after a close");
+        let waits = pipe.holes != 0 || pipe.stalled || !pipe.unsent.is_empty();
+        if waits || !conn.ways[side].clear || conn.ends[side].state != State::Open {
+            return None;
+        }
+    }
+    let held = pipe.flight_bytes + len;
+    if held + pipe.unread > window {
+        return None;
+    }
+    pipe.flight_bytes = held;
+    Some((pipe, now + paths.get_mut(conn.paths[side]).latency()))
+}
+
+/// Queues the delivery of a segment that is about to be put behind all others, unless that of another one is queued.
+/// When the new event comes.
+#[inline(always)]
+fn queue_delivery(pipe: &mut Pipe, sock: Sock, at: Instant, queue: &mut Queue) -> Instant {
+    if pipe.delivery.is_some() {
+        return Instant::NEVER;
+    }
+    pipe.delivery = Some(at);
+    pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
+    queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
+    at
 }

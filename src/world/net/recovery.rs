@@ -22,7 +22,7 @@ impl Net {
     pub(super) fn on_cut(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let (forward, back) = self.both_paths(sock);
         let rto = link::rto(forward, back);
-        let Some(conn) = self.conns.get_mut(sock.index()) else { return };
+        let Some(conn) = self.conns.get_mut(sock) else { return };
         let pipe = &mut conn.pipes[sock.side()];
         for segment in pipe.flight.iter_mut().filter(|segment| segment.at > wire.now && segment.at != Instant::NEVER) {
             segment.at = Instant::NEVER;
