@@ -135,14 +135,6 @@ impl Rig {
         }
     }
 
-    /// The stream of a step that isn't compared may select another database.
-    pub(super) fn follow_select(&mut self, stream: &str) {
-        if let Some((_, rest)) = stream.rsplit_once("SELECT\r\n") {
-            let number = rest.split("\r\n").nth(1).expect("the number follows its length");
-            self.stream_db = Some(number.parse().expect("a database number"));
-        }
-    }
-
     /// What was propagated since the last call, with SELECT where the stream needs it.
     pub(super) fn take_stream(&mut self) -> Vec<u8> {
         let mut stream = BytesMut::new();
