@@ -11,6 +11,7 @@ mod compare;
 mod conformance;
 mod cost;
 mod differential;
+mod gallery;
 #[cfg(unix)]
 mod hosts;
 mod limits;
