@@ -59,6 +59,8 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
             "redlock-restart-empty-fencing",
             "redlock-delayed-restart",
             "redlock-restart-empty-monotonic",
+            "redlock-restart-everysec",
+            "redlock-restart-always",
             "restart-fencing",
         ],
     ),
@@ -86,16 +88,18 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
     ),
 ];
 
-/// The sweeps whose charts the page shows: file, caption.
-const SWEEPS: [(&str, &str); 2] = [
+/// The sweeps whose charts the page shows: file, seeds, caption.
+const SWEEPS: [(&str, &str, &str); 2] = [
     (
         "lock-pause-against-ttl",
+        "0..200",
         "How often one pause makes a second holder, by its length and the lock's time to live: 200 runs for each cell.",
     ),
     (
         "lock-clock-drift",
+        "0..25",
         "How often fast servers' clocks make a second holder of RedLock, by their drift (parts per million) and the allowance for it \
-         (a share of the time to live): 100 runs for each cell.",
+         (a share of the time to live): 25 runs for each cell.",
     ),
 ];
 
@@ -154,13 +158,13 @@ fn section(name: &str) -> String {
 }
 
 /// A chart that a sweep has left in the folder, without the font that the page has.
-fn sweep(name: &str, caption: &str) -> String {
+fn sweep(name: &str, seeds: &str, caption: &str) -> String {
     let svg = std::fs::read_to_string(root().join(format!("reports/locks/{name}.svg"))).expect("the sweep's chart");
     let (head, rest) = svg.split_once("<style>").expect("it brings its font");
     let (_, body) = rest.split_once("</style>\n").expect("the style ends");
     format!(
         "<section id=\"{name}\">\n<p>{caption}</p>\n{head}{body}<p class=\"facts\"><code>splitbrain sweep \
-         docs/sweeps/{name}.toml</code></p>\n</section>\n"
+         docs/sweeps/{name}.toml --seeds {seeds}</code></p>\n</section>\n"
     )
 }
 
@@ -185,8 +189,8 @@ fn page() -> String {
         }
     }
     out.push_str("<h2 id=\"sweeps\">How likely</h2>\n");
-    for (name, caption) in SWEEPS {
-        out.push_str(&sweep(name, caption));
+    for (name, seeds, caption) in SWEEPS {
+        out.push_str(&sweep(name, seeds, caption));
     }
     out.push_str(
         "<p class=\"facts\">Drawn by <code>UPDATE=1 cargo test --test suite gallery</code>.</p>\n</body>\n</html>\n",
@@ -219,7 +223,7 @@ fn the_gallery_is_as_it_is_drawn() {
 #[test]
 fn the_exchange_comes_out_as_the_table_says() {
     let text = std::fs::read_to_string(root().join("docs/locks.md")).expect("the page is there");
-    let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains("../scenarios/locks/"));
+    let rows = text.lines().filter(|line| line.matches("](../scenarios/locks/").count() == 4);
     let cells = rows.flat_map(|row| row.split('|')).filter_map(|cell| cell.trim().strip_prefix('['));
     let mut count = 0;
     for cell in cells {

@@ -1,11 +1,14 @@
 //! The lanes: what clients believe, what reaches the resources, what servers hold, and the requests between them.
 
+use std::collections::BTreeMap;
+
 use super::fold::{Asked, Gone, Kept};
 use super::{BAR, CLIENT, Picture, RESOURCE, SERVER, is_lost};
 use crate::check::locks::{Belief, Want};
 use crate::id::NodeId;
 use crate::report::chart::canvas::{Anchor, Canvas, Type, middle_baseline};
 use crate::report::chart::frame::{self, Mark};
+use crate::report::chart::px;
 use crate::report::chart::theme::{BODY, Color, FAINT, GREY, INK, LEFT, MUTED, RIGHT, RULE, TINY, VERMILLION, WHITE};
 use crate::report::stage::Life;
 use crate::time::Instant;
@@ -14,7 +17,7 @@ use crate::trace::event::{LockAnswer, LockLoss, LockStep};
 /// With more requests on show their lines would be a wall.
 const LINES: usize = 400;
 /// How what was to be is drawn.
-pub(super) const PROMISED: &[f64] = &[1.5, 2.5];
+pub(super) const PROMISED: &[f64] = &[2.0, 4.0];
 /// A write that is longer under way than so many pixels has a line.
 const LATE: f64 = 8.0;
 
@@ -41,26 +44,39 @@ pub(super) fn requests(canvas: &mut Canvas, picture: &Picture<'_>, (from, to): (
     let many = picture.fold.asked.iter().filter(inside).count() > LINES;
     let granted = |asked: &&Asked| matches!(asked.answered, Some((_, LockAnswer::Yes)));
     let shown = |asked: &&Asked| inside(asked) && (!many || granted(asked));
+    // What one client asks at one moment is one line, to the farthest server.
+    let mut lines: BTreeMap<(NodeId, LockStep, i32), (f64, Stretch, bool)> = BTreeMap::new();
     for asked in picture.fold.asked.iter().filter(shown) {
         let server = picture.stage.at(asked.to).map(|actor| actor.id);
         let lanes = (picture.client_top(asked.client), server.and_then(|id| picture.server_top(id)));
         let ((Some(client), Some(server)), Some(x)) = (lanes, picture.time.x(asked.at)) else { continue };
-        let dash: &[f64] = match asked.step {
-            LockStep::Acquire => &[],
-            LockStep::Extend => &[6.0, 3.0],
-            LockStep::Release => &[2.0, 3.0],
-            LockStep::Expire | LockStep::Wait | LockStep::Fence | LockStep::Subscribe => continue,
-        };
-        let lost = is_lost(asked);
-        let refused = matches!(asked.answered, Some((_, LockAnswer::No | LockAnswer::Error)));
-        let color = if lost { VERMILLION } else { picture.color(asked.client) };
-        let start = (x, client + CLIENT - 8.0);
-        // What got no answer ends in its own lane.
-        let end = if lost { (x, client + CLIENT - 6.0) } else { (x, server + 4.0) };
-        canvas.dashed(&[start, end], color.fade(if refused { 0.30 } else { 0.55 }), 1.1, dash);
-        if lost {
-            canvas.text((x - 3.0, end.1 + 4.0), "×", Type::new(TINY).bold().color(VERMILLION));
+        if dash(asked.step).is_none() {
+            continue;
         }
+        if is_lost(asked) {
+            // What got no answer ends in its own lane.
+            canvas.text((x - 3.0, client + CLIENT - 2.0), "×", Type::new(TINY).bold().color(VERMILLION));
+            continue;
+        }
+        let refused = matches!(asked.answered, Some((_, LockAnswer::No | LockAnswer::Error)));
+        let to = (client + CLIENT - 8.0, server + 4.0);
+        let line = lines.entry((asked.client, asked.step, px(x))).or_insert((x, to, refused));
+        line.1.1 = line.1.1.max(to.1);
+        line.2 &= refused;
+    }
+    for ((client, step, _), (x, (top, bottom), refused)) in lines {
+        let color = picture.color(client).fade(if refused { 0.30 } else { 0.55 });
+        canvas.dashed(&[(x, top), (x, bottom)], color, 1.1, dash(step).unwrap_or(&[]));
+    }
+}
+
+/// How a request for a step is drawn, if it is.
+pub(super) fn dash(step: LockStep) -> Option<&'static [f64]> {
+    match step {
+        LockStep::Acquire => Some(&[]),
+        LockStep::Extend => Some(&[8.0, 4.0]),
+        LockStep::Release => Some(&[3.0, 4.0]),
+        LockStep::Expire | LockStep::Wait | LockStep::Fence | LockStep::Subscribe => None,
     }
 }
 

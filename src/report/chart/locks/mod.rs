@@ -123,10 +123,11 @@ fn legend(picture: &Picture<'_>, (from, to): (Instant, Instant)) -> Vec<Entry> {
     if writes().any(|write| !write.accepted) {
         legend.push((Key::Mark(Mark::Cross, VERMILLION), "write rejected".into()));
     }
-    legend.push((Key::Line(mine, 1.2, &[]), "asks for it".into()));
-    legend.push((Key::Line(mine, 1.2, &[2.0, 3.0]), "gives it back".into()));
+    let line = |step| Key::Line(mine, 1.2, lanes::dash(step).unwrap_or(&[]));
+    legend.push((line(LockStep::Acquire), "asks for it".into()));
+    legend.push((line(LockStep::Release), "gives it back".into()));
     if fold.asked.iter().any(|asked| asked.step == LockStep::Extend) {
-        legend.push((Key::Line(mine, 1.2, &[6.0, 3.0]), "extends it".into()));
+        legend.push((line(LockStep::Extend), "extends it".into()));
     }
     if fold.asked.iter().any(|asked| asked.at >= from && asked.at <= to && is_lost(asked)) {
         legend.push((Key::Glyph("×", VERMILLION), "no answer".into()));
