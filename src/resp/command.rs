@@ -108,6 +108,19 @@ fn offset(position: usize) -> u32 {
     u32::try_from(position).expect("a request is shorter than 4 GiB: its bulks are limited")
 }
 
+/// A request that isn't complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partial {
+    /// Arguments that are.
+    pub args: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Bytes that the next argument is to have, with the line's end behind it; 0: not known yet.
+    pub announced: usize,
+    /// Bytes behind the complete arguments.
+    pub rest: usize,
+}
+
 /// Reads requests out of a byte stream. What arrives whole is parsed where it lies; only an incomplete rest is copied.
 #[derive(Clone, Debug, Default)]
 pub struct CommandReader {
@@ -144,6 +157,20 @@ impl CommandReader {
     #[must_use]
     pub fn unread(&self) -> usize {
         self.chunk.len() + self.pending.len()
+    }
+
+    /// What is known of a request that isn't complete.
+    #[must_use]
+    pub fn partial(&self) -> Partial {
+        if !self.started {
+            return Partial { rest: self.unread(), ..Partial::default() };
+        }
+        Partial {
+            args: self.ranges.len(),
+            bytes: self.ranges.iter().map(|(from, to)| (to - from) as usize).sum(),
+            announced: usize::try_from(self.bulk).map_or(0, |bulk| bulk + 2),
+            rest: self.unread().saturating_sub(self.at),
+        }
     }
 
     /// Bytes of all requests returned so far: a replica's applied offset grows by this.

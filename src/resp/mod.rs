@@ -5,7 +5,7 @@ pub mod encode;
 mod reply;
 mod split;
 
-pub use command::{Args, CommandReader, Limits, ProtocolError, short_request, short_set};
+pub use command::{Args, CommandReader, Limits, Partial, ProtocolError, short_request, short_set};
 pub use reply::{ReplyReader, Value};
 pub use split::{quote, split_args};
 

@@ -317,9 +317,20 @@ impl Server {
 
     /// Serves one client with a key, or tells it that its stream is `gone`, and lets it go on.
     fn serve(&mut self, fd: Fd, waiter: &Waiter, key: &DbKey, gone: bool, out: &mut Outbox) -> Served {
+        // It is the running session meanwhile: what it tracks itself it hears of after its reply.
+        let (caller, told) = (self.exec.client.replace(fd), self.tracking.take_pending());
+        let served = self.serve_as_running(fd, waiter, key, gone, out);
+        self.send_pending_invalidations(fd);
+        self.exec.client = caller;
+        self.tracking.put_pending(told);
+        served
+    }
+
+    fn serve_as_running(&mut self, fd: Fd, waiter: &Waiter, key: &DbKey, gone: bool, out: &mut Outbox) -> Served {
         let (_, i) = *waiter.keys.iter().find(|(own, _)| own == key).expect("it waits for this key");
         let (began, errors, waiting) = (self.meter.turn(), self.stats.error_replies, self.sessions.at(fd).reply.len());
         self.exec.begin();
+        self.exec.enter();
         let mut cx = Cx { s: self, out, fd, command: waiter.command, args: &waiter.args };
         let served = match &waiter.want {
             Want::Read { .. } if gone => stream_reads::refuse_deleted(&mut cx),
@@ -330,6 +341,7 @@ impl Server {
                 stream_reads::serve(&mut cx, i, after[i - first], *count, group.as_ref())
             }
         };
+        self.exec.leave();
         if served == Served::Not {
             return served;
         }

@@ -129,6 +129,16 @@ impl Exec {
         self.force == 0 && !self.prevent && !self.failed && self.redacted.is_empty()
     }
 
+    /// What a client waited for is being done.
+    pub(crate) fn enter(&mut self) {
+        self.depth += 1;
+    }
+
+    /// It is done.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
     /// True while a command is being executed.
     #[must_use]
     pub(crate) fn runs(&self) -> bool {

@@ -49,9 +49,11 @@ impl Server {
             return;
         }
         self.plain = false;
-        let reader = &mut self.sessions.at_mut(fd).reader;
-        reader.feed(data);
-        if !from_master && reader.unread() as u64 > self.config.client_query_buffer_limit {
+        let session = self.sessions.at_mut(fd);
+        session.reader.feed(data);
+        let unread = session.reader.unread();
+        session.buffers.request(unread, now);
+        if !from_master && unread as u64 > self.config.client_query_buffer_limit {
             return self.close_later(fd);
         }
         self.process_input(fd, out);
@@ -140,6 +142,9 @@ impl Server {
         if !session.reply.is_empty() || session.flags.has(Flags::CLOSE_AFTER_REPLY) {
             let waiting = session.reply.len() as u64;
             self.sessions.want_write(fd);
+            if waiting >= super::footprint::NOTED {
+                self.note_reply(fd, waiting);
+            }
             if waiting > FIRST_BUFFER {
                 self.check_output_limit(fd);
             }
@@ -230,6 +235,7 @@ impl Server {
         self.pause.postponed.retain(|&other| other != fd);
         self.forget_waiter(fd);
         self.unblocked.retain(|&other| other != fd);
+        self.settle_buffers(fd);
         let session = self.sessions.remove(fd).expect("the caller has looked");
         if session.flags.has(Flags::MASTER.with(Flags::REPLICA).with(Flags::BLOCKED)) {
             replication::session_gone(self, session, out);

@@ -60,6 +60,15 @@ impl Server {
         }
     }
 
+    /// Sets when the key at an index expires (`setExpire`).
+    pub(crate) fn set_expire(&mut self, db: u32, at: u32, when: i64) {
+        self.keyspace.db_mut(db).set_expire(at, when);
+        if !self.config.replica_read_only && !self.repl.is_master() && !self.exec.from_master {
+            let key = self.keyspace.db(db).entry(at).key.to_bytes();
+            self.expire_cycle.remember_own(db, key);
+        }
+    }
+
     /// Deletes an expired key and propagates the deletion (`deleteExpiredKeyAndPropagate`).
     pub(crate) fn delete_expired(&mut self, db: u32, at: u32) {
         let entry = self.keyspace.db_mut(db).remove(at);
@@ -119,6 +128,7 @@ impl Server {
     pub(crate) fn empty_all(&mut self, lazy: bool) -> u64 {
         let count = u32::try_from(self.keyspace.dbs.len()).expect("the number of databases is a setting");
         self.invalidate_all();
+        self.expire_cycle.forget_own();
         (0..count).map(|db| self.clear_db(db, lazy)).sum()
     }
 

@@ -2,6 +2,10 @@
 //!
 //! The cycle samples as Redis's does. It is not run while nothing can be expired yet: it would change nothing.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
 use super::{Server, cost};
 use crate::node::Outbox;
 use crate::time::{Instant, NS_PER_MS, Span};
@@ -31,6 +35,30 @@ pub(crate) struct Cycle {
     last_slow: u64,
     /// Running average of the share of sampled keys that were expired, in billionths.
     stale_ppb: u64,
+    /// Keys of a writable replica that its own clients gave an expiry, with their databases: no master deletes them.
+    own: BTreeSet<(Bytes, u32)>,
+}
+
+impl Cycle {
+    /// A key of a writable replica gets an expiry (`rememberSlaveKeyWithExpire`).
+    pub(crate) fn remember_own(&mut self, db: u32, key: Bytes) {
+        if db < 64 {
+            self.own.insert((key, db));
+        }
+    }
+
+    /// All are gone.
+    pub(crate) fn forget_own(&mut self) {
+        self.own.clear();
+    }
+
+    /// How many names of keys there are (`slave_expires_tracked_keys`).
+    #[must_use]
+    pub(crate) fn own(&self) -> u64 {
+        let mut names: Vec<&Bytes> = self.own.iter().map(|(key, _)| key).collect();
+        names.dedup();
+        names.len() as u64
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +84,37 @@ pub(crate) fn slow_cycle(s: &mut Server, out: &mut Outbox) {
         }
         s.expire_cycle.last_slow = s.cron.loops;
         cycle(s, Kind::Slow, out);
+    } else if s.active_expire && !s.expire_cycle.own.is_empty() {
+        expire_own(s, out);
     }
+}
+
+/// A replica's own keys whose time is over go; those that have no expiry any more are forgotten (`expireSlaveKeys`, which meets
+/// them in a random order, some at a time).
+fn expire_own(s: &mut Server, out: &mut Outbox) {
+    let now = s.ms();
+    for (key, db) in s.expire_cycle.own.clone() {
+        let Some(at) = s.keyspace.db(db).find(&key).filter(|&at| s.keyspace.db(db).entry(at).expire >= 0) else {
+            s.expire_cycle.own.remove(&(key, db));
+            continue;
+        };
+        if s.keyspace.db(db).entry(at).expire < now {
+            s.delete_expired(db, at);
+            s.expire_cycle.own.remove(&(key, db));
+        }
+    }
+    s.propagate_pending_bare(out);
+}
+
+/// When the first of them is over.
+fn own_need(s: &Server) -> Option<Instant> {
+    let expiry = |(key, db): &(Bytes, u32)| {
+        let db = s.keyspace.db(*db);
+        db.find(key).map_or(0, |at| db.entry(at).expire.max(0))
+    };
+    let earliest = s.expire_cycle.own.iter().map(expiry).min()?;
+    let left = u64::try_from(earliest.saturating_sub(s.ms())).unwrap_or(0);
+    Some(s.now.mono + Span::from_ms(left.saturating_add(1)))
 }
 
 /// Whether there is no fast cycle, however often a turn ends, until the next slow one.
@@ -83,8 +141,11 @@ pub(crate) fn fast_cycle(s: &mut Server, out: &mut Outbox) {
 
 /// When the slow cycle has work: once the first key can have expired.
 pub(crate) fn slow_need(s: &Server) -> Option<Instant> {
-    if !s.active_expire || !s.repl.is_master() {
+    if !s.active_expire {
         return None;
+    }
+    if !s.repl.is_master() {
+        return own_need(s);
     }
     if s.expire_cycle.time_limit_exit {
         return Some(s.now.mono);

@@ -197,6 +197,10 @@ impl Server {
             let db = self.keyspace.db_mut(db);
             db.touch(at, access);
             db.entry(at).value.with_text(|text| encode::bulk(session.reply.tail(), text));
+            let waiting = session.reply.len() as u64;
+            if waiting >= super::footprint::NOTED {
+                self.note_reply(fd, waiting);
+            }
         } else {
             self.stats.misses += 1;
             session.reply.constant(if session.resp > 2 { b"_\r\n" } else { b"$-1\r\n" });

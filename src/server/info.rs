@@ -210,8 +210,9 @@ fn stats(s: &Server, t: &mut Text) {
     t.field("pubsubshard_channels", s.pubsub.topics(Shard).len() as u64);
     t.field("latest_fork_usec", stats.last_fork_us).field("total_forks", stats.forks);
     t.field("migrate_cached_sockets", s.migrate.cached() as u64);
+    t.field("slave_expires_tracked_keys", s.expire_cycle.own());
     t.lit(
-        "slave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n\
+        "active_defrag_hits:0\r\n\
          active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n\
          total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
     );
@@ -221,10 +222,9 @@ fn stats(s: &Server, t: &mut Text) {
     t.field("unexpected_error_replies", stats.unexpected_errors).field("total_error_replies", stats.error_replies);
     t.lit("dump_payload_sanitizations:0\r\n");
     t.field("total_reads_processed", stats.reads).field("total_writes_processed", stats.writes);
-    t.lit(
-        "io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\n\
-         reply_buffer_expands:0\r\n",
-    );
+    t.lit("io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\n");
+    let (shrunk, grown) = s.reply_buffers_changed();
+    t.field("reply_buffer_shrinks", shrunk).field("reply_buffer_expands", grown);
 }
 
 fn replication_section(s: &Server, t: &mut Text) {

@@ -8,10 +8,6 @@ use super::{Server, replication};
 pub(crate) const STARTUP: u64 = 876_232;
 /// The library of functions, empty.
 const FUNCTIONS: u64 = 200;
-/// A connection with its reply buffer.
-const SESSION: u64 = 17_160;
-/// Its query buffer, which is given back after two idle seconds.
-const QUERY_BUFFER: u64 = 20_474;
 /// What a process has resident beside that.
 const RESIDENT: u64 = 6_000_000;
 
@@ -63,11 +59,7 @@ impl Server {
     /// What a session takes.
     #[must_use]
     pub(crate) fn session_memory(&self, session: &Session) -> u64 {
-        let idle = self.now.unix.secs().saturating_sub(session.last_interaction.secs());
-        let fresh = if idle > 2 || session.net_in == 0 { 0 } else { QUERY_BUFFER };
-        let queued = session.multi.as_ref().map_or(0, |multi| multi.queue.len() * 64) as u64;
-        let unread = session.reader.unread() as u64;
-        SESSION + fresh.max(unread) + session.reply.len() as u64 + queued
+        self.footprint(session, None).total
     }
 
     fn sessions_memory(&self) -> u64 {

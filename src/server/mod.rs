@@ -16,6 +16,7 @@ mod digest;
 pub mod eviction;
 mod expire;
 mod express;
+mod footprint;
 mod gate;
 mod glob;
 #[cfg(test)]
@@ -97,6 +98,8 @@ pub struct Server {
     /// The active expire cycle runs (DEBUG SET-ACTIVE-EXPIRE).
     pub(crate) active_expire: bool,
     pub(crate) monitors: Vec<Fd>,
+    /// How buffers of replies adapt.
+    pub(crate) adapting: footprint::Adapting,
     /// Sessions whose input waits for the next turn.
     pub(crate) pending_input: Vec<Fd>,
     /// Sessions that were unblocked and have yet to go on.
@@ -160,6 +163,7 @@ impl Server {
             async_loading: false,
             active_expire: true,
             monitors: Vec::new(),
+            adapting: footprint::Adapting::default(),
             pending_input: Vec::new(),
             unblocked: Vec::new(),
             closing: Vec::new(),

@@ -89,9 +89,24 @@ impl Server {
         }
     }
 
+    /// `touchWatchedKey`, with its quirk: once a watcher is met whose key was over when it began to watch, and has a new value
+    /// now, neither it nor those behind it are doomed.
     fn doom_watchers(&mut self, db: u32, key: &[u8]) {
+        let gone = self.keyspace.db(db).find(key).is_none();
         for fd in self.watchers.of(db, key) {
-            self.sessions.at_mut(fd).flags.set(Flags::DIRTY_CAS);
+            let session = self.sessions.at_mut(fd);
+            if let Some(watched) = session.watched_key(db, key)
+                && watched.expired
+            {
+                if !gone {
+                    return;
+                }
+                // An expired key is deleted: nothing has changed.
+                watched.expired = false;
+                continue;
+            }
+            session.flags.set(Flags::DIRTY_CAS);
+            self.unwatch_all(fd);
         }
     }
 
@@ -105,16 +120,27 @@ impl Server {
         if self.watchers.is_empty() {
             return;
         }
-        let mut doomed = Vec::new();
+        let mut met = Vec::new();
         for ((_, key), fds) in self.watchers.in_db(db) {
             let here = self.keyspace.db(db).find(key).is_some();
-            let there = replaced_with.is_some_and(|other| self.keyspace.db(other).find(key).is_some());
-            if here || there {
-                doomed.extend_from_slice(fds);
+            let there = replaced_with.and_then(|other| {
+                let other = self.keyspace.db(other);
+                other.find(key).map(|at| self.is_expired(other.entry(at)))
+            });
+            if here || there.is_some() {
+                met.extend(fds.iter().map(|&fd| (fd, key.clone(), here, there)));
             }
         }
-        for fd in doomed {
-            self.sessions.at_mut(fd).flags.set(Flags::DIRTY_CAS);
+        for (fd, key, here, there) in met {
+            let session = self.sessions.at_mut(fd);
+            let Some(watched) = session.watched_key(db, &key) else { continue };
+            match (watched.expired, there) {
+                // What was over is gone, or over still; what wasn't there is there, but over.
+                (true, None) => watched.expired = false,
+                (true, Some(true)) => {}
+                (false, Some(true)) if !here => watched.expired = true,
+                (true, Some(false)) | (false, _) => session.flags.set(Flags::DIRTY_CAS),
+            }
         }
     }
 

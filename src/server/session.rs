@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::acl::UserId;
+use super::footprint::Buffers;
 use super::multi::{MultiState, WatchedKey};
 use super::pubsub::Subscriptions;
 use super::tracking::Mode;
@@ -237,6 +238,8 @@ pub(crate) struct Session {
     pub postponed: Option<Box<crate::resp::Args>>,
     /// What it has said of itself with REPLCONF.
     pub(crate) announced: Option<Box<super::replication::Announced>>,
+    /// How large its buffers are.
+    pub buffers: Buffers,
     /// Bytes received and sent.
     pub net_in: u64,
     /// Bytes sent.
@@ -272,9 +275,15 @@ impl Session {
             soft_limit_since: None,
             postponed: None,
             announced: None,
+            buffers: Buffers::new(now),
             net_in: 0,
             net_out: 0,
         }
+    }
+
+    /// What it knows of a key that it watches.
+    pub(crate) fn watched_key(&mut self, db: u32, key: &[u8]) -> Option<&mut WatchedKey> {
+        self.watched.iter_mut().find(|watched| watched.key.0 == db && watched.key.1 == key)
     }
 
     /// A request has its answer: what CLIENT REPLY SKIP said of it is over (`resetClient`).

@@ -79,6 +79,8 @@ pub(crate) struct Stats {
     pub evicted_keys: u64,
     /// Sessions closed for want of memory.
     pub evicted_clients: u64,
+    /// How often buffers of replies of closed sessions had shrunk and grown.
+    pub reply_buffers: (u64, u64),
     /// Values freed in the background (`lazyfreed_objects`).
     pub lazily_freed: u64,
     /// Most memory that INFO has seen in use.

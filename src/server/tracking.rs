@@ -83,6 +83,16 @@ impl Tracking {
         (self.table.len() as u64, self.items, self.prefixes.len() as u64)
     }
 
+    /// Takes what the running session is yet to be told.
+    pub(crate) fn take_pending(&mut self) -> Vec<Option<Bytes>> {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Puts it back.
+    pub(crate) fn put_pending(&mut self, pending: Vec<Option<Bytes>>) {
+        self.pending = pending;
+    }
+
     fn find(&self, key: &[u8]) -> Option<u32> {
         self.table.find(hash_key(key), |remembered| remembered.key == key)
     }

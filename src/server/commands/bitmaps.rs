@@ -343,8 +343,11 @@ impl Field {
     fn signed_sum(self, value: i64, by: i64) -> (i64, bool) {
         let unused = 64 - self.width;
         let (max, min) = (i64::MAX >> unused, i64::MIN >> unused);
-        let sum = i128::from(value) + i128::from(by);
-        let (above, below) = (value > max || sum > i128::from(max), value < min || sum < i128::from(min));
+        // As wide as they are there: a value far below the field (SET) is taken for one above it.
+        let (most, least) = (max.wrapping_sub(value), min.wrapping_sub(value));
+        let narrow = self.width < 64;
+        let above = value > max || narrow && by > most || value >= 0 && by > 0 && by > most;
+        let below = value < min || narrow && by < least || value < 0 && by < 0 && by < least;
         let wrapped = value.wrapping_add(by);
         if !above && !below {
             return (wrapped, false);

@@ -116,18 +116,15 @@ impl Server {
         };
         let name = session.name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
         let now = self.now.unix.secs();
-        let argv_mem: usize = running.map_or(0, |args| args.iter().skip(1).map(<[u8]>::len).sum());
-        let qbuf = if running.is_some() { 26 } else { session.reader.unread() };
-        // The query buffer is given back after two idle seconds.
         let idle = now.saturating_sub(session.last_interaction.secs());
-        let free = if idle > 2 || session.net_in == 0 { 0 } else { 20_474usize.saturating_sub(qbuf) };
-        let output = session.reply.len();
+        let footprint = self.footprint(session, running);
+        let (rbs, rbp, obl) = footprint.reply;
         let redirect = session.tracking.as_ref().map_or(-1, |mode| i64::try_from(mode.redirect).unwrap_or(i64::MAX));
         let user = self.acl.name(session.user).map_or("(superuser)".into(), |name| String::from_utf8_lossy(name));
         format!(
             "id={} addr={} laddr={} fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
-             multi={multi} qbuf={qbuf} qbuf-free={} argv-mem={argv_mem} multi-mem=0 rbs=16384 rbp=16384 obl={} oll=0 \
-             omem=0 tot-mem={} events=r cmd={} user={user} redir={redirect} resp={}",
+             multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={rbs} rbp={rbp} obl={obl} oll={} omem={} \
+             tot-mem={} events=r cmd={} user={user} redir={redirect} resp={}",
             session.id,
             session.addr,
             session.laddr,
@@ -138,9 +135,13 @@ impl Server {
             count(Channel),
             count(Pattern),
             count(Shard),
-            free,
-            output,
-            17_158 + qbuf + free + argv_mem + output,
+            footprint.query,
+            footprint.query_free,
+            footprint.args,
+            footprint.queued,
+            footprint.blocks,
+            footprint.output,
+            footprint.total,
             session.last_cmd.unwrap_or("NULL"),
             session.resp,
         )

@@ -188,6 +188,7 @@ fn write(cx: &mut Cx<'_>, all: bool) {
 fn resetstat(cx: &mut Cx<'_>) {
     cx.s.stats.reset();
     persistence::reset_statistics(cx.s);
+    cx.s.forget_buffer_changes();
     cx.add_ok();
 }
 

@@ -4,6 +4,7 @@ use super::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE};
 use super::{Spec, debug_memory, row};
 use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
+use crate::server::footprint::Adapting;
 use crate::server::keyspace::Value;
 use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
@@ -173,17 +174,23 @@ fn debug_reload(cx: &mut Cx<'_>) {
     }
 }
 
-/// `DEBUG REPLYBUFFER`: how buffers of replies adapt is a setting here as there.
+/// `DEBUG REPLYBUFFER`: how buffers of replies adapt.
 fn debug_reply_buffer(cx: &mut Cx<'_>) {
+    let mut how = cx.s.adapting;
     if cx.arg_is(2, "resizing") {
-        return cx.add_ok();
-    }
-    if !cx.arg_is(2, "peak-reset-time") {
+        how.on = number(cx.args.get(3)) != 0;
+    } else if !cx.arg_is(2, "peak-reset-time") {
         return cx.add_subcommand_error();
+    } else if cx.arg_is(3, "never") {
+        how.forgets = None;
+    } else if cx.arg_is(3, "reset") {
+        how.forgets = Adapting::default().forgets;
+    } else {
+        let Some(ms) = cx.int_arg(3) else { return };
+        how.forgets = u64::try_from(ms).ok();
     }
-    if cx.arg_is(3, "never") || cx.arg_is(3, "reset") || cx.int_arg(3).is_some() {
-        cx.add_ok();
-    }
+    cx.s.adapt(how);
+    cx.add_ok();
 }
 
 /// `DEBUG AOF-FLUSH-SLEEP <microsec>`: so long before each write to the append-only file.

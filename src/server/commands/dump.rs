@@ -92,7 +92,7 @@ fn restore(cx: &mut Cx<'_>) {
     let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, access);
     cx.s.key_added(db, args.get(1));
     if ttl > 0 {
-        cx.s.keyspace.db_mut(db).set_expire(at, when);
+        cx.s.set_expire(db, at, when);
         if !options.absolute {
             // In the stream the time is absolute.
             let when = when.to_string();

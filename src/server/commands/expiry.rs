@@ -100,7 +100,7 @@ fn expire_generic(cx: &mut Cx<'_>, relative: bool, scale: i64) {
         cx.add_integer(1);
     } else {
         let db = cx.db();
-        cx.s.keyspace.db_mut(db).set_expire(at, when);
+        cx.s.set_expire(db, at, when);
         cx.add_integer(1);
         cx.signal(1);
         cx.notify(Classes::GENERIC, "expire", 1);

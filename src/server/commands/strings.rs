@@ -434,7 +434,7 @@ impl Cx<'_> {
     pub(crate) fn set_expire(&mut self, i: usize, when: i64) {
         let (db, args) = (self.db(), self.args);
         let at = self.s.keyspace.db(db).find(args.get(i)).expect("the caller has looked or set it");
-        self.s.keyspace.db_mut(db).set_expire(at, when);
+        self.s.set_expire(db, at, when);
     }
 
     /// True when a time is over and a key that gets it is to be deleted at once: not on a replica's link or while
@@ -462,7 +462,7 @@ impl Moved {
         let access = self.touched.unwrap_or_else(|| cx.s.access());
         let at = cx.s.add_key_with(db, key, self.value, access);
         if self.expire != NO_EXPIRY {
-            cx.s.keyspace.db_mut(db).set_expire(at, self.expire);
+            cx.s.set_expire(db, at, self.expire);
         }
     }
 }

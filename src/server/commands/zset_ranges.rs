@@ -37,10 +37,11 @@ enum By {
 }
 
 /// An end of a range of texts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Lex {
     Lowest,
-    Highest,
     Text(Vec<u8>),
+    Highest,
 }
 
 /// Which members: an end is `(where, whether it is left out)`.
@@ -90,12 +91,44 @@ impl Bounds {
                 set.count_before(|score, _| score < *low || *without_low && score == *low),
                 set.count_before(|score, _| score < *high || !*without_high && score == *high),
             ),
+            Bounds::Texts(low, high) if set.is_packed() => {
+                packed_texts(set, (low, high), Part { reverse, offset: 0, limit: usize::MAX })
+            }
             Bounds::Texts(low, high) => {
                 (set.count_before(|_, member| !above(member, low)), set.count_before(|_, member| below(member, high)))
             }
         };
         (from, to.max(from))
     }
+}
+
+/// Which part of what lies between two texts.
+#[derive(Clone, Copy)]
+struct Part {
+    reverse: bool,
+    offset: usize,
+    limit: usize,
+}
+
+/// The ranks between two texts in a list pack: it is gone through one by one, which shows when scores differ
+/// (`zzlFirstInLexRange`, `genericZrangebylexCommand`).
+fn packed_texts(set: &ZSet, (low, high): (&(Lex, bool), &(Lex, bool)), part: Part) -> (usize, usize) {
+    let fits: Vec<(bool, bool)> =
+        set.iter().map(|(_, member)| (above(member.as_slice(), low), below(member.as_slice(), high))).collect();
+    let outside = fits.last().is_none_or(|last| !last.0) || fits.first().is_none_or(|first| !first.1);
+    let ends = low.0.cmp(&high.0);
+    if outside || ends.is_gt() || ends.is_eq() && (low.1 || high.1) {
+        return (0, 0);
+    }
+    if part.reverse {
+        let Some(last) = fits.iter().rposition(|fit| fit.1).filter(|&last| fits[last].0) else { return (0, 0) };
+        let Some(to) = last.checked_sub(part.offset).map(|last| last + 1) else { return (0, 0) };
+        let count = fits[..to].iter().rev().take(part.limit).take_while(|fit| fit.0).count();
+        return (to - count, to);
+    }
+    let Some(first) = fits.iter().position(|fit| fit.0).filter(|&first| fits[first].1) else { return (0, 0) };
+    let from = first.saturating_add(part.offset).min(fits.len());
+    (from, from + fits[from..].iter().take(part.limit).take_while(|fit| fit.1).count())
 }
 
 /// `1.5` or `(1.5` (`zslParseRange`).
@@ -198,7 +231,13 @@ fn range(cx: &mut Cx<'_>, request: Request) {
     let Ok(found) = cx.read_zset(request.key) else { return };
     let members: Vec<(f64, Key)> = found.map_or_else(Vec::new, |set| {
         let (mut from, mut to) = bounds.ranks(&set, options.reverse);
-        if by != By::Rank {
+        if let Bounds::Texts(low, high) = &bounds
+            && set.is_packed()
+        {
+            let limit = options.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+            let offset = usize::try_from(options.offset).unwrap_or(usize::MAX);
+            (from, to) = packed_texts(&set, (low, high), Part { reverse: options.reverse, offset, limit });
+        } else if by != By::Rank {
             let offset = usize::try_from(options.offset).unwrap_or(usize::MAX);
             let limit = options.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
             if options.reverse {

@@ -73,7 +73,7 @@ end
 
 local function safe_setmetatable(...)
   if select("#", ...) > 0 and real[(...)] then
-    error("Attempt to modify a readonly table", 2)
+    error("Attempt to modify a readonly table", 0)
   end
   return setmetatable(...)
 end
