@@ -4,6 +4,7 @@ mod hints;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
@@ -13,7 +14,7 @@ use super::run::{say, write_report};
 use super::{Failure, Outcome, Status, ctl, load, running, shell, terminal};
 use crate::host::tcp::{self, Heard, Options, Place};
 use crate::host::{Header, Session};
-use crate::id::Ip;
+use crate::id::{Ip, NodeId};
 use crate::report::summary;
 use crate::scenario::{Layout, Scenario};
 use crate::time::{Span, Unix};
@@ -53,10 +54,14 @@ fn listen(args: &ServeArgs, session: Session, began: Instant, scenario: &Scenari
         began,
         control: control.clone(),
         stop_after: args.stop_after.map(|span| Duration::from_nanos(span.ns())),
+        folders: folders(args, scenario),
+        until_down: args.until_down,
     };
-    let mut audience = Audience { args, scenario, control, keep: folder.is_some(), events: Vec::new(), lost: None };
+    let mut audience =
+        Audience { args, scenario, control, keep: folder.is_some(), events: Vec::new(), last: None, lost: None };
     let session = tcp::serve(session, &options, &mut |heard| audience.hear(heard))
         .map_err(|trouble| Failure::Message(trouble.to_string()))?;
+    let last = audience.last.take();
     let wall = Span::from_ns(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     if let Some(error) = audience.lost.take() {
         return Err(error);
@@ -71,7 +76,14 @@ fn listen(args: &ServeArgs, session: Session, began: Instant, scenario: &Scenari
         write_report(&command, folder, &run, &audience.events)?;
     }
     say((args.json, args.quiet), &command, &run, folder)?;
-    Ok(if summary::failed(&run) { Status::Failed } else { Status::Held })
+    let failed = summary::failed(&run) || last.is_some_and(|how| args.until_down && &*how != "exit 0");
+    Ok(if failed { Status::Failed } else { Status::Held })
+}
+
+/// Where nodes' files are kept.
+fn folders(args: &ServeArgs, scenario: &Scenario) -> Vec<(NodeId, PathBuf)> {
+    let Some(data) = &args.data else { return Vec::new() };
+    tcp::places(scenario).into_iter().map(|place| (place.node, data.join(place.name))).collect()
 }
 
 /// What is served, from the arguments, and the instant that its time begins with.
@@ -81,9 +93,16 @@ fn header(args: &ServeArgs) -> Result<(Header, Instant), Failure> {
     let loaded = load::scenario(&args.file, &sets, args.quiet)?;
     let announced = args.announce.unwrap_or(if args.bind.is_unspecified() { Ipv4Addr::LOCALHOST } else { args.bind });
     let ip = Ip(u32::from(announced));
-    let layout = Layout { ip, base_port: args.base_port, clients: args.with_clients };
+    let process_id = Some(std::process::id());
+    let layout = Layout { ip, base_port: args.base_port, clients: args.with_clients, process_id };
     let (unix, began) = now();
-    Ok((Header::new(loaded.print(), layout, unix).with_files_of(&loaded.scenario), began))
+    let mut header = Header::new(loaded.print(), layout, unix).with_files_of(&loaded.scenario);
+    for (node, folder) in folders(args, &loaded.scenario) {
+        let files = tcp::folders::read(&folder);
+        let files = files.map_err(|error| Failure::Message(format!("can't read {}: {error}", folder.display())))?;
+        header = header.with_disk(&loaded.scenario.nodes[node.index()].name, &files);
+    }
+    Ok((header, began))
 }
 
 /// The present, on both clocks: whatever it takes to get ready, the machines' clocks aren't slow for it.
@@ -142,6 +161,8 @@ struct Audience<'a> {
     control: Option<PathBuf>,
     keep: bool,
     events: Vec<Event>,
+    /// How a process last ended.
+    last: Option<Arc<str>>,
     /// The terminal's reader has gone, or it is broken.
     lost: Option<Failure>,
 }
@@ -153,6 +174,9 @@ impl Audience<'_> {
             Heard::Complaint(text) => terminal::complain(&format!("warning: {text}\n")),
             Heard::Event(event) => {
                 self.keep(event);
+                if let Kind::World(WorldEvent::Died { how }) = &event.kind {
+                    self.last = Some(how.clone());
+                }
                 if !self.args.quiet && !self.args.json && noteworthy(event) {
                     let node = event.node.and_then(|node| self.scenario.nodes.get(node.index()));
                     let name = node.map_or("--", |node| &node.name);
@@ -202,7 +226,9 @@ fn noteworthy(event: &Event) -> bool {
     #[allow(clippy::wildcard_enum_match_arm, reason = "all others are in the report only")]
     match &event.kind {
         Kind::World(world) => !matches!(world, WorldEvent::Declared { .. } | WorldEvent::ExecReply { .. }),
-        Kind::Server(ServerEvent::BecameMaster { .. } | ServerEvent::BecameReplica { .. }) => true,
+        Kind::Server(
+            ServerEvent::BecameMaster { .. } | ServerEvent::BecameReplica { .. } | ServerEvent::Fatal { .. },
+        ) => true,
         Kind::Sentinel(sentinel) => {
             const SHOWN: [&str; 9] = [
                 "+sdown",

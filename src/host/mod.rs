@@ -14,11 +14,13 @@ pub use record::{Entry, Header, Line};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::id::NodeId;
+use crate::node::DiskOp;
 use crate::report::Run;
 use crate::run::{Live, See};
 use crate::scenario::Report;
 use crate::time::{Instant, Span};
-use crate::world::{Outside, World};
+use crate::world::{Injection, Outside, World};
 
 /// A live run, and the record of what comes from outside.
 pub struct Session {
@@ -49,7 +51,14 @@ impl Session {
     /// What is wrong with the scenario.
     pub fn new(header: Header, log: Option<Box<dyn Write>>) -> Result<Session, Box<Report>> {
         let scenario = Arc::new(header.scenario()?);
-        let live = Live::new(&scenario, scenario.seed);
+        let mut live = Live::new(&scenario, scenario.seed);
+        for (name, files) in &header.disks {
+            let Some((node, _)) = (0..).zip(&scenario.nodes).find(|(_, spec)| *spec.name == **name) else { continue };
+            for (file, content) in files {
+                let content = content.clone().bytes().expect("looked at when the header was read");
+                live.inject(Injection::File { node: NodeId(node), name: file.as_str().into(), content: Some(content) });
+            }
+        }
         let mut session = Session { header, live, log, broken: None, flush_at: Instant::ZERO, orders: 0 };
         let header = serde_json::to_string(&session.header);
         session.write(&header.expect("plain data is JSON"));
@@ -109,6 +118,16 @@ impl Session {
     /// What went wrong with the record, once: from there on nothing was written.
     pub fn take_broken(&mut self) -> Option<io::Error> {
         self.broken.take()
+    }
+
+    /// What is done to nodes' files from now on is kept for whoever takes it with [`Session::file_changes`].
+    pub fn follow_files(&mut self) {
+        self.live.follow_files();
+    }
+
+    /// What was done to a node's files since the last call, but for what came from outside.
+    pub fn file_changes(&mut self, node: NodeId) -> Vec<DiskOp> {
+        self.live.file_changes(node)
     }
 
     /// The end: the settle period passes at once, and the run is judged.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::id::{Addr, Ip};
+use crate::id::{Addr, Ip, NodeId};
 use crate::rng::Seed;
 use crate::scenario::{self, Input, Layout, NodeKind, Report, Scenario};
 use crate::time::{Instant, Span, Unix};
@@ -32,11 +32,52 @@ pub struct Header {
     pub base_port: u16,
     /// Whether the scenario's own clients run.
     pub clients: bool,
+    /// The number of the process that served it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_id: Option<u32>,
     /// The wall clock when it began, in nanoseconds.
     pub began: u64,
     /// Files of users (`aclfile`), by the names that directives give them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// What is on nodes' disks at first, by the nodes' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disks: BTreeMap<String, BTreeMap<String, Content>>,
+}
+
+/// Bytes as they are written: text where they are text, and hexadecimal digits where they aren't.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Text.
+    Text(String),
+    /// Hexadecimal digits.
+    Hex(String),
+}
+
+impl From<&Bytes> for Content {
+    fn from(data: &Bytes) -> Content {
+        match std::str::from_utf8(data) {
+            Ok(text) => Content::Text(text.to_owned()),
+            Err(_) => Content::Hex(data.iter().map(|byte| format!("{byte:02x}")).collect()),
+        }
+    }
+}
+
+impl Content {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn bytes(self) -> Result<Bytes, &'static str> {
+        let digits = match self {
+            Content::Text(text) => return Ok(Bytes::from(text)),
+            Content::Hex(digits) => digits,
+        };
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let data: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+        Ok(data.ok_or("expected hexadecimal digits")?.into())
+    }
 }
 
 impl Header {
@@ -50,9 +91,19 @@ impl Header {
             ip: layout.ip,
             base_port: layout.base_port,
             clients: layout.clients,
+            process_id: layout.process_id,
             began: began.0,
             files: BTreeMap::new(),
+            disks: BTreeMap::new(),
         }
+    }
+
+    /// The same with files on a node's disk.
+    #[must_use]
+    pub fn with_disk(mut self, node: &str, files: &BTreeMap<String, Bytes>) -> Header {
+        let written = files.iter().map(|(name, data)| (name.clone(), Content::from(data))).collect();
+        self.disks.insert(node.to_owned(), written);
+        self
     }
 
     /// The same with the files of users that a scenario's servers have read.
@@ -78,6 +129,9 @@ impl Header {
         if header.record != FORMAT {
             return Err(format!("a record of format {}, this version reads {FORMAT}", header.record));
         }
+        for content in header.disks.values().flat_map(BTreeMap::values) {
+            content.clone().bytes()?;
+        }
         Ok(header)
     }
 
@@ -88,7 +142,8 @@ impl Header {
             Ok(text.clone().into_bytes())
         };
         let input = Input { name: "scenario.toml", text: &self.scenario, sets, read_file: &read_file };
-        let layout = Layout { ip: self.ip, base_port: self.base_port, clients: self.clients };
+        let Header { ip, base_port, clients, process_id, .. } = *self;
+        let layout = Layout { ip, base_port, clients, process_id };
         Ok(scenario::load_served(input, layout)?.scenario)
     }
 
@@ -175,9 +230,13 @@ pub enum Entry {
     Fault(String),
     /// The end of a fault, by its number.
     Heal(u16),
+    /// A file was put onto a node's disk.
+    Put(NodeId, String, Bytes),
+    /// It was removed.
+    Remove(NodeId, String),
 }
 
-/// An entry as it is written: bytes are text where they are text, and hexadecimal digits where they aren't.
+/// An entry as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Written {
@@ -192,15 +251,17 @@ enum Written {
     Await(u32),
     Fault(String),
     Heal(u16),
+    Put(NodeId, String, Content),
+    Remove(NodeId, String),
 }
 
 impl From<Entry> for Written {
     fn from(entry: Entry) -> Written {
         match entry {
             Entry::Call(id, to, from) => Written::Call(id, to, from),
-            Entry::Bytes(id, data) => match std::str::from_utf8(&data) {
-                Ok(text) => Written::Text(id, text.to_owned()),
-                Err(_) => Written::Hex(id, data.iter().map(|byte| format!("{byte:02x}")).collect()),
+            Entry::Bytes(id, data) => match Content::from(&data) {
+                Content::Text(text) => Written::Text(id, text),
+                Content::Hex(digits) => Written::Hex(id, digits),
             },
             Entry::Close(id) => Written::Close(id),
             Entry::PickUp(id) => Written::PickUp(id),
@@ -210,6 +271,8 @@ impl From<Entry> for Written {
             Entry::Await(id) => Written::Await(id),
             Entry::Fault(fields) => Written::Fault(fields),
             Entry::Heal(fault) => Written::Heal(fault),
+            Entry::Put(node, name, data) => Written::Put(node, name, Content::from(&data)),
+            Entry::Remove(node, name) => Written::Remove(node, name),
         }
     }
 }
@@ -221,11 +284,7 @@ impl TryFrom<Written> for Entry {
         Ok(match written {
             Written::Call(id, to, from) => Entry::Call(id, to, from),
             Written::Text(id, text) => Entry::Bytes(id, Bytes::from(text)),
-            Written::Hex(id, digits) => {
-                let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-                let data: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
-                Entry::Bytes(id, data.ok_or("expected hexadecimal digits")?.into())
-            }
+            Written::Hex(id, digits) => Entry::Bytes(id, Content::Hex(digits).bytes()?),
             Written::Close(id) => Entry::Close(id),
             Written::PickUp(id) => Entry::PickUp(id),
             Written::TurnDown(id) => Entry::TurnDown(id),
@@ -234,6 +293,8 @@ impl TryFrom<Written> for Entry {
             Written::Await(id) => Entry::Await(id),
             Written::Fault(fields) => Entry::Fault(fields),
             Written::Heal(fault) => Entry::Heal(fault),
+            Written::Put(node, name, content) => Entry::Put(node, name, content.bytes()?),
+            Written::Remove(node, name) => Entry::Remove(node, name),
         })
     }
 }
@@ -255,6 +316,8 @@ impl Entry {
                 Injection::Fault { fault, lasts }
             }
             Entry::Heal(fault) => Injection::Heal { fault },
+            Entry::Put(node, name, content) => Injection::File { node, name: name.into(), content: Some(content) },
+            Entry::Remove(node, name) => Injection::File { node, name: name.into(), content: None },
         })
     }
 }
@@ -273,6 +336,8 @@ mod tests {
             Entry::Await(1),
             Entry::Fault("crash = \"r1\"".to_owned()),
             Entry::Heal(3),
+            Entry::Put(NodeId(0), "dump.rdb".to_owned(), Bytes::from_static(b"REDIS\xff")),
+            Entry::Remove(NodeId(0), "dump.rdb".to_owned()),
             Entry::Close(1),
         ];
         let line = Line::In { at: Instant(5), entries };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::limits::STANDSTILL;
 use super::{Ended, judge};
 use crate::check::Suite;
+use crate::id::NodeId;
+use crate::node::DiskOp;
 use crate::report::Run;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
@@ -69,6 +71,16 @@ impl Live {
             }
         }
         false
+    }
+
+    /// What is done to nodes' files from now on is kept for whoever takes it with [`Live::file_changes`].
+    pub fn follow_files(&mut self) {
+        self.world.follow_files();
+    }
+
+    /// What was done to a node's files since the last call.
+    pub fn file_changes(&mut self, node: NodeId) -> Vec<DiskOp> {
+        self.world.file_changes(node)
     }
 
     /// Something comes from outside, now.

@@ -91,6 +91,8 @@ pub struct Layout {
     pub base_port: u16,
     /// Whether the scenario's own clients run, and its expectations count.
     pub clients: bool,
+    /// The number of the real process that serves them, if it is to be known.
+    pub process_id: Option<u32>,
 }
 
 /// The name of [`Served::outside`].

@@ -99,8 +99,7 @@ fn server(s: &Server, t: &mut Text) {
          monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\natomicvar_api:c11-builtin\r\n\
          gcc_version:12.2.0\r\n",
     );
-    let pid = 1_000 + u64::from(s.init.node.0) + 1_000 * u64::from(s.init.incarnation);
-    t.field("process_id", pid).lit("process_supervised:no\r\nrun_id:");
+    t.field("process_id", super::persistence::pid(s)).lit("process_supervised:no\r\nrun_id:");
     t.lit(std::str::from_utf8(&s.run_id.hex()).expect("hexadecimal digits are ASCII")).lit("\r\n");
     t.field("tcp_port", s.config.port);
     t.field("server_time_usec", s.now.unix.us());

@@ -265,6 +265,7 @@ impl Server {
             Ok((config, _)) => {
                 let mut config = config;
                 config.port = self.config.port;
+                config.process_id = self.config.process_id;
                 self.config = Arc::new(config);
                 true
             }

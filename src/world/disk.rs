@@ -229,18 +229,42 @@ pub(super) struct Disk {
     /// Operations of the background thread, oldest first.
     pending: VecDeque<Pending>,
     free_at: Instant,
+    /// What was done to files, in order, if somebody outside keeps a copy of them.
+    told: Option<Vec<DiskOp>>,
 }
 
 impl Disk {
+    /// What is done to files from now on is kept for whoever takes it with [`Disk::changes`].
+    pub(super) fn tell(&mut self) {
+        self.told.get_or_insert_default();
+    }
+
+    /// What was done to files since the last call.
+    pub(super) fn changes(&mut self) -> Vec<DiskOp> {
+        self.told.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Something was done to files.
+    fn done(&mut self, op: impl FnOnce() -> DiskOp) {
+        if let Some(told) = &mut self.told {
+            told.push(op());
+        }
+    }
+
     /// What a starting process finds.
     pub(super) fn image(&self) -> DiskImage {
         self.files.iter().map(|(name, file)| (name.clone(), file.content())).collect()
     }
 
-    /// A file that is there and safe.
+    /// A file that is there and safe, put there from outside.
     pub(super) fn put(&mut self, name: &str, content: Bytes) {
-        self.apply(DiskOp::Write { file: name.into(), data: content });
-        self.apply(DiskOp::Fsync { file: name.into() });
+        let synced = content.len() as u64;
+        self.files.insert(name.into(), File { pieces: vec![content], len: synced, synced });
+    }
+
+    /// Somebody outside removes a file.
+    pub(super) fn take_away(&mut self, name: &str) {
+        self.files.remove(name);
     }
 
     /// The written length.
@@ -275,6 +299,7 @@ impl Disk {
     /// Does it, as far as the page cache and the directory are concerned. Directory changes are journalled: they
     /// survive a power cut in their order.
     pub(super) fn apply(&mut self, op: DiskOp) {
+        self.done(|| op.clone());
         match op {
             DiskOp::Write { file, data } => {
                 let mut fresh = File::default();
@@ -331,8 +356,8 @@ impl Disk {
         let done = self.pending.pop_front().expect("one completion for each submission");
         let (number, cause) = (done.number, done.cause);
         if trouble.refuses(&done.op).is_err() {
-            if let DiskOp::Write { file, .. } = &done.op {
-                self.files.remove(file);
+            if let DiskOp::Write { file, .. } = done.op {
+                self.apply(DiskOp::Remove { file });
             }
             return (number, cause, false);
         }
@@ -355,7 +380,12 @@ impl Disk {
     pub(super) fn corrupt(&mut self, name: &str, draws: &mut Rng) -> Vec<(Arc<str>, u64)> {
         let named = |file: &str| file == name || file.rsplit_once('/').is_some_and(|(_, base)| base == name);
         let files = self.files.iter_mut().filter(|(file, _)| named(file));
-        files.filter_map(|(file, content)| Some((file.clone(), content.corrupt(draws)?))).collect()
+        let hit: Vec<_> = files.filter_map(|(file, content)| Some((file.clone(), content.corrupt(draws)?))).collect();
+        for (file, _) in &hit {
+            let data = self.files[file].content();
+            self.done(|| DiskOp::Write { file: file.clone(), data });
+        }
+        hit
     }
 
     /// The process died: what was written stays, what its background thread had not begun is not done.
@@ -377,6 +407,10 @@ impl Disk {
                 file.truncate(kept);
             }
             file.synced = file.len;
+        }
+        for (file, _) in &lost {
+            let len = self.len(file);
+            self.done(|| DiskOp::Truncate { file: file.clone(), len });
         }
         lost
     }

@@ -1,6 +1,7 @@
 //! Where hosts attach: connections and faults from outside the simulation, and what comes back to them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use super::net::{Arrived, Caller, Sock, What};
 use super::process::State;
 use crate::fault::Fault;
 use crate::id::{Addr, EventId, MachineId, NodeId};
-use crate::node::{CloseWhy, DiskImage, RefusedWhy};
+use crate::node::{CloseWhy, DiskImage, DiskOp, RefusedWhy};
 use crate::time::Span;
 
 /// Something from outside.
@@ -68,6 +69,15 @@ pub enum Injection {
     AwaitWritable {
         /// Its number for the connection.
         id: u32,
+    },
+    /// Somebody puts a file onto a node's disk, safely, or removes it.
+    File {
+        /// Whose disk.
+        node: NodeId,
+        /// Which file.
+        name: Arc<str>,
+        /// What it holds then; `None`: it is no more.
+        content: Option<Bytes>,
     },
     /// A fault strikes now.
     Fault {
@@ -180,6 +190,16 @@ impl World {
         self.disks[node.index()].put(name, content);
     }
 
+    /// What is done to nodes' files from now on is kept for whoever takes it with [`World::file_changes`].
+    pub fn follow_files(&mut self) {
+        self.disks.iter_mut().for_each(super::disk::Disk::tell);
+    }
+
+    /// What was done to a node's files since the last call, in order, but for what came from outside.
+    pub fn file_changes(&mut self, node: NodeId) -> Vec<DiskOp> {
+        self.disks[node.index()].changes()
+    }
+
     /// Takes something from outside, now. Bytes for a connection that has ended are dropped, as by a socket.
     pub fn inject(&mut self, injection: Injection) {
         match injection {
@@ -213,6 +233,9 @@ impl World {
             Injection::Hold { id } => {
                 if let Some(outsider) = self.outsiders.get_mut(&id) {
                     outsider.held = true;
+                    let sock = outsider.sock;
+                    let (net, mut wire) = self.wire();
+                    net.hold(sock, EventId::NONE, &mut wire);
                 }
             }
             Injection::Release { id } => self.release(id),
@@ -223,6 +246,8 @@ impl World {
                     net.await_writable(sock, &mut wire);
                 }
             }
+            Injection::File { node, name, content: Some(content) } => self.put_file(node, &name, content),
+            Injection::File { node, name, content: None } => self.disks[node.index()].take_away(&name),
             Injection::Fault { fault, lasts } => self.inject_fault(fault, lasts),
             Injection::Heal { fault } => self.heal_early(fault),
         }
@@ -359,6 +384,8 @@ impl World {
         for arrived in std::mem::take(&mut outsider.kept) {
             self.pass_on(id, sock, arrived);
         }
+        let (net, mut wire) = self.wire();
+        net.let_go(sock, &mut wire);
     }
 
     fn end_outside(&mut self, id: u32, cause: EventId) {

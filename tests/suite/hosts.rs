@@ -430,7 +430,8 @@ impl std::io::Write for Sink {
 #[test]
 fn what_comes_at_one_instant_is_replayed_in_its_order() {
     let ip = Ip::LOOPBACK;
-    let header = Header::new(THREE.to_owned(), Layout { ip, base_port: 7000, clients: false }, Unix(1 << 60));
+    let layout = Layout { ip, base_port: 7000, clients: false, process_id: Some(4_711) };
+    let header = Header::new(THREE.to_owned(), layout, Unix(1 << 60));
     let sink = Sink::default();
     let mut session = Session::new(header, Some(Box::new(sink.clone()))).expect("valid");
     let see = &mut |_: &_| {};

@@ -102,7 +102,7 @@ fn a_long_pipeline_is_replayed() {
     let path = library().into_iter().find(|path| path.ends_with("sentinel/master-crash.toml")).expect("is there");
     let text = std::fs::read_to_string(&path).expect("readable");
     let printed = load(&path, &text, &["fault=[]".to_owned()]).expect("valid").print();
-    let layout = Layout { ip: Ip::LOOPBACK, base_port: 7000, clients: false };
+    let layout = Layout { ip: Ip::LOOPBACK, base_port: 7000, clients: false, process_id: None };
     let header = Header::new(printed, layout, Unix(1_764_000_000_123_456_789));
     let sink = Sink::default();
     let mut session = Session::new(header, Some(Box::new(sink.clone()))).expect("valid");

@@ -56,6 +56,12 @@ pub(in crate::cli) struct ServeArgs {
     /// End after so much real time, as in `30s`
     #[arg(long, value_name = "TIME", value_parser = Span::parse)]
     pub(in crate::cli) stop_after: Option<Span>,
+    /// Keep each node's files in DIR/NAME: what is there is read, what it writes stays
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) data: Option<PathBuf>,
+    /// End once no process is left, with 0 if the last one ended with 0
+    #[arg(long)]
+    pub(in crate::cli) until_down: bool,
     /// Print one JSON object on a line once everything listens, and another one at the end
     #[arg(long)]
     pub(in crate::cli) json: bool,

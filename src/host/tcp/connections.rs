@@ -22,9 +22,9 @@ use crate::world::DIALLED;
 
 /// What is read at a time.
 const READ: usize = 64 * 1024;
-/// A party that leaves so much unread takes nothing more until half of it has gone: the rest waits in its simulated
-/// socket, and then in the server's output buffer, whose limits hold as they should.
-const HIGH: usize = 1024 * 1024;
+/// A party that leaves so much unread takes nothing more until half of it has gone: its simulated socket is full then as
+/// its real one is, and the rest waits in the server's output buffer, whose limits hold as they should.
+const HIGH: usize = 64 * 1024;
 
 /// What the tasks of the one thread share.
 pub(super) struct Shared {

@@ -77,6 +77,7 @@ pub(super) struct Desk {
     began: Option<String>,
     /// Who asked for it.
     asked: Option<UnboundedSender<Answer>>,
+    died: bool,
 }
 
 impl Desk {
@@ -89,7 +90,13 @@ impl Desk {
             typed: Vec::new(),
             began: None,
             asked: None,
+            died: false,
         }
+    }
+
+    /// Whether a process has ended.
+    pub(super) fn somebody_died(&self) -> bool {
+        self.died
     }
 
     /// An event has happened.
@@ -101,7 +108,10 @@ impl Desk {
             (Kind::Server(ServerEvent::BecameReplica { of }), Some(node)) => {
                 self.roles[node.index()] = format!("replica of {of}");
             }
-            (Kind::World(WorldEvent::Died { .. }), Some(node)) => self.roles[node.index()].clear(),
+            (Kind::World(WorldEvent::Died { .. }), Some(node)) => {
+                self.roles[node.index()].clear();
+                self.died = true;
+            }
             (Kind::World(WorldEvent::FaultBegan { fault, what, .. }), _) => {
                 self.began = Some(format!("fault {fault}: {what}"));
             }

@@ -10,13 +10,14 @@ use tokio::time::{Instant as Deadline, sleep_until};
 use super::clock::Pace;
 use super::connections::Shared;
 use super::control::{self, Desk};
+use super::folders::Folder;
 use super::listeners::Listener;
 use super::{Hear, Heard, Options, Place, Trouble, places};
 use crate::host::{Entry, Session};
 use crate::node::CloseWhy;
 use crate::time::Instant;
 use crate::trace::Event;
-use crate::world::Outside;
+use crate::world::{Life, Outside};
 
 /// Simulated time may be so far ahead of real time, in nanoseconds of the latter: sleeps are a millisecond long at least,
 /// and what is due within one happens now rather than late.
@@ -27,6 +28,8 @@ const DOZE: u64 = 50_000_000;
 const SLICE: u64 = 20_000_000;
 /// And so long, in real time, until sockets are looked at again though it is still behind.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// So long may processes take to end.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A served deployment.
 pub(super) struct Driver<'a> {
@@ -43,17 +46,29 @@ pub(super) struct Driver<'a> {
     out: Vec<Outside>,
     presence: Option<u64>,
     stop_at: Option<Deadline>,
+    folders: Vec<Folder>,
+    /// The trouble with folders that was last spoken of.
+    spoken: Option<String>,
+    until_down: bool,
 }
 
 impl<'a> Driver<'a> {
     /// Takes all ports.
-    pub(super) fn new(session: Session, options: &Options, hear: Hear<'a>) -> Result<Driver<'a>, Trouble> {
+    pub(super) fn new(mut session: Session, options: &Options, hear: Hear<'a>) -> Result<Driver<'a>, Trouble> {
         let places = places(session.world().scenario());
         let mut listeners = Vec::new();
         for place in &places {
             listeners.push(Listener::new(place.clone(), options.bind)?);
         }
         let desk = Desk::new(session.world().scenario());
+        let mut folders = Vec::new();
+        for (node, path) in &options.folders {
+            let folder = Folder::new(*node, path.clone()).map_err(|error| Trouble::Folder(path.clone(), error))?;
+            folders.push(folder);
+        }
+        if !folders.is_empty() {
+            session.follow_files();
+        }
         Ok(Driver {
             session,
             hear,
@@ -66,6 +81,9 @@ impl<'a> Driver<'a> {
             out: Vec::new(),
             presence: None,
             stop_at: options.stop_after.map(|after| Deadline::now() + after),
+            folders,
+            spoken: None,
+            until_down: options.until_down,
         })
     }
 
@@ -94,9 +112,34 @@ impl<'a> Driver<'a> {
             }
             self.round();
         }
+        if !self.folders.is_empty() {
+            self.shut_down().await;
+        }
         self.listeners.clear();
         self.shared.close_all();
         self.session
+    }
+
+    /// Where data is to outlast all this, processes are told to end as by SIGTERM, so that they save it, and get a while
+    /// for that.
+    async fn shut_down(&mut self) {
+        self.shared.stop.set(false);
+        let up: Vec<String> =
+            self.places.iter().filter(|place| self.is_up(place)).map(|place| format!("{:?}", place.name)).collect();
+        if up.is_empty() {
+            return;
+        }
+        self.put_in(vec![Entry::Fault(format!("shutdown = [{}]", up.join(", ")))]);
+        let last = Deadline::now() + GRACE;
+        while self.places.iter().any(|place| self.is_up(place)) && Deadline::now() < last && !self.shared.stop.get() {
+            self.round();
+            sleep_until(Deadline::now() + Duration::from_millis(1)).await;
+        }
+        self.round();
+    }
+
+    fn is_up(&self, place: &Place) -> bool {
+        self.session.world().life(place.node) == Life::Up
     }
 
     /// When the world next has something to do, or the session ends.
@@ -115,6 +158,7 @@ impl<'a> Driver<'a> {
         let present = self.pace.now();
         self.catch_up(present);
         let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
+        self.look_into_folders(&mut entries);
         entries.append(&mut self.shared.entries.borrow_mut());
         self.put_in(entries);
         self.serve_demands();
@@ -123,6 +167,7 @@ impl<'a> Driver<'a> {
         } else {
             self.shared.wake.notify_one();
         }
+        self.keep_files();
         self.pass_on();
         self.follow_presence();
         self.refresh_room();
@@ -132,6 +177,38 @@ impl<'a> Driver<'a> {
         }
         if let Some(error) = self.session.take_broken() {
             (self.hear)(Heard::Complaint(format!("the record can't be written, it ends here: {error}")));
+        }
+        if self.until_down && self.desk.somebody_died() && self.places.iter().all(|place| self.is_down(place)) {
+            self.shared.stop.set(true);
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn is_down(&self, place: &Place) -> bool {
+        self.session.world().life(place.node) == Life::Down
+    }
+
+    /// What others have done to nodes' files.
+    fn look_into_folders(&mut self, entries: &mut Vec<Entry>) {
+        let looked = self.folders.iter_mut().try_for_each(|folder| folder.look(entries));
+        self.speak_of(looked);
+    }
+
+    /// What nodes have done to their files. It is done before their replies leave.
+    fn keep_files(&mut self) {
+        let Driver { session, folders, .. } = self;
+        let kept = folders.iter_mut().try_for_each(|folder| folder.follow(session.file_changes(folder.node)));
+        self.speak_of(kept);
+    }
+
+    /// Says once what is wrong with folders.
+    fn speak_of(&mut self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            let text = format!("nodes' files can't be kept as they are: {error}");
+            if self.spoken.as_ref() != Some(&text) {
+                (self.hear)(Heard::Complaint(text.clone()));
+                self.spoken = Some(text);
+            }
         }
     }
 

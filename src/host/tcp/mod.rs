@@ -8,6 +8,7 @@ mod clock;
 mod connections;
 mod control;
 mod driver;
+pub mod folders;
 mod listeners;
 
 use std::fmt;
@@ -37,6 +38,10 @@ pub struct Options {
     pub control: Option<PathBuf>,
     /// Ends by itself after so much real time.
     pub stop_after: Option<Duration>,
+    /// Nodes whose files are kept in folders, and where.
+    pub folders: Vec<(NodeId, PathBuf)>,
+    /// Ends by itself once no process is left.
+    pub until_down: bool,
 }
 
 /// A node and where it listens.
@@ -73,6 +78,8 @@ pub enum Trouble {
     Port(String, SocketAddrV4, io::Error),
     /// The control socket can't be had.
     Control(PathBuf, io::Error),
+    /// A node's folder can't be read.
+    Folder(PathBuf, io::Error),
     /// The machinery can't be set up.
     Runtime(io::Error),
 }
@@ -88,6 +95,7 @@ impl fmt::Display for Trouble {
                 write!(f, "another deployment is controlled through {} (choose another with --socket)", path.display())
             }
             Trouble::Control(path, error) => write!(f, "can't take orders at {}: {error}", path.display()),
+            Trouble::Folder(path, error) => write!(f, "can't read {}: {error}", path.display()),
             Trouble::Runtime(error) => write!(f, "can't wait for sockets: {error}"),
         }
     }

@@ -160,6 +160,7 @@ impl Resolver<'_> {
                     let file = all.iter().find(|placed| placed.name == "aclfile");
                     config.acl_text = self.user_file(&config.aclfile, file.map_or(draft.place, |placed| placed.place));
                 }
+                config.process_id = self.process_id();
                 Some(NodeKind::Server(Box::new(config)))
             }
             Err(errors) => {

@@ -65,6 +65,11 @@ impl Resolver<'_> {
         self.layout.as_ref().is_some_and(|plan| !plan.layout.clients)
     }
 
+    /// The number of the process that serves them, which stands for theirs.
+    pub(super) fn process_id(&self) -> Option<u32> {
+        self.layout.as_ref().and_then(|plan| plan.layout.process_id)
+    }
+
     /// Gives every node its place on the shared address.
     pub(super) fn lay_out(&mut self) {
         let idle = self.idles_clients();

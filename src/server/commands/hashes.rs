@@ -52,9 +52,12 @@ impl Cx<'_> {
     /// Changes the hash at an index.
     fn change_hash<R>(&mut self, at: u32, change: impl FnOnce(&mut Hash) -> R) -> R {
         let db = self.db();
+        let held = self.s.keyspace.db(db).held;
         self.s.keyspace.db_mut(db).update(at, |value| {
             let Value::Hash(hash) = value else { unreachable!("the type was checked") };
-            change(Arc::make_mut(hash))
+            let hash = Arc::make_mut(hash);
+            hash.hold(held);
+            change(hash)
         })
     }
 

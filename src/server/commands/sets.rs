@@ -49,9 +49,12 @@ impl Cx<'_> {
     /// Changes the set at an index.
     fn change_set<R>(&mut self, at: u32, change: impl FnOnce(&mut Set) -> R) -> R {
         let db = self.db();
+        let held = self.s.keyspace.db(db).held;
         self.s.keyspace.db_mut(db).update(at, |value| {
             let Value::Set(set) = value else { unreachable!("the type was checked") };
-            change(Arc::make_mut(set))
+            let set = Arc::make_mut(set);
+            set.hold(held);
+            change(set)
         })
     }
 }

@@ -54,9 +54,12 @@ impl Cx<'_> {
     /// Changes the sorted set at an index.
     pub(super) fn change_zset<R>(&mut self, at: u32, change: impl FnOnce(&mut ZSet) -> R) -> R {
         let db = self.db();
+        let held = self.s.keyspace.db(db).held;
         self.s.keyspace.db_mut(db).update(at, |value| {
             let Value::ZSet(set) = value else { unreachable!("the type was checked") };
-            change(Arc::make_mut(set))
+            let set = Arc::make_mut(set);
+            set.hold(held);
+            change(set)
         })
     }
 

@@ -206,6 +206,13 @@ pub struct Config {
     /// `user` directives.
     pub(crate) users: Vec<ConfiguredUser>,
     pub notify_keyspace_events: super::notify::Classes,
+    /// Microseconds that saving sleeps for each key; a negative number: one in so many times.
+    pub rdb_key_save_delay: i64,
+    /// The same for loading.
+    pub key_load_delay: i64,
+    pub loading_process_events_interval_bytes: u64,
+    /// The number of the process, where it is a real one.
+    pub process_id: Option<u32>,
     /// Directives without effect here that differ from their default, as text.
     other: BTreeMap<&'static str, String>,
 }
@@ -307,6 +314,10 @@ impl Default for Config {
             acl_text: None,
             users: Vec::new(),
             notify_keyspace_events: super::notify::Classes::default(),
+            rdb_key_save_delay: 0,
+            key_load_delay: 0,
+            loading_process_events_interval_bytes: 2 << 20,
+            process_id: None,
             other: BTreeMap::new(),
         }
     }
@@ -426,6 +437,18 @@ impl Config {
         Ok(())
     }
 
+    /// Nanoseconds that a save of so many keys sleeps.
+    #[must_use]
+    pub fn save_delay(&self, keys: usize) -> u64 {
+        delay(self.rdb_key_save_delay, keys as u64)
+    }
+
+    /// Nanoseconds that loading so many keys sleeps.
+    #[must_use]
+    pub fn load_delay(&self, keys: u64) -> u64 {
+        delay(self.key_load_delay, keys)
+    }
+
     /// Bytes that all sessions together may take; 0: any (`getClientEvictionLimit`).
     #[must_use]
     pub fn clients_limit(&self) -> u64 {
@@ -457,6 +480,12 @@ impl Config {
             }
         }
     }
+}
+
+/// A sleep of so many microseconds for each key; of one microsecond, one in so many times, if it is negative (`debugDelay`).
+fn delay(micros: i64, keys: u64) -> u64 {
+    let ns = keys.saturating_mul(1_000);
+    if micros < 0 { ns / micros.unsigned_abs() } else { ns.saturating_mul(micros.unsigned_abs()) }
 }
 
 fn unknown(directive: &Directive) -> ConfError {

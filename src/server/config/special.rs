@@ -48,6 +48,24 @@ pub(super) fn unavailable(name: &str, value: &str) -> Result<(), String> {
     }
 }
 
+pub(super) fn get_rdb_key_save_delay(config: &Config) -> String {
+    config.rdb_key_save_delay.to_string()
+}
+
+pub(super) fn set_rdb_key_save_delay(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.rdb_key_save_delay = args.first().and_then(|text| whole(text)).unwrap_or_default();
+    Ok(())
+}
+
+pub(super) fn get_key_load_delay(config: &Config) -> String {
+    config.key_load_delay.to_string()
+}
+
+pub(super) fn set_key_load_delay(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    config.key_load_delay = args.first().and_then(|text| whole(text)).unwrap_or_default();
+    Ok(())
+}
+
 pub(super) fn get_save(config: &Config) -> String {
     let points: Vec<String> = config.save.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect();
     points.join(" ")

@@ -10,6 +10,9 @@ const INITIAL: usize = 4;
 const EMPTY_VISITS: usize = 10;
 /// Of so many items found near each other one is drawn (`GETFAIR_NUM_ENTRIES`).
 const FAIR_SAMPLE: usize = 15;
+/// While tables are held, one grows only with more than so many items for each bucket, and items are moved only to a table
+/// that is so many times larger or smaller (`dict_force_resize_ratio`).
+const FORCE_RATIO: usize = 5;
 /// Lengths of chains that statistics tell apart (`DICT_STATS_VECTLEN`).
 const LENGTHS: usize = 50;
 
@@ -42,11 +45,21 @@ pub struct Dict<T> {
     tables: [Vec<Head>; 2],
     /// Next bucket of the first table to be moved.
     rehash: Option<usize>,
+    /// A child process shares the memory: what would copy much of it is put off (`DICT_RESIZE_AVOID`).
+    held: bool,
 }
 
 impl<T> Default for Dict<T> {
     fn default() -> Self {
-        Dict { slots: Vec::new(), items: Vec::new(), free: NIL, len: 0, tables: [Vec::new(), Vec::new()], rehash: None }
+        Dict {
+            slots: Vec::new(),
+            items: Vec::new(),
+            free: NIL,
+            len: 0,
+            tables: [Vec::new(), Vec::new()],
+            rehash: None,
+            held: false,
+        }
     }
 }
 
@@ -131,7 +144,13 @@ impl<T> Dict<T> {
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        *self = Dict::default();
+        *self = Dict { held: self.held, ..Dict::default() };
+    }
+
+    /// Whether growing, shrinking and moving are put off (`dictSetResizeEnabled`).
+    #[inline]
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// The item at an index that [`Dict::find`] or [`Dict::insert`] returned.
@@ -222,10 +241,16 @@ impl<T> Dict<T> {
         self.free = at;
         self.len -= 1;
         let item = self.items[at as usize].take().expect("indices are used only while their item lives");
-        if self.rehash.is_none() && self.tables[0].len() > INITIAL && self.len * 10 < self.tables[0].len() {
+        self.shrink_if_sparse();
+        item
+    }
+
+    /// A table that is hardly used gets smaller (`tryResizeHashTables`).
+    pub fn shrink_if_sparse(&mut self) {
+        let sparse = self.tables[0].len() > INITIAL && self.len * 10 < self.tables[0].len();
+        if sparse && self.rehash.is_none() && !self.held {
             self.begin_rehash(self.len.next_power_of_two().max(INITIAL));
         }
-        item
     }
 
     fn unlink(&mut self, hash: u32, at: u32) {
@@ -260,7 +285,7 @@ impl<T> Dict<T> {
         }
         if self.tables[0].is_empty() {
             self.tables[0] = vec![EMPTY; INITIAL];
-        } else if self.len >= self.tables[0].len() {
+        } else if self.len >= self.tables[0].len() && (!self.held || self.len / self.tables[0].len() > FORCE_RATIO) {
             self.begin_rehash((self.len + 1).next_power_of_two());
         }
     }
@@ -275,6 +300,9 @@ impl<T> Dict<T> {
     /// Moves one bucket, as every change of the table does.
     pub(super) fn step(&mut self) {
         let Some(mut from) = self.rehash else { return };
+        if self.held && self.is_near() {
+            return;
+        }
         let mut empty = EMPTY_VISITS;
         while from < self.tables[0].len() && self.tables[0][from].at == NIL {
             from += 1;
@@ -303,6 +331,12 @@ impl<T> Dict<T> {
         } else {
             self.rehash = Some(from);
         }
+    }
+
+    /// The new table isn't that much larger or smaller than the old one.
+    fn is_near(&self) -> bool {
+        let [old, new] = [0, 1].map(|number| self.tables[number].len());
+        old.max(new) / old.min(new) < FORCE_RATIO
     }
 
     fn chain(&self, table: usize, head: usize, visit: &mut impl FnMut(u32)) {
@@ -501,6 +535,28 @@ mod tests {
             prop_assert_eq!(dict.iter().copied().collect::<BTreeSet<_>>(), model.keys().copied().collect::<BTreeSet<_>>());
         }
 
+        /// A table that is held is a set too, and a scan misses nothing though it is held and let go in between.
+        #[test]
+        fn is_a_set_while_it_is_held(steps in prop::collection::vec((0u8..4, 0u32..300), 0..1500)) {
+            let (mut dict, mut model) = (Dict::default(), BTreeMap::new());
+            for (what, item) in steps {
+                match (what, model.get(&item).copied()) {
+                    (0, _) => dict.hold(item % 2 == 0),
+                    (1 | 2, None) => { model.insert(item, dict.insert(hash_key(&item.to_le_bytes()), item)); }
+                    (3, Some(at)) => { prop_assert_eq!(dict.remove(at), item); model.remove(&item); }
+                    _ => {}
+                }
+                prop_assert_eq!(find(&dict, item), model.get(&item).copied());
+                prop_assert_eq!(dict.len(), model.len());
+            }
+            let (mut cursor, mut seen) = (0, BTreeSet::new());
+            loop {
+                cursor = dict.scan(cursor, |at| { seen.insert(*dict.get(at)); });
+                if cursor == 0 { break; }
+            }
+            prop_assert_eq!(seen, model.keys().copied().collect::<BTreeSet<_>>());
+        }
+
         /// A scan sees everything that was there throughout, though the table grows and shrinks between its steps.
         #[test]
         fn scan_misses_nothing(stay in 1u32..200, changes in prop::collection::vec((any::<bool>(), 1u32..60), 0..60)) {
@@ -528,5 +584,33 @@ mod tests {
                 prop_assert!(seen.contains(&item), "{item} was not seen");
             }
         }
+    }
+
+    /// What a child process shares is left where it is, unless it would be far too crowded or sparse.
+    #[test]
+    fn a_held_table_neither_grows_nor_shrinks_before_it_must() {
+        let fill = |dict: &mut Dict<u32>, items: std::ops::Range<u32>| -> Vec<u32> {
+            items.map(|item| dict.insert(hash_key(&item.to_le_bytes()), item)).collect()
+        };
+        let mut dict = Dict::default();
+        let first = fill(&mut dict, 0..16);
+        while dict.rehash.is_some() {
+            dict.step();
+        }
+        dict.hold(true);
+        let mut more = fill(&mut dict, 16..96);
+        assert_eq!(dict.buckets(), 16, "up to six for each bucket");
+        more.extend(fill(&mut dict, 96..97));
+        assert_eq!(dict.buckets(), 16 + 128, "more are too many, and eight times as large is far");
+        while dict.rehash.is_some() {
+            dict.step();
+        }
+        for at in first.into_iter().chain(more) {
+            dict.remove(at);
+        }
+        assert_eq!(dict.buckets(), 128, "an empty table keeps its buckets");
+        dict.hold(false);
+        dict.shrink_if_sparse();
+        assert_eq!(dict.buckets(), 128 + 4);
     }
 }

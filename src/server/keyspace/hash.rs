@@ -207,6 +207,13 @@ impl Hash {
         }
     }
 
+    /// Whether a table behind it is held (see [`Dict::hold`]).
+    pub fn hold(&mut self, held: bool) {
+        if let Form::Table(table) = &mut self.form {
+            table.hold(held);
+        }
+    }
+
     /// A random pair; `None` of none.
     pub fn random(&self, rng: &mut Rng) -> Option<&Pair> {
         match &self.form {

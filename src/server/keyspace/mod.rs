@@ -76,6 +76,8 @@ pub struct Db {
     pub expires_cursor: u64,
     /// Average time to live in milliseconds, as the active cycle last estimated it.
     pub avg_ttl: i64,
+    /// A child process shares the tables (see [`Dict::hold`]).
+    pub held: bool,
 }
 
 impl Db {
@@ -152,7 +154,9 @@ impl Db {
     pub fn add(&mut self, key: Key, value: Value, seconds: u32) -> u32 {
         let hash = hash_key(key.as_slice());
         let entry = Entry { key, value, expire: NO_EXPIRY, touched: seconds, expire_at: 0 };
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.keys.hold(held);
         tables.memory += entry.memory();
         tables.keys.insert(hash, entry)
     }
@@ -215,7 +219,9 @@ impl Db {
     /// Sets when an entry expires.
     pub fn set_expire(&mut self, at: u32, when: i64) {
         self.earliest = self.earliest.min(when);
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.expires.hold(held);
         let hash = tables.keys.hash_at(at);
         let entry = tables.keys.get_mut(at);
         if entry.expire == NO_EXPIRY {
@@ -235,7 +241,9 @@ impl Db {
         if self.entry(at).expire == NO_EXPIRY {
             return false;
         }
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.expires.hold(held);
         let entry = tables.keys.get_mut(at);
         entry.expire = NO_EXPIRY;
         tables.expires.remove(entry.expire_at);
@@ -247,7 +255,10 @@ impl Db {
 
     /// Removes an entry.
     pub fn remove(&mut self, at: u32) -> Entry {
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.keys.hold(held);
+        tables.expires.hold(held);
         let entry = tables.keys.remove(at);
         tables.memory -= entry.memory();
         if entry.expire != NO_EXPIRY {
@@ -262,7 +273,7 @@ impl Db {
     /// Removes everything; returns how many keys there were.
     pub fn clear(&mut self) -> usize {
         let len = self.len();
-        *self = Db::new();
+        *self = Db { held: self.held, ..Db::new() };
         len
     }
 
@@ -321,6 +332,22 @@ impl Keyspace {
     /// When there is none: SELECT checks.
     pub fn db_mut(&mut self, number: u32) -> &mut Db {
         &mut self.dbs[number as usize]
+    }
+
+    /// A child process begins or ceases to share the tables (`updateDictResizePolicy`). What was put off is made up for.
+    pub fn hold_tables(&mut self, held: bool) {
+        for db in &mut self.dbs {
+            db.held = held;
+            let sparse = |buckets: usize, len: usize| len * 10 < buckets;
+            let (keys, expires) = (db.keys(), db.expires());
+            if !held && (sparse(keys.buckets(), keys.len()) || sparse(expires.buckets(), expires.len())) {
+                let tables = db.tables_mut();
+                tables.keys.hold(false);
+                tables.keys.shrink_if_sparse();
+                tables.expires.hold(false);
+                tables.expires.shrink_if_sparse();
+            }
+        }
     }
 
     /// Keys in all databases.

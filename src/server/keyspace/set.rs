@@ -187,6 +187,13 @@ impl Set {
         }
     }
 
+    /// Whether a table behind it is held (see [`Dict::hold`]).
+    pub fn hold(&mut self, held: bool) {
+        if let Form::Table(table) = &mut self.form {
+            table.hold(held);
+        }
+    }
+
     /// A random member; `None` of none.
     pub fn random(&self, rng: &mut Rng) -> Option<Bytes> {
         match &self.form {

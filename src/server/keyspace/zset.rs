@@ -239,6 +239,13 @@ impl ZSet {
         }
     }
 
+    /// Whether a table behind it is held (see [`Dict::hold`]).
+    pub fn hold(&mut self, held: bool) {
+        if let Form::Ordered { members, .. } = &mut self.form {
+            members.hold(held);
+        }
+    }
+
     /// What DEBUG HTSTATS-KEY says of the table behind it; `None` when it isn't one.
     #[must_use]
     pub fn table_statistics(&self) -> Option<String> {

@@ -141,8 +141,12 @@ fn begin(s: &mut Server, kind: ChildKind, data: Bytes, ns: u64, slice_takes: Spa
     let job = s.persistence.number();
     let phase = Phase::Making(data.len().min(SLICE));
     let began = s.now.unix.secs();
+    let slices = if kind == ChildKind::Socket { data.len().div_ceil(SLICE) as u64 } else { 1 };
+    let delay = Span::from_ns(s.config.save_delay(s.keyspace.len()) / slices.max(1));
+    let slice_takes = slice_takes + delay;
     s.persistence.child = Some(Child { kind, phase, data, job, slice_takes, began, failed: false });
-    out.job(job, s.meter.scaled(ns));
+    s.keyspace.hold_tables(true);
+    out.job(job, s.meter.scaled(ns) + delay);
 }
 
 /// A background job ended.
@@ -237,12 +241,14 @@ pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
 pub(super) fn drop_child(s: &mut Server, out: &mut Outbox) {
     kill_child(s, out);
     s.persistence.child = None;
+    s.keyspace.hold_tables(false);
 }
 
 /// `checkChildrenDone`: a child that has exited is noticed, and whoever waits for its file learns of it.
 pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
     let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) else { return };
     let child = s.persistence.child.take().expect("just seen");
+    s.keyspace.hold_tables(false);
     if child.kind == ChildKind::Aof {
         return aof::rewrite_done(s, ok.then_some(child.data.len() as u64), out);
     }

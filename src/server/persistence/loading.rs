@@ -12,9 +12,6 @@ use crate::server::scripting::Libraries;
 use crate::server::{cost, replication};
 use crate::trace::event::HistoryWhy;
 
-/// After that much of a file events are handled (`loading-process-events-interval-bytes`).
-const INTERVAL: u64 = 2 << 20;
-
 /// Why a file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -47,6 +44,8 @@ pub(super) struct Loading {
     /// Turns that are left, and nanoseconds of each.
     turns: u64,
     turn_ns: u64,
+    /// And what it sleeps (`key-load-delay`).
+    turn_delay: u64,
     /// When the master was last sent a newline, in wall-clock seconds.
     newline_at: u64,
     /// Bytes of the file, and when it began, for INFO.
@@ -78,7 +77,8 @@ pub(crate) fn begin(
     if let Ok(staged) = &outcome {
         s.persistence.last_load = (keys - staged.expired.len() as u64, staged.expired.len() as u64);
     }
-    spread(s, outcome, purpose, (bytes, ns), out)
+    let delay = s.config.load_delay(keys);
+    spread(s, outcome, purpose, (bytes, ns, delay), out)
 }
 
 /// What was read of an append-only file is the outcome of a load at the start.
@@ -86,10 +86,11 @@ pub(super) fn begin_replayed(s: &mut Server, replayed: aof::Replayed, out: &mut 
     let databases = s.keyspace.dbs.len();
     let keyspace = std::mem::replace(&mut s.keyspace, Keyspace::new(databases));
     let libraries = std::mem::take(&mut s.scripting.libraries);
-    let (bytes, ns) = (replayed.bytes, replayed.ns);
+    let (bytes, (ns, keys)) = (replayed.bytes, replayed.spent);
     let loaded = Loaded::default();
+    let delay = s.config.load_delay(keys);
     let staged = Staged { keyspace, libraries, loaded, expired: Vec::new(), replayed: Some(replayed) };
-    if let Some(outcome) = spread(s, Ok(staged), Purpose::Start, (bytes, ns), out) {
+    if let Some(outcome) = spread(s, Ok(staged), Purpose::Start, (bytes, ns, delay), out) {
         started(s, outcome, out);
     }
 }
@@ -99,21 +100,25 @@ fn spread(
     s: &mut Server,
     outcome: Result<Staged, RdbError>,
     purpose: Purpose,
-    (bytes, ns): (u64, u64),
+    (bytes, ns, delay): (u64, u64, u64),
     out: &mut Outbox,
 ) -> Option<Result<Staged, RdbError>> {
-    if bytes <= INTERVAL {
+    // After so much of a file events are handled.
+    let interval = s.config.loading_process_events_interval_bytes;
+    if bytes <= interval {
         s.meter.add(ns);
+        s.meter.add_exactly(delay);
         out.busy(s.meter.take());
         return Some(outcome);
     }
-    let turns = bytes.div_ceil(INTERVAL);
+    let turns = bytes.div_ceil(interval);
     s.loading = true;
     s.persistence.loading = Some(Loading {
         purpose,
         outcome: outcome.map(Box::new),
         turns,
         turn_ns: ns / turns,
+        turn_delay: delay / turns,
         newline_at: 0,
         bytes,
         began: s.now.unix.secs(),
@@ -152,6 +157,7 @@ pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Staged, RdbError> 
     let expire_before = s.repl.is_master().then(|| s.ms());
     let staged = stage(s, data, expire_before)?;
     s.meter.add(staged.loaded.keys * cost::LOAD_KEY + data.len() as u64 / 16 * cost::LOAD_16);
+    s.meter.add_exactly(s.config.load_delay(staged.loaded.keys));
     Ok(staged)
 }
 
@@ -160,6 +166,7 @@ pub(crate) fn go_on(s: &mut Server, out: &mut Outbox) {
     let now = s.now.unix.secs();
     let Some(loading) = &mut s.persistence.loading else { return };
     s.meter.add(loading.turn_ns);
+    s.meter.add_exactly(loading.turn_delay);
     loading.turns = loading.turns.saturating_sub(1);
     if loading.purpose == Purpose::FullSync && loading.newline_at != now {
         loading.newline_at = now;

@@ -189,7 +189,8 @@ impl Persistence {
 
 /// The process's number: as real ones, not the same after a restart.
 pub(crate) fn pid(s: &Server) -> u64 {
-    1_000 + u64::from(s.init.node.0) * 100 + u64::from(s.init.incarnation)
+    let made_up = 1_000 + u64::from(s.init.node.0) * 100 + u64::from(s.init.incarnation);
+    s.config.process_id.map_or(made_up, u64::from)
 }
 
 fn file_name(s: &Server) -> Arc<str> {
@@ -334,6 +335,7 @@ fn write_now(s: &mut Server, out: &mut Outbox) -> Result<Bytes, DiskError> {
     let position = stream_position(s);
     let (data, ns) = snapshot::encode(s, position, super::replication::sync::Filter::default());
     s.meter.add(ns);
+    s.meter.add_exactly(s.config.save_delay(s.keyspace.len()));
     out.busy(s.meter.take());
     let temp: Arc<str> = format!("temp-{}.rdb", pid(s)).into();
     out.disk_replace(&temp, data.clone(), file_name(s))?;

@@ -183,6 +183,8 @@ pub(super) struct Pipe {
     pub(super) unacked: bool,
     /// The receiver's window is shut.
     pub(super) shut: bool,
+    /// The receiver takes nothing for the time being, and so neither does the sender's socket.
+    pub(super) held_up: bool,
     /// The process waits for room in the socket.
     pub(super) wants_room: bool,
     /// When the last chunk that was given to a path of limited bandwidth has left.

@@ -67,7 +67,7 @@ impl Connection {
     #[cold]
     pub(super) fn look(&mut self) -> bool {
         let silent = |pipe: &Pipe| {
-            let waits = pipe.stalled || pipe.shut || pipe.wants_room || pipe.ended || pipe.pump_queued;
+            let waits = pipe.stalled || pipe.shut || pipe.held_up || pipe.wants_room || pipe.ended || pipe.pump_queued;
             !waits && pipe.holes == 0 && pipe.unread == 0 && pipe.unsent.is_empty()
         };
         self.quiet = self.ends.iter().all(|end| end.state == State::Open)

@@ -40,6 +40,26 @@ impl Net {
         }
     }
 
+    /// A party outside takes nothing for the time being. Real sockets are full by then, so the sender's takes nothing
+    /// more either, and learns of it: what it says stays in its own output buffer, whose limits are what counts.
+    pub(in crate::world) fn hold(&mut self, party: Sock, cause: EventId, wire: &mut Wire<'_>) {
+        let sender = party.peer();
+        let Some(conn) = self.live_mut(party) else { return };
+        conn.pipes[sender.side()].held_up = true;
+        if conn.ends[sender.side()].attached() {
+            self.tell(sender, What::Writable, cause, wire);
+        }
+    }
+
+    /// It takes bytes again.
+    pub(in crate::world) fn let_go(&mut self, party: Sock, wire: &mut Wire<'_>) {
+        let sender = party.peer();
+        let Some(conn) = self.live_mut(party) else { return };
+        conn.pipes[sender.side()].held_up = false;
+        self.pump(sender, wire);
+        self.on_room(sender, wire);
+    }
+
     /// The process takes bytes out of its socket: which descriptor that is, or nothing if it closed it meanwhile.
     /// A window that was shut opens once half of it is free.
     pub(in crate::world) fn taken(&mut self, sock: Sock, bytes: usize, wire: &mut Wire<'_>) -> Option<Fd> {
@@ -83,7 +103,7 @@ impl Net {
     pub(super) fn on_room(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let limit = self.send_buffer / 3 * 2;
         let pipe = &mut self.conns[sock.index()].pipes[sock.side()];
-        if pipe.wants_room && pipe.held() <= limit {
+        if pipe.wants_room && !pipe.held_up && pipe.held() <= limit {
             pipe.wants_room = false;
             let cause = self.conns[sock.index()].cause;
             self.tell(sock, What::Writable, cause, wire);
@@ -94,7 +114,7 @@ impl Net {
     pub(super) fn pump(&mut self, sock: Sock, wire: &mut Wire<'_>) {
         let conn = &mut self.conns[sock.index()];
         let side = sock.side();
-        if !conn.established || conn.pipes[side].stalled {
+        if !conn.established || conn.pipes[side].stalled || conn.pipes[side].held_up {
             return;
         }
         let window = self.receive_buffer;
@@ -171,7 +191,7 @@ impl Net {
         pipe.holes -= u32::from(segment.hole);
         let back = self.paths.get_mut(conn.paths[1 - side]);
         pipe.unacked = !back.open;
-        if pipe.wants_room && back.open && pipe.held() <= self.send_buffer / 3 * 2 {
+        if pipe.wants_room && !pipe.held_up && back.open && pipe.held() <= self.send_buffer / 3 * 2 {
             let at = wire.now + back.latency();
             wire.due(at, sock, NetWhat::Room);
         }

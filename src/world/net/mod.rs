@@ -282,8 +282,10 @@ impl Net {
 
     /// How much the socket takes now.
     pub(super) fn room(&self, sock: Sock) -> usize {
-        let held = self.live(sock).map_or(0, |conn| conn.pipes[sock.side()].held());
-        usize::try_from(self.send_buffer.saturating_sub(held)).unwrap_or(usize::MAX)
+        let free = self.live(sock).map(|conn| &conn.pipes[sock.side()]).map_or(self.send_buffer, |pipe| {
+            if pipe.held_up { 0 } else { self.send_buffer.saturating_sub(pipe.held()) }
+        });
+        usize::try_from(free).unwrap_or(usize::MAX)
     }
 
     /// One more fault cuts these paths.

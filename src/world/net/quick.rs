@@ -160,7 +160,7 @@ fn depart<'a>(
     let pipe = &mut conn.pipes[side];
     if !conn.quiet {
         assert!(!pipe.ended, "nothing is sent after a close");
-        let waits = pipe.holes != 0 || pipe.stalled || !pipe.unsent.is_empty();
+        let waits = pipe.holes != 0 || pipe.stalled || pipe.held_up || !pipe.unsent.is_empty();
         if waits || !conn.ways[side].clear || conn.ends[side].state != State::Open {
             return None;
         }

@@ -33,8 +33,8 @@ pub(crate) struct Replayed {
     /// The file that was read last, up to which byte, and how many bytes behind that were cut off.
     last: (u64, u64),
     cut: u64,
-    /// Nanoseconds of the cost table.
-    pub(crate) ns: u64,
+    /// Nanoseconds of the cost table, and how many keys and commands these are for.
+    pub(crate) spent: (u64, u64),
 }
 
 /// How the reading of one file ended.
@@ -136,7 +136,7 @@ fn read_parts(
         session.flags.set(Flags::SCRIPT);
         (session.user, session.authenticated) = (UserId::SUPERUSER, true);
         s.exec.from_master = true;
-        let end = reader.read_file(s, fd, &part.name, &mut replayed.ns, out);
+        let end = reader.read_file(s, fd, &part.name, &mut replayed.spent, out);
         s.exec.from_master = false;
         s.forget_session(fd, out);
         out.fds.close(fd);
@@ -173,10 +173,18 @@ enum Stop {
 
 impl Reader<'_> {
     /// Reads the file to its end.
-    fn read_file(&mut self, s: &mut Server, fd: Fd, name: &str, ns: &mut u64, out: &mut Outbox) -> Result<End, String> {
+    fn read_file(
+        &mut self,
+        s: &mut Server,
+        fd: Fd,
+        name: &str,
+        spent: &mut (u64, u64),
+        out: &mut Outbox,
+    ) -> Result<End, String> {
         if self.data.starts_with(b"REDIS") {
             let loaded = loading::replace(s, self.data).map_err(|error| error.to_string())?;
-            *ns += loaded.keys * cost::LOAD_KEY + loaded.bytes as u64 / 16 * cost::LOAD_16;
+            spent.0 += loaded.keys * cost::LOAD_KEY + loaded.bytes as u64 / 16 * cost::LOAD_16;
+            spent.1 += loaded.keys;
             self.at = loaded.bytes;
         }
         let mut transaction = Vec::new();
@@ -184,7 +192,8 @@ impl Reader<'_> {
             match self.command() {
                 Ok(None) => break !transaction.is_empty() || s.sessions.at(fd).flags.has(Flags::MULTI),
                 Ok(Some(args)) => {
-                    *ns += cost::COMMAND + args.raw().map_or(0, Bytes::len) as u64 / 16 * cost::COPY_16;
+                    spent.0 += cost::COMMAND + args.raw().map_or(0, Bytes::len) as u64 / 16 * cost::COPY_16;
+                    spent.1 += 1;
                     self.execute(s, fd, name, args, &mut transaction, out)?;
                     self.whole = self.at;
                 }
@@ -385,7 +394,8 @@ pub(crate) fn reload_files(s: &mut Server, files: &DiskImage, out: &mut Outbox) 
     if replayed.missing || replayed.cut > 0 {
         return Err("DEBUG LOADAOF of an append-only file that is not whole".to_owned());
     }
-    s.meter.add(replayed.ns);
+    s.meter.add(replayed.spent.0);
+    s.meter.add_exactly(s.config.load_delay(replayed.spent.1));
     note_loaded(s, &replayed, out);
     s.exec.dirty = 0;
     Ok(())
