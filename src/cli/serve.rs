@@ -55,6 +55,8 @@ fn listen(args: &ServeArgs, session: Session, began: Instant, scenario: &Scenari
         control: control.clone(),
         stop_after: args.stop_after.map(|span| Duration::from_nanos(span.ns())),
         folders: folders(args, scenario),
+        logs: logs(args, scenario),
+        forks: if args.forks { servers(scenario).map(|place| place.node).collect() } else { Vec::new() },
         until_down: args.until_down,
     };
     let mut audience =
@@ -78,6 +80,17 @@ fn listen(args: &ServeArgs, session: Session, began: Instant, scenario: &Scenari
     say((args.json, args.quiet), &command, &run, folder)?;
     let failed = summary::failed(&run) || last.is_some_and(|how| args.until_down && &*how != "exit 0");
     Ok(if failed { Status::Failed } else { Status::Held })
+}
+
+/// Servers, and where they are.
+fn servers(scenario: &Scenario) -> impl Iterator<Item = Place> {
+    tcp::places(scenario).into_iter().filter(|place| !place.sentinel)
+}
+
+/// Where servers' logs are written to.
+fn logs(args: &ServeArgs, scenario: &Scenario) -> Vec<(NodeId, PathBuf)> {
+    let Some(folder) = &args.logs else { return Vec::new() };
+    servers(scenario).map(|place| (place.node, folder.join(format!("{}.log", place.name)))).collect()
 }
 
 /// Where nodes' files are kept.

@@ -130,6 +130,16 @@ impl Session {
         self.live.file_changes(node)
     }
 
+    /// Lines of the nodes' logs are kept from now on for whoever takes them with [`Session::take_log`].
+    pub fn follow_logs(&mut self) {
+        self.live.follow_logs();
+    }
+
+    /// The lines of logs since the last call.
+    pub fn take_log(&mut self) -> Vec<(NodeId, String)> {
+        self.live.take_log()
+    }
+
     /// The end: the settle period passes at once, and the run is judged.
     pub fn finish(mut self, see: See<'_>) -> (Run, Option<io::Error>) {
         let line = Line::End { at: self.world().now(), end: true };

@@ -234,6 +234,8 @@ pub enum Entry {
     Put(NodeId, String, Bytes),
     /// It was removed.
     Remove(NodeId, String),
+    /// A node's child process was killed.
+    KillChild(NodeId),
 }
 
 /// An entry as it is written.
@@ -253,6 +255,7 @@ enum Written {
     Heal(u16),
     Put(NodeId, String, Content),
     Remove(NodeId, String),
+    KillChild(NodeId),
 }
 
 impl From<Entry> for Written {
@@ -273,6 +276,7 @@ impl From<Entry> for Written {
             Entry::Heal(fault) => Written::Heal(fault),
             Entry::Put(node, name, data) => Written::Put(node, name, Content::from(&data)),
             Entry::Remove(node, name) => Written::Remove(node, name),
+            Entry::KillChild(node) => Written::KillChild(node),
         }
     }
 }
@@ -295,6 +299,7 @@ impl TryFrom<Written> for Entry {
             Written::Heal(fault) => Entry::Heal(fault),
             Written::Put(node, name, content) => Entry::Put(node, name, content.bytes()?),
             Written::Remove(node, name) => Entry::Remove(node, name),
+            Written::KillChild(node) => Entry::KillChild(node),
         })
     }
 }
@@ -318,6 +323,7 @@ impl Entry {
             Entry::Heal(fault) => Injection::Heal { fault },
             Entry::Put(node, name, content) => Injection::File { node, name: name.into(), content: Some(content) },
             Entry::Remove(node, name) => Injection::File { node, name: name.into(), content: None },
+            Entry::KillChild(node) => Injection::KillChild { node },
         })
     }
 }

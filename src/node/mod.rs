@@ -176,6 +176,8 @@ pub enum Signal {
     Term,
     /// Ctrl-C
     Int,
+    /// SIGCHLD: somebody has killed its child process. Sent only to those that have one.
+    ChildKilled,
 }
 
 /// What a node wants done, in order.

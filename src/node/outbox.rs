@@ -71,6 +71,8 @@ pub struct Outbox {
     pub node: Option<NodeId>,
     /// What is wrong with the nodes' disks.
     pub troubles: Troubles,
+    /// Lines of the nodes' logs, if somebody keeps them. They say nothing that the trace would need.
+    pub log: Option<Vec<(NodeId, String)>>,
     /// What the next note or message is caused by. Starts as the cause of the input; each note becomes the new cause.
     cause: EventId,
     via: Via,

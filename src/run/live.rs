@@ -83,6 +83,16 @@ impl Live {
         self.world.file_changes(node)
     }
 
+    /// Lines of the nodes' logs are kept from now on for whoever takes them with [`Live::take_log`].
+    pub fn follow_logs(&mut self) {
+        self.world.follow_logs();
+    }
+
+    /// The lines of logs since the last call.
+    pub fn take_log(&mut self) -> Vec<(NodeId, String)> {
+        self.world.take_log()
+    }
+
     /// Something comes from outside, now.
     pub fn inject(&mut self, injection: Injection) {
         self.world.inject(injection);

@@ -25,6 +25,7 @@ mod held;
 mod info;
 pub mod keyspace;
 mod latency;
+mod log;
 mod memory;
 mod migrate;
 mod multi;
@@ -286,9 +287,16 @@ impl Server {
         }
     }
 
+    /// Somebody has put other files onto the disk.
+    fn files_changed(&mut self, files: &DiskImage) {
+        self.acl.file_changed(files.get(self.config.aclfile.as_str()).cloned());
+        persistence::file_changed(self, files);
+    }
+
     /// The process ends with this status and leaves a message. False, so that a start ends with it.
     pub(crate) fn die(&mut self, message: &str, code: u8, out: &mut Outbox) -> bool {
         out.note(Kind::Server(ServerEvent::Fatal { message: message.into() }));
+        self.warn(out, || message.to_owned());
         self.shutdown.exited = true;
         out.exit(code);
         false
@@ -306,7 +314,7 @@ impl Server {
             Input::Wake => self.on_wake(out),
             Input::DiskDone { op, ok } => persistence::disk_done(self, op, ok, out),
             Input::JobDone { job } => persistence::job_done(self, job, out),
-            Input::Files(_) => {}
+            Input::Files(files) => self.files_changed(&files),
             Input::Signal(signal) => self.on_signal(signal, out),
         }
     }
@@ -327,6 +335,10 @@ impl Node for Server {
         self.now = now;
         self.started = now;
         self.cron = cron::Cron::new(now.mono);
+        self.warn(out, || {
+            let pid = persistence::pid(self);
+            format!("Redis version=7.0.15, bits=64, commit=00000000, modified=0, pid={pid}, just started")
+        });
         if !self.read_config_file(disk, out) || !self.read_users(disk, out) {
             return;
         }
@@ -340,6 +352,9 @@ impl Node for Server {
         out.listen(self.init.addr.port);
         let keys = self.keyspace.len() as u64;
         out.note(Kind::Server(ServerEvent::Ready { run_id: self.run_id, keys }));
+        if !self.loading {
+            self.notice(out, || "Ready to accept connections".to_owned());
+        }
         replication::start(self, out);
         self.before_sleep(out);
     }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::call::Cx;
 use super::keyspace::double;
-use super::session::Session;
+use super::session::{Flags, Session};
 use crate::resp::{encode, parse_i64};
 
 impl Cx<'_> {
@@ -46,7 +46,25 @@ impl Cx<'_> {
     pub(crate) fn add_error(&mut self, text: &str) {
         self.s.exec.failed = true;
         self.s.stats.count_error(text);
+        if self.session().flags.has(Flags::MASTER.with(Flags::REPLICA)) {
+            self.note_unexpected_error(text);
+        }
         encode::error(self.reply(), text);
+    }
+
+    /// A master or a replica is told of an error: it is rare, and may hint at data that differ (`afterErrorReply`).
+    #[cold]
+    fn note_unexpected_error(&mut self, text: &str) {
+        self.s.stats.unexpected_errors += 1;
+        let (from, to) =
+            if self.session().flags.has(Flags::MASTER) { ("replica", "master") } else { ("master", "replica") };
+        let name = self.command.spec.name;
+        self.s.warn(self.out, || {
+            format!(
+                "== CRITICAL == This {from} is sending an error to its {to}: '-{text}' after processing the command \
+                 '{name}'"
+            )
+        });
     }
 
     /// `ERR syntax error`

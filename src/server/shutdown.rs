@@ -35,6 +35,12 @@ pub(crate) struct Shutdown {
 
 impl Server {
     pub(crate) fn on_signal(&mut self, signal: Signal, out: &mut Outbox) {
+        let name = match signal {
+            Signal::ChildKilled => return persistence::child_killed(self, out),
+            Signal::Term => "SIGTERM",
+            Signal::Int => "SIGINT",
+        };
+        self.warn(out, || format!("Received {name} scheduling shutdown..."));
         if self.shutdown.signal.is_some() && signal == Signal::Int {
             // A second interrupt leaves at once, whatever is lost.
             self.shutdown.exited = true;
@@ -54,7 +60,7 @@ impl Server {
             (None, Some(signal)) => {
                 let flags = match signal {
                     Signal::Term => self.config.shutdown_on_sigterm,
-                    Signal::Int => self.config.shutdown_on_sigint,
+                    Signal::Int | Signal::ChildKilled => self.config.shutdown_on_sigint,
                 };
                 self.begin_shutdown(flags, out);
             }
@@ -77,6 +83,7 @@ impl Server {
             flags.nosave = true;
         }
         self.shutdown.flags = flags;
+        self.warn(out, || "User requested shutdown...".to_owned());
         if !flags.now && self.config.shutdown_timeout != 0 && replication::replicas_lag(self) {
             let wait = self.config.shutdown_timeout.saturating_mul(1_000);
             self.shutdown.deadline_ms = Some(self.now.unix.ms().saturating_add(wait));
@@ -84,6 +91,7 @@ impl Server {
                 replication::request_acks(self);
             }
             self.pause.shutdown = true;
+            self.notice(out, || "Waiting for replicas before shutting down.".to_owned());
             return Outcome::Waiting;
         }
         self.finish_shutdown(out)
@@ -91,12 +99,24 @@ impl Server {
 
     fn finish_shutdown(&mut self, out: &mut Outbox) -> Outcome {
         let flags = self.shutdown.flags;
+        if self.shutdown.deadline_ms.is_some() {
+            replication::log_lagging(self, out);
+        }
         let prepared = persistence::prepare_exit(self, flags.force, out).is_ok();
         if self.shutdown.exited {
             return Outcome::Exited;
         }
         let wanted = flags.save || !self.config.save.is_empty() && !flags.nosave;
+        if wanted && prepared {
+            self.notice(out, || "Saving the final RDB snapshot before exiting.".to_owned());
+        }
         if !prepared || wanted && persistence::save(self, out).is_err() && !flags.force {
+            if prepared {
+                self.warn(out, || "Error trying to save the DB, can't exit.".to_owned());
+            } else {
+                self.warn(out, || "Writing initial AOF, can't exit.".to_owned());
+            }
+            self.warn(out, || "Errors trying to shut down the server. Check the logs for more information.".to_owned());
             self.cancel_shutdown();
             return Outcome::Failed;
         }
@@ -114,6 +134,7 @@ impl Server {
                 replication::flush(self, fd, out);
             }
         }
+        self.warn(out, || "Redis is now ready to exit, bye bye...".to_owned());
         self.shutdown.exited = true;
         out.exit(0);
         Outcome::Exited
@@ -133,11 +154,12 @@ impl Server {
     }
 
     /// SHUTDOWN ABORT; false when there is nothing to abort.
-    pub(crate) fn abort_shutdown(&mut self) -> bool {
+    pub(crate) fn abort_shutdown(&mut self, out: &mut Outbox) -> bool {
         if self.shutdown.deadline_ms.is_none() && self.shutdown.signal.is_none() {
             return false;
         }
         self.cancel_shutdown();
+        self.notice(out, || "Shutdown manually aborted.".to_owned());
         true
     }
 

@@ -10,8 +10,10 @@ use super::net::{Arrived, Caller, Sock, What};
 use super::process::State;
 use crate::fault::Fault;
 use crate::id::{Addr, EventId, MachineId, NodeId};
-use crate::node::{CloseWhy, DiskImage, DiskOp, RefusedWhy};
+use crate::node::{CloseWhy, DiskImage, DiskOp, RefusedWhy, Signal};
+use crate::scenario::NodeKind;
 use crate::time::Span;
+use crate::trace::Via;
 
 /// Something from outside.
 #[derive(Clone, Debug)]
@@ -78,6 +80,11 @@ pub enum Injection {
         name: Arc<str>,
         /// What it holds then; `None`: it is no more.
         content: Option<Bytes>,
+    },
+    /// Somebody kills the child process that works in the background for a server, if there is one.
+    KillChild {
+        /// Whose.
+        node: NodeId,
     },
     /// A fault strikes now.
     Fault {
@@ -200,6 +207,33 @@ impl World {
         self.disks[node.index()].changes()
     }
 
+    /// Whether a server's child process is at work.
+    #[must_use]
+    pub fn has_child(&self, node: NodeId) -> bool {
+        let server = matches!(self.scenario.nodes[node.index()].kind, NodeKind::Server(_));
+        server && self.processes[node.index()].works_in_background()
+    }
+
+    /// Lines of the nodes' logs are kept from now on for whoever takes them with [`World::take_log`].
+    pub fn follow_logs(&mut self) {
+        self.out.log.get_or_insert_default();
+    }
+
+    /// The lines of logs since the last call, in order.
+    pub fn take_log(&mut self) -> Vec<(NodeId, String)> {
+        self.out.log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Something for a process that runs, about none of its connections.
+    fn tell_node(&mut self, node: NodeId, what: impl FnOnce(&World) -> What) {
+        if self.processes[node.index()].state == State::Down {
+            return;
+        }
+        let what = what(self);
+        let arrived = Arrived { sock: None, what, cause: EventId::NONE, via: Via::Message };
+        self.inboxes.push(node.0, arrived);
+    }
+
     /// Takes something from outside, now. Bytes for a connection that has ended are dropped, as by a socket.
     pub fn inject(&mut self, injection: Injection) {
         match injection {
@@ -246,8 +280,17 @@ impl World {
                     net.await_writable(sock, &mut wire);
                 }
             }
-            Injection::File { node, name, content: Some(content) } => self.put_file(node, &name, content),
-            Injection::File { node, name, content: None } => self.disks[node.index()].take_away(&name),
+            Injection::File { node, name, content } => {
+                match content {
+                    Some(content) => self.put_file(node, &name, content),
+                    None => self.disks[node.index()].take_away(&name),
+                }
+                self.tell_node(node, |world| What::Files(world.files(node)));
+            }
+            Injection::KillChild { node } if self.has_child(node) => {
+                self.tell_node(node, |_| What::Signal(Signal::ChildKilled));
+            }
+            Injection::KillChild { .. } => {}
             Injection::Fault { fault, lasts } => self.inject_fault(fault, lasts),
             Injection::Heal { fault } => self.heal_early(fault),
         }

@@ -91,6 +91,11 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// Whether it has a job in the background.
+    pub(super) fn works_in_background(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
     pub(super) fn new(machine: MachineId, cpu_milli: u32) -> Process {
         Process {
             node: None,

@@ -73,7 +73,7 @@ fn free_ports() -> u16 {
 }
 
 /// A deployment that is served.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     folder: TempDir,
     base: u16,
@@ -88,7 +88,7 @@ fn program() -> Command {
 }
 
 impl Served {
-    fn new(scenario: &str, more: &[&str]) -> Served {
+    pub(crate) fn new(scenario: &str, more: &[&str]) -> Served {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("scenario.toml"), scenario).expect("written");
         let base = free_ports();
@@ -117,7 +117,11 @@ impl Served {
         self.base + node
     }
 
-    fn connect(&self, node: u16) -> Client {
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self, node: u16) -> Client {
         Client::new(self.port(node)).expect("it listens")
     }
 
@@ -145,7 +149,7 @@ impl Served {
         self.ended()
     }
 
-    fn ended(mut self) -> (Json, TempDir) {
+    pub(crate) fn ended(mut self) -> (Json, TempDir) {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).expect("text");
         let status = self.child.wait().expect("it ends");
@@ -167,7 +171,7 @@ impl Drop for Served {
 }
 
 /// A raw client.
-struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -179,12 +183,12 @@ impl Client {
         Ok(Client { stream, buffer: Vec::new() })
     }
 
-    fn send(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         self.stream.write_all(format!("{line}\r\n").as_bytes()).expect("takes it");
     }
 
     /// The next line of a reply; what went wrong otherwise.
-    fn line(&mut self) -> std::io::Result<String> {
+    pub(crate) fn line(&mut self) -> std::io::Result<String> {
         loop {
             if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -198,7 +202,7 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, line: &str) -> String {
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         self.send(line);
         let reply = self.line().unwrap_or_else(|error| panic!("{line}: {error}"));
         match reply.strip_prefix('$').map(|length| length.parse::<i64>().expect("a length")) {
@@ -232,7 +236,7 @@ impl Client {
     }
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");

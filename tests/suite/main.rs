@@ -1,6 +1,8 @@
 //! One test binary; each module is a subject.
 
 mod aof;
+#[cfg(unix)]
+mod belongings;
 mod bisect;
 mod calibration;
 mod chaos;

@@ -59,6 +59,12 @@ pub(in crate::cli) struct ServeArgs {
     /// Keep each node's files in DIR/NAME: what is there is read, what it writes stays
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data: Option<PathBuf>,
+    /// Write each server's log to DIR/NAME.log, as a redis-server would
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) logs: Option<PathBuf>,
+    /// Have a real process stand for each that a server forks: whoever kills it kills that
+    #[arg(long)]
+    pub(in crate::cli) forks: bool,
     /// End once no process is left, with 0 if the last one ended with 0
     #[arg(long)]
     pub(in crate::cli) until_down: bool,

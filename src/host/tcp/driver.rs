@@ -7,10 +7,10 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant as Deadline, sleep_until};
 
+use super::belongings::Belongings;
 use super::clock::Pace;
 use super::connections::Shared;
 use super::control::{self, Desk};
-use super::folders::Folder;
 use super::listeners::Listener;
 use super::{Hear, Heard, Options, Place, Trouble, places};
 use crate::host::{Entry, Session};
@@ -46,8 +46,8 @@ pub(super) struct Driver<'a> {
     out: Vec<Outside>,
     presence: Option<u64>,
     stop_at: Option<Deadline>,
-    folders: Vec<Folder>,
-    /// The trouble with folders that was last spoken of.
+    belongings: Belongings,
+    /// The trouble with these that was last spoken of.
     spoken: Option<String>,
     until_down: bool,
 }
@@ -61,14 +61,7 @@ impl<'a> Driver<'a> {
             listeners.push(Listener::new(place.clone(), options.bind)?);
         }
         let desk = Desk::new(session.world().scenario());
-        let mut folders = Vec::new();
-        for (node, path) in &options.folders {
-            let folder = Folder::new(*node, path.clone()).map_err(|error| Trouble::Folder(path.clone(), error))?;
-            folders.push(folder);
-        }
-        if !folders.is_empty() {
-            session.follow_files();
-        }
+        let belongings = Belongings::new(options, &mut session)?;
         Ok(Driver {
             session,
             hear,
@@ -81,7 +74,7 @@ impl<'a> Driver<'a> {
             out: Vec::new(),
             presence: None,
             stop_at: options.stop_after.map(|after| Deadline::now() + after),
-            folders,
+            belongings,
             spoken: None,
             until_down: options.until_down,
         })
@@ -100,6 +93,19 @@ impl<'a> Driver<'a> {
         }
         self.round();
         (self.hear)(Heard::Listening(&self.places));
+        loop {
+            let over = self.go_on().await;
+            if !self.belongings.keeps_files() || self.shut_down().await || over {
+                break;
+            }
+        }
+        self.listeners.clear();
+        self.shared.close_all();
+        self.session
+    }
+
+    /// Rounds until it is to stop; true if its time is over.
+    async fn go_on(&mut self) -> bool {
         while !self.shared.stop.get() {
             let deadline = self.deadline();
             tokio::select! {
@@ -108,34 +114,33 @@ impl<'a> Driver<'a> {
                 () = sleep_until(deadline) => {}
             }
             if self.stop_at.is_some_and(|at| at <= Deadline::now()) {
-                break;
+                return true;
             }
             self.round();
         }
-        if !self.folders.is_empty() {
-            self.shut_down().await;
-        }
-        self.listeners.clear();
-        self.shared.close_all();
-        self.session
+        false
     }
 
     /// Where data is to outlast all this, processes are told to end as by SIGTERM, so that they save it, and get a while
-    /// for that.
-    async fn shut_down(&mut self) {
+    /// for that. False if they have all the time that they want.
+    async fn shut_down(&mut self) -> bool {
         self.shared.stop.set(false);
         let up: Vec<String> =
             self.places.iter().filter(|place| self.is_up(place)).map(|place| format!("{:?}", place.name)).collect();
         if up.is_empty() {
-            return;
+            return true;
         }
         self.put_in(vec![Entry::Fault(format!("shutdown = [{}]", up.join(", ")))]);
+        if self.until_down {
+            return false;
+        }
         let last = Deadline::now() + GRACE;
         while self.places.iter().any(|place| self.is_up(place)) && Deadline::now() < last && !self.shared.stop.get() {
             self.round();
             sleep_until(Deadline::now() + Duration::from_millis(1)).await;
         }
         self.round();
+        true
     }
 
     fn is_up(&self, place: &Place) -> bool {
@@ -158,7 +163,7 @@ impl<'a> Driver<'a> {
         let present = self.pace.now();
         self.catch_up(present);
         let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
-        self.look_into_folders(&mut entries);
+        self.look_around(&mut entries);
         entries.append(&mut self.shared.entries.borrow_mut());
         self.put_in(entries);
         self.serve_demands();
@@ -167,7 +172,7 @@ impl<'a> Driver<'a> {
         } else {
             self.shared.wake.notify_one();
         }
-        self.keep_files();
+        self.keep_up();
         self.pass_on();
         self.follow_presence();
         self.refresh_room();
@@ -188,23 +193,22 @@ impl<'a> Driver<'a> {
         self.session.world().life(place.node) == Life::Down
     }
 
-    /// What others have done to nodes' files.
-    fn look_into_folders(&mut self, entries: &mut Vec<Entry>) {
-        let looked = self.folders.iter_mut().try_for_each(|folder| folder.look(entries));
+    /// What others have done to what nodes have.
+    fn look_around(&mut self, entries: &mut Vec<Entry>) {
+        let looked = self.belongings.look(entries);
         self.speak_of(looked);
     }
 
-    /// What nodes have done to their files. It is done before their replies leave.
-    fn keep_files(&mut self) {
-        let Driver { session, folders, .. } = self;
-        let kept = folders.iter_mut().try_for_each(|folder| folder.follow(session.file_changes(folder.node)));
+    /// What nodes have done to it, before their replies leave.
+    fn keep_up(&mut self) {
+        let kept = self.belongings.follow(&mut self.session);
         self.speak_of(kept);
     }
 
-    /// Says once what is wrong with folders.
+    /// Says once what is wrong with that.
     fn speak_of(&mut self, result: std::io::Result<()>) {
         if let Err(error) = result {
-            let text = format!("nodes' files can't be kept as they are: {error}");
+            let text = format!("files, logs and child processes of nodes can't be kept up: {error}");
             if self.spoken.as_ref() != Some(&text) {
                 (self.hear)(Heard::Complaint(text.clone()));
                 self.spoken = Some(text);

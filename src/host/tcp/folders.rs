@@ -76,6 +76,8 @@ pub(super) struct Folder {
     known: BTreeMap<String, Stamp>,
     /// The file that was written to last: most often it is the next one too.
     open: Option<(Arc<str>, File)>,
+    /// Files of the host's own, by their inodes: nodes know nothing of them.
+    others: Vec<u64>,
     looked: Instant,
     /// What it took to look.
     took: Duration,
@@ -84,9 +86,11 @@ pub(super) struct Folder {
 impl Folder {
     /// A folder whose files the node has.
     #[allow(clippy::disallowed_methods, reason = "folders are looked at in real time; what is found is recorded")]
-    pub(super) fn new(node: NodeId, path: PathBuf) -> io::Result<Folder> {
-        let known = list(&path)?.iter().map(|(name, meta)| (name.clone(), Stamp::of(meta))).collect();
-        Ok(Folder { node, path, known, open: None, looked: Instant::now(), took: Duration::ZERO })
+    pub(super) fn new(node: NodeId, path: PathBuf, others: Vec<u64>) -> io::Result<Folder> {
+        let ours = |meta: &Metadata| !others.contains(&meta.ino());
+        let found = list(&path)?.into_iter().filter(|(_, meta)| ours(meta));
+        let known = found.map(|(name, meta)| (name, Stamp::of(&meta))).collect();
+        Ok(Folder { node, path, known, open: None, others, looked: Instant::now(), took: Duration::ZERO })
     }
 
     /// What others have done to files since the last look.
@@ -96,7 +100,8 @@ impl Folder {
         if began.duration_since(self.looked) < self.took * SHARE {
             return Ok(());
         }
-        let found = list(&self.path)?;
+        let mut found = list(&self.path)?;
+        found.retain(|_, meta| !self.others.contains(&meta.ino()));
         for (name, meta) in &found {
             let stamp = Stamp::of(meta);
             if self.known.get(name) != Some(&stamp)
@@ -202,7 +207,7 @@ mod tests {
         assert!(read(&path).expect("made").is_empty());
         fs::write(path.join("dump.rdb"), b"old").expect("written");
         assert_eq!(read(&path).expect("readable")["dump.rdb"], Bytes::from_static(b"old"));
-        let mut folder = Folder::new(NodeId(3), path.clone()).expect("readable");
+        let mut folder = Folder::new(NodeId(3), path.clone(), Vec::new()).expect("readable");
         let (data, file): (_, Arc<str>) = (Bytes::from_static(b"abc"), "appendonlydir/a".into());
         let ops = vec![
             DiskOp::Write { file: "t".into(), data: data.clone() },

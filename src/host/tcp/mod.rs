@@ -4,6 +4,7 @@
 //! clients have sent goes in, what is due at once happens, what comes out is written. Between rounds the thread sleeps
 //! until something arrives or the world has something to do.
 
+mod belongings;
 mod clock;
 mod connections;
 mod control;
@@ -40,6 +41,10 @@ pub struct Options {
     pub stop_after: Option<Duration>,
     /// Nodes whose files are kept in folders, and where.
     pub folders: Vec<(NodeId, PathBuf)>,
+    /// Nodes whose logs are written to files, and where.
+    pub logs: Vec<(NodeId, PathBuf)>,
+    /// Nodes whose child processes have real ones that stand for them.
+    pub forks: Vec<NodeId>,
     /// Ends by itself once no process is left.
     pub until_down: bool,
 }
@@ -80,6 +85,8 @@ pub enum Trouble {
     Control(PathBuf, io::Error),
     /// A node's folder can't be read.
     Folder(PathBuf, io::Error),
+    /// A node's log can't be written.
+    Log(PathBuf, io::Error),
     /// The machinery can't be set up.
     Runtime(io::Error),
 }
@@ -95,6 +102,7 @@ impl fmt::Display for Trouble {
                 write!(f, "another deployment is controlled through {} (choose another with --socket)", path.display())
             }
             Trouble::Control(path, error) => write!(f, "can't take orders at {}: {error}", path.display()),
+            Trouble::Log(path, error) => write!(f, "can't write {}: {error}", path.display()),
             Trouble::Folder(path, error) => write!(f, "can't read {}: {error}", path.display()),
             Trouble::Runtime(error) => write!(f, "can't wait for sockets: {error}"),
         }

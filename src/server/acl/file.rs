@@ -97,6 +97,11 @@ impl Server {
 }
 
 impl Acl {
+    /// What the file of users holds now.
+    pub(crate) fn file_changed(&mut self, text: Option<Bytes>) {
+        self.file = text;
+    }
+
     /// All users as files have them, a line for each.
     #[must_use]
     pub(crate) fn lines(&self) -> Vec<u8> {

@@ -92,7 +92,7 @@ fn shutdown(cx: &mut Cx<'_>) {
         return cx.add_syntax_error();
     }
     if abort {
-        return if cx.s.abort_shutdown() { cx.add_ok() } else { cx.add_error("ERR No shutdown in progress.") };
+        return if cx.s.abort_shutdown(cx.out) { cx.add_ok() } else { cx.add_error("ERR No shutdown in progress.") };
     }
     if let Some(text) = cx.s.busy_error().filter(|_| !flags.nosave) {
         return cx.add_error(text);

@@ -92,7 +92,12 @@ fn debug(cx: &mut Cx<'_>) {
 fn debug_rarer(cx: &mut Cx<'_>) {
     let args = cx.args;
     match args.get(1).to_ascii_lowercase().as_slice() {
-        b"log" | b"leak" if args.len() == 3 => cx.add_ok(),
+        b"log" if args.len() == 3 => {
+            let text = String::from_utf8_lossy(args.get(2)).into_owned();
+            cx.s.warn(cx.out, || format!("DEBUG LOG: {text}"));
+            cx.add_ok();
+        }
+        b"leak" if args.len() == 3 => cx.add_ok(),
         b"structsize" if args.len() == 2 => cx.add_bulk(STRUCT_SIZES),
         b"stringmatch-test" if args.len() == 2 => cx.add_simple(b"Apparently Redis did not crash: test passed"),
         b"quicklist-packed-threshold" if args.len() == 3 => debug_packed_threshold(cx),

@@ -130,6 +130,23 @@ pub(crate) fn begin_socket_child(s: &mut Server, position: StreamPosition, filte
     data
 }
 
+/// The log's line on a child that has ended.
+fn note_reaped(s: &Server, kind: ChildKind, ok: bool, out: &mut Outbox) {
+    let text = match (kind, ok) {
+        (ChildKind::Disk, true) => return s.notice(out, || "Background saving terminated with success".to_owned()),
+        (ChildKind::Socket, true) => {
+            return s.notice(out, || "Background RDB transfer terminated with success".to_owned());
+        }
+        (ChildKind::Aof, true) => {
+            return s.notice(out, || "Background AOF rewrite terminated with success".to_owned());
+        }
+        (ChildKind::Disk, false) => "Background saving terminated by signal 9",
+        (ChildKind::Socket, false) => "Background transfer terminated by signal 9",
+        (ChildKind::Aof, false) => "Background AOF rewrite terminated by signal 9",
+    };
+    s.warn(out, || text.to_owned());
+}
+
 fn note_began(s: &Server, diskless: bool, out: &mut Outbox) {
     let cause = out.cause();
     out.note(Kind::Server(ServerEvent::RdbBegan { diskless, offset: s.repl.offset }));
@@ -146,7 +163,29 @@ fn begin(s: &mut Server, kind: ChildKind, data: Bytes, ns: u64, slice_takes: Spa
     let slice_takes = slice_takes + delay;
     s.persistence.child = Some(Child { kind, phase, data, job, slice_takes, began, failed: false });
     s.keyspace.hold_tables(true);
+    s.notice(out, || {
+        let what = match kind {
+            ChildKind::Disk => "Background saving",
+            ChildKind::Socket => "Background RDB transfer",
+            ChildKind::Aof => "Background append only file rewriting",
+        };
+        format!("{what} started by pid {}", child_pid(s))
+    });
     out.job(job, s.meter.scaled(ns) + delay);
+}
+
+/// The number of the child process.
+pub(super) fn child_pid(s: &Server) -> u64 {
+    pid(s) + 10_000
+}
+
+/// Somebody has killed it.
+pub(crate) fn child_killed(s: &mut Server, out: &mut Outbox) {
+    kill_child(s, out);
+    if let Some(child) = &mut s.persistence.child {
+        child.failed = true;
+    }
+    s.plain = false;
 }
 
 /// A background job ended.
@@ -177,7 +216,7 @@ pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
 fn write(s: &mut Server, out: &mut Outbox) {
     let is_rdb = child_kind(s) == Some(ChildKind::Disk);
     let (temp, name): (Arc<str>, Arc<str>) = if is_rdb {
-        (format!("temp-{}.rdb", pid(s) + 10_000).into(), file_name(s))
+        (format!("temp-{}.rdb", child_pid(s)).into(), file_name(s))
     } else {
         (aof::child_temporary(s), aof::child_file(s))
     };
@@ -248,6 +287,7 @@ pub(super) fn drop_child(s: &mut Server, out: &mut Outbox) {
 pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
     let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) else { return };
     let child = s.persistence.child.take().expect("just seen");
+    note_reaped(s, child.kind, ok, out);
     s.keyspace.hold_tables(false);
     if child.kind == ChildKind::Aof {
         return aof::rewrite_done(s, ok.then_some(child.data.len() as u64), out);

@@ -178,6 +178,9 @@ pub(crate) fn go_on(s: &mut Server, out: &mut Outbox) {
     let Some(loading) = s.persistence.loading.take() else { return };
     s.loading = false;
     out.busy(s.meter.take());
+    if loading.purpose == Purpose::Start {
+        s.notice(out, || "Ready to accept connections".to_owned());
+    }
     let outcome = loading.outcome.map(|staged| *staged);
     match loading.purpose {
         Purpose::Start => started(s, outcome, out),
@@ -196,6 +199,7 @@ pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &m
     };
     s.keyspace = staged.keyspace;
     s.scripting.libraries = staged.libraries;
+    note_loaded(s, staged.replayed.is_some(), out);
     let deleted: Vec<(u32, Bytes)> =
         staged.expired.iter().map(|(db, key)| (*db, encode_command(&[verb(s), key]))).collect();
     let replayed = staged.replayed;
@@ -208,6 +212,16 @@ pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &m
     }
     replication::restore(s, staged.loaded.stream(), &deleted, why, out);
     aof::open_at_start(s, replayed.as_ref(), out);
+}
+
+/// The log's lines on what was found at the start.
+fn note_loaded(s: &Server, from_log: bool, out: &mut Outbox) {
+    let (keys, expired) = s.persistence.last_load;
+    if from_log {
+        return s.notice(out, || "DB loaded from append only file".to_owned());
+    }
+    s.notice(out, || format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: 0."));
+    s.notice(out, || "DB loaded from disk".to_owned());
 }
 
 fn verb(s: &Server) -> &'static [u8] {

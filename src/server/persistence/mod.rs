@@ -37,8 +37,8 @@ use loading::Loading;
 use rdb::StreamPosition;
 
 pub(crate) use child::{
-    ChildKind, begin_disk_child, begin_socket_child, child_kind, disk_done, job_done, kill_child, pipe_drained,
-    reap_child,
+    ChildKind, begin_disk_child, begin_socket_child, child_killed, child_kind, disk_done, job_done, kill_child,
+    pipe_drained, reap_child,
 };
 pub(crate) use report::info;
 
@@ -290,6 +290,11 @@ pub(crate) fn while_reading(s: &mut Server, input: Input, out: &mut Outbox) {
     }
 }
 
+/// Somebody has put other files onto the disk.
+pub(crate) fn file_changed(s: &mut Server, files: &DiskImage) {
+    s.persistence.file = files.get(s.config.dbfilename.as_str()).cloned();
+}
+
 /// SAVE in the foreground. `Err` has the error to answer, code first: a background save runs, or the disk fails.
 pub(crate) fn save(s: &mut Server, out: &mut Outbox) -> Result<(), &'static str> {
     if child_kind(s).is_some_and(ChildKind::makes_rdb) {
@@ -343,6 +348,7 @@ fn write_now(s: &mut Server, out: &mut Outbox) -> Result<Bytes, DiskError> {
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;
     s.persistence.file = Some(data.clone());
+    s.notice(out, || "DB saved on disk".to_owned());
     Ok(data)
 }
 

@@ -46,6 +46,16 @@ fn watch_master(s: &mut Server, out: &mut Outbox) {
         Link::None | Link::Connect => {}
         Link::Connecting(..) | Link::Handshake(_) | Link::Transfer(_) => {
             if now.saturating_sub(s.repl.last_io) > timeout {
+                let transfers = matches!(s.repl.link, Link::Transfer(_));
+                s.warn(out, || {
+                    let text = if transfers {
+                        "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
+                         parameter in redis.conf to a larger value."
+                    } else {
+                        "Timeout connecting to the MASTER..."
+                    };
+                    text.to_owned()
+                });
                 link::restart_handshake(s, LinkDownWhy::Timeout, out);
             }
         }
@@ -53,6 +63,7 @@ fn watch_master(s: &mut Server, out: &mut Outbox) {
             let fd = master.fd;
             let heard = s.sessions.get(fd).map_or(now, |session| session.last_interaction.secs());
             if now.saturating_sub(heard) > timeout {
+                s.warn(out, || "MASTER timeout: no data nor PING received...".to_owned());
                 link::lose(s, fd, LinkDownWhy::Timeout, out);
             }
         }
@@ -88,6 +99,12 @@ fn drop_silent_replicas(s: &mut Server, out: &mut Outbox) {
     };
     let fds: Vec<Fd> = s.repl.replicas.iter().filter(silent).map(|replica| replica.fd).collect();
     for fd in fds {
+        s.warn(out, || {
+            let replica = s.repl.replicas.iter().find(|replica| replica.fd == fd);
+            let what = if replica.is_some_and(master::Replica::is_online) { "streaming sync" } else { "full sync" };
+            let name = replica.map(|replica| master::shown(s, replica)).unwrap_or_default();
+            format!("Disconnecting timedout replica ({what}): {name}")
+        });
         master::close_replica(s, fd, LinkDownWhy::Timeout, out);
     }
 }

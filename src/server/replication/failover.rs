@@ -109,8 +109,14 @@ pub(super) fn update(s: &mut Server, out: &mut Outbox) {
     let failover = &s.repl.failover;
     if failover.end_ms > 0 && failover.end_ms <= s.now.unix.ms() {
         match failover.target.clone().filter(|_| failover.force) {
-            Some(target) => hand_over(s, target, out),
-            None => abort(s, out),
+            Some(target) => {
+                s.warn(out, || format!("FAILOVER to {}:{} time out exceeded, failing over.", target.0, target.1));
+                hand_over(s, target, out);
+            }
+            None => {
+                s.warn(out, || "FAILOVER time out exceeded, aborting failover".to_owned());
+                abort(s, out);
+            }
         }
         return;
     }

@@ -138,6 +138,7 @@ pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) {
     s.repl.down_since = 0;
     out.note(Kind::Server(ServerEvent::BecameMaster { offset: s.repl.offset }));
     master::refresh_good_replicas(s, out);
+    s.notice(out, || "MASTER MODE enabled".to_owned());
     persistence::aof::restart(s, out);
 }
 
@@ -154,6 +155,7 @@ pub(crate) fn become_replica_of(s: &mut Server, host: &str, port: u16, out: &mut
         s.repl.cached = Some(CachedMaster { replid: s.repl.replid, offset: s.repl.offset, db: 0 });
     }
     note_replica(s, out);
+    s.notice(out, || format!("REPLICAOF {host}:{port} enabled"));
     link::set_state(s, Link::Connect, None, out);
     master::refresh_good_replicas(s, out);
     link::connect(s, out);

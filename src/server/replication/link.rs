@@ -121,7 +121,9 @@ pub(super) fn connect(s: &mut Server, out: &mut Outbox) {
     let Some(follows) = &s.repl.follows else { return };
     let Some(ip) = history::resolve(s, &follows.host) else { return };
     let to = Addr::new(ip, follows.port);
+    s.notice(out, || format!("Connecting to MASTER {}:{}", follows.host, follows.port));
     let fd = out.connect(to);
+    s.notice(out, || "MASTER <-> REPLICA sync started".to_owned());
     s.repl.last_io = s.now.unix.secs();
     set_state(s, Link::Connecting(fd, to), None, out);
 }
@@ -154,12 +156,14 @@ pub(crate) fn on_connected(s: &mut Server, fd: Fd, local: Addr, out: &mut Outbox
     }
     let handshake = Handshake { fd, local, peer, step: Step::Ping, unread: BytesMut::new() };
     set_state(s, Link::Handshake(handshake), None, out);
+    s.notice(out, || "Non blocking connect for SYNC fired the event.".to_owned());
     out.send(fd, Bytes::from_static(b"*1\r\n$4\r\nPING\r\n"));
 }
 
 /// A connection of this module failed.
 pub(crate) fn on_refused(s: &mut Server, fd: Fd, _why: RefusedWhy, out: &mut Outbox) {
     if s.repl.link.fd() == Some(fd) {
+        s.warn(out, || "Error condition on socket for SYNC: Connection refused".to_owned());
         set_state(s, Link::Connect, Some(LinkDownWhy::Lost), out);
     }
 }
@@ -176,6 +180,7 @@ pub(crate) fn on_closed(s: &mut Server, fd: Fd, _why: CloseWhy, out: &mut Outbox
             transfer.fd = None;
             return;
         }
+        s.warn(out, || "I/O error trying to sync with MASTER: connection lost".to_owned());
         set_state(s, Link::Connect, Some(LinkDownWhy::Lost), out);
         return connect(s, out);
     }
@@ -225,7 +230,10 @@ fn read_answers(s: &mut Server, out: &mut Outbox) {
         s.repl.last_io = s.now.unix.secs();
         match step {
             Step::Ping => on_pong(s, &line, out),
-            Step::Auth if line.starts_with(b"-") => return give_up(s, LinkDownWhy::Protocol, out),
+            Step::Auth if line.starts_with(b"-") => {
+                s.warn(out, || format!("Unable to AUTH to MASTER: {}", String::from_utf8_lossy(&line)));
+                return give_up(s, LinkDownWhy::Protocol, out);
+            }
             Step::Auth => next_step(s, Step::Port),
             // Errors are not critical: older masters know less of REPLCONF.
             Step::Port if s.config.replica_announce_ip.is_empty() => next_step(s, Step::Capabilities),
@@ -246,8 +254,10 @@ fn next_step(s: &mut Server, step: Step) {
 fn on_pong(s: &mut Server, line: &[u8], out: &mut Outbox) {
     let accepted: [&[u8]; 4] = [b"+", b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted"];
     if !accepted.iter().any(|start| line.starts_with(start)) {
+        s.warn(out, || format!("Error reply to PING from master: '{}'", String::from_utf8_lossy(line)));
         return give_up(s, LinkDownWhy::Protocol, out);
     }
+    s.notice(out, || "Master replied to PING, replication can continue...".to_owned());
     let Link::Handshake(Handshake { fd, .. }) = s.repl.link else { return };
     let config = &s.config;
     let mut requests = BytesMut::new();
@@ -278,6 +288,10 @@ fn send_psync(s: &mut Server, out: &mut Outbox) {
         Some(cached) => (cached.replid.to_string(), (cached.offset + 1).to_string()),
         None => ("?".to_owned(), "-1".to_owned()),
     };
+    s.notice(out, || match &s.repl.cached {
+        Some(_) => format!("Trying a partial resynchronization (request {replid}:{offset})."),
+        None => "Partial resynchronization not possible (no cached master)".to_owned(),
+    });
     let mut parts: Vec<&[u8]> = vec![b"PSYNC", replid.as_bytes(), offset.as_bytes()];
     if s.repl.failover.in_progress() {
         parts.push(b"FAILOVER");
@@ -301,10 +315,15 @@ fn on_psync_answer(s: &mut Server, line: &[u8], out: &mut Outbox) {
             failover::clear(s);
         } else {
             // The target refused: this server takes its role back, which drops the link.
+            s.warn(out, || "Failover target rejected psync request".to_owned());
             return failover::abort(s, out);
         }
     }
     if full {
+        s.notice(out, || {
+            let position = String::from_utf8_lossy(line.get(12..).unwrap_or_default()).replace(' ', ":");
+            format!("Full resync from master: {position}")
+        });
         transfer::begin(s, full_resync_position(line), out);
     } else if goes_on {
         continue_stream(s, line, out);
@@ -328,9 +347,11 @@ fn full_resync_position(line: &[u8]) -> Option<(HexId, u64)> {
 
 /// `+CONTINUE`: the stream goes on where the cached master left it (`replicationResurrectCachedMaster`).
 fn continue_stream(s: &mut Server, line: &[u8], out: &mut Outbox) {
+    s.notice(out, || "Successful partial resynchronization with master.".to_owned());
     let mut cached = s.repl.cached.take().expect("the caller has looked");
     let renamed = line.get(10..).and_then(HexId::parse).filter(|&replid| replid != cached.replid);
     if let Some(replid) = renamed {
+        s.warn(out, || format!("Master replication ID changed to {replid}"));
         // The first id is the cached master's even if this server has had another one since.
         s.repl.replid = cached.replid;
         history::shift(s, replid, HistoryWhy::PartialSync, out);
@@ -436,8 +457,13 @@ pub(super) fn master_gone(s: &mut Server, session: &Session, why: LinkDownWhy, o
     s.repl.cached = (!broken).then_some(cached);
     let why = s.repl.closing_why.unwrap_or(if broken { LinkDownWhy::Protocol } else { why });
     s.repl.down_since = s.now.unix.secs();
+    s.warn(out, || "Connection with master lost.".to_owned());
+    if !broken {
+        s.notice(out, || "Caching the disconnected master state.".to_owned());
+    }
     set_state(s, Link::Connect, Some(why), out);
-    if s.repl.follows.is_some() {
+    if let Some(follows) = &s.repl.follows {
+        s.notice(out, || format!("Reconnecting to MASTER {}:{}", follows.host, follows.port));
         connect(s, out);
     }
 }

@@ -114,6 +114,32 @@ impl Replica {
     }
 }
 
+/// A replica as the log names it (`replicationGetSlaveName`).
+pub(super) fn shown(s: &Server, replica: &Replica) -> String {
+    let address = s.sessions.get(replica.fd).map(|session| replica.address(session)).unwrap_or_default();
+    format!("{address}:{}", replica.announced.port)
+}
+
+/// The log's lines on replicas that a shutdown doesn't wait for any longer.
+pub(crate) fn log_lagging(s: &Server, out: &mut Outbox) {
+    let (mut in_sync, all) = (0, s.repl.replicas.len());
+    for replica in &s.repl.replicas {
+        if replica.acked == s.repl.offset {
+            in_sync += 1;
+            continue;
+        }
+        s.notice(out, || {
+            let (who, behind) = (shown(s, replica), s.repl.offset.saturating_sub(replica.acked));
+            let lag = s.now.unix.secs().saturating_sub(replica.ack_time);
+            let state = if replica.is_online() { "online" } else { "wait_bgsave" };
+            format!("Lagging replica {who} reported offset {behind} behind master, lag={lag}, state={state}.")
+        });
+    }
+    if all > 0 {
+        s.notice(out, || format!("{in_sync} of {all} replicas are in sync when shutting down."));
+    }
+}
+
 /// Words enter the stream as they are (DEBUG REPLICATE), if anybody reads it.
 pub(crate) fn feed_bare(s: &mut Server, bytes: &[u8]) {
     if s.repl.wants_stream() {
@@ -347,6 +373,13 @@ fn continue_replica(s: &mut Server, fd: Fd, offset: u64, out: &mut Outbox) {
     let answer = if psync2 { format!("+CONTINUE {}\r\n", s.repl.replid) } else { "+CONTINUE\r\n".to_owned() };
     let event = ServerEvent::SyncGranted { replica: name, kind: SyncKind::Partial, refused: None, offset, bytes };
     out.note(Kind::Server(event));
+    s.notice(out, || {
+        let who = shown(s, &s.repl.replicas[index]);
+        format!(
+            "Partial resynchronization request from {who} accepted. Sending {bytes} bytes of backlog starting from offset \
+             {offset}."
+        )
+    });
     write_now(s, fd, answer.into(), out);
     s.stats.sync_partial_ok += 1;
     out.note(Kind::Server(ServerEvent::ReplicaOnline { replica: name }));
@@ -363,6 +396,19 @@ fn full_resync(s: &mut Server, fd: Fd, refused: RefusePsync, pre_psync: bool, ou
     }
     let index = attach(s, fd, State::WaitBgsaveStart, pre_psync);
     let name = s.repl.replicas[index].name;
+    s.notice(out, || {
+        let who = shown(s, &s.repl.replicas[index]);
+        match refused {
+            RefusePsync::Fresh => format!("Full resync requested by replica {who}"),
+            RefusePsync::OtherHistory => "Partial resynchronization not accepted: Replication ID mismatch".to_owned(),
+            RefusePsync::Diverged => {
+                "Partial resynchronization not accepted: the histories part before the requested offset".to_owned()
+            }
+            RefusePsync::NoBacklog | RefusePsync::BacklogTooShort | RefusePsync::Ahead => {
+                format!("Unable to partial resync with replica {who} for lack of backlog")
+            }
+        }
+    });
     sync::join_or_start(s, fd, out);
     let replica = s.repl.replicas.iter().find(|replica| replica.fd == fd);
     let offset = replica.filter(|replica| replica.state == State::WaitBgsaveEnd).map_or(0, |r| r.initial_offset);
@@ -381,6 +427,7 @@ pub(super) fn put_online(s: &mut Server, index: usize, out: &mut Outbox) -> bool
     replica.state = State::Online;
     replica.ack_time = s.now.unix.secs();
     out.note(Kind::Server(ServerEvent::ReplicaOnline { replica: s.repl.replicas[index].name }));
+    s.notice(out, || format!("Synchronization with replica {} succeeded", shown(s, &s.repl.replicas[index])));
     refresh_good_replicas(s, out);
     true
 }
@@ -443,6 +490,7 @@ pub(super) fn replica_gone(s: &mut Server, session: &Session, why: LinkDownWhy, 
     }
     let why = replica.closing.unwrap_or(why);
     out.note(Kind::Server(ServerEvent::ReplicaGone { replica: replica.name, why }));
+    s.warn(out, || format!("Connection with replica {}:{} lost.", replica.address(session), replica.announced.port));
     if replica.state == State::WaitBgsaveEnd {
         sync::waiting_replica_gone(s, out);
     }

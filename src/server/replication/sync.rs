@@ -115,6 +115,9 @@ pub(super) fn start_bgsave(s: &mut Server, eof: bool, filter: Filter, out: &mut 
     let (Some(position), None) = (position, persistence::child_kind(s)) else {
         return refuse_waiting(s, out);
     };
+    s.notice(out, || {
+        format!("Starting BGSAVE for SYNC with target: {}", if to_sockets { "replicas sockets" } else { "disk" })
+    });
     let offset = s.repl.offset;
     for &fd in &waiting {
         setup(s, fd, offset, out);
@@ -218,8 +221,10 @@ pub(super) fn pump(s: &mut Server, out: &mut Outbox) {
         s.repl.replicas.iter().find(|replica| replica.fd == fd).is_none_or(|replica| replica.piped == pipe.data.len())
     });
     let done = drained && pipe.handed == pipe.data.len();
+    let still_up = pipe.replicas.len();
     s.persistence.pipe = Some(pipe);
     if done {
+        s.warn(out, || format!("Diskless rdb transfer, done reading from pipe, {still_up} replicas still up."));
         persistence::pipe_drained(s, out);
     }
 }
@@ -232,6 +237,7 @@ pub(super) fn waiting_replica_gone(s: &mut Server, out: &mut Outbox) {
         let nobody = pipe.replicas.is_empty();
         s.persistence.pipe = Some(pipe);
         if nobody {
+            s.warn(out, || "Diskless rdb transfer, last replica dropped, killing fork child.".to_owned());
             persistence::kill_child(s, out);
         } else {
             pump(s, out);

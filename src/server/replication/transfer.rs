@@ -101,6 +101,7 @@ pub(super) fn receive(s: &mut Server, data: Bytes, out: &mut Outbox) {
     }
     let now = s.now.unix.secs();
     let Link::Transfer(transfer) = &mut s.repl.link else { return };
+    let mut transfer = &mut **transfer;
     if transfer.loading {
         transfer.rest.extend_from_slice(&data);
         return;
@@ -114,11 +115,30 @@ pub(super) fn receive(s: &mut Server, data: Bytes, out: &mut Outbox) {
         }
         match parse_header(&line) {
             Ok(end) => transfer.end = end,
-            Err(why) => return link::restart_handshake(s, why, out),
+            Err(why) => {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                s.warn(out, || match line.strip_prefix('-') {
+                    Some(error) => format!("MASTER aborted replication with an error: {error}"),
+                    None => format!(
+                        "Bad protocol from MASTER, the first byte is not '$' (we received '{line}'), are you sure the host \
+                         and port are right?"
+                    ),
+                });
+                return link::restart_handshake(s, why, out);
+            }
         }
         if let End::Size(size) = transfer.end {
             transfer.data.reserve(size.min(RESERVE_MAX).saturating_sub(transfer.data.len()));
         }
+        let (end, to) = (transfer.end, if transfer.diskless { "to parser" } else { "to disk" });
+        s.notice(out, || match end {
+            End::Size(size) => format!("MASTER <-> REPLICA sync: receiving {size} bytes from master {to}"),
+            End::Mark(_) | End::Unknown => {
+                format!("MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF {to}")
+            }
+        });
+        let Link::Transfer(again) = &mut s.repl.link else { return };
+        transfer = &mut **again;
     }
     if !transfer.data.is_empty() {
         s.repl.last_io = now;
@@ -175,11 +195,13 @@ fn load(s: &mut Server, out: &mut Outbox) {
     }
     if !swaps {
         attach_to_new_master(s, out);
+        s.notice(out, || "MASTER <-> REPLICA sync: Flushing old data".to_owned());
         empty_data(s);
     }
     if !transfer.diskless && keep_file(s, &file, out).is_err() {
         return link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
     }
+    s.notice(out, || "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
     s.async_loading = swaps && transfer.position.is_some_and(|(replid, _)| replid == s.repl.replid);
     let loaded = persistence::loading::begin(s, &file, persistence::loading::Purpose::FullSync, out);
     if let Some(outcome) = loaded {
@@ -260,6 +282,7 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
     };
     link::materialise(s, fd, (transfer.peer, transfer.local), cached, out);
     out.note(Kind::Server(ServerEvent::Synced { kind: SyncKind::Full, offset }));
+    s.notice(out, || "MASTER <-> REPLICA sync: Finished with success".to_owned());
     if matches!(transfer.end, End::Mark(_)) {
         link::send_ack(s);
     }
@@ -271,6 +294,10 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
 
 /// A file from the disk that can't be loaded ends the process; one from the socket that ends too early is asked for again.
 fn load_failed(s: &mut Server, transfer: &Transfer, error: &RdbError, out: &mut Outbox) {
+    s.warn(out, || match transfer.diskless {
+        true => format!("Failed trying to load the MASTER synchronization DB from socket: {error}"),
+        false => format!("Failed trying to load the MASTER synchronization DB from disk: {error}"),
+    });
     if !transfer.diskless || *error != RdbError::ShortRead {
         out.note(Kind::Server(ServerEvent::Fatal { message: error.to_string().into() }));
         return out.exit(1);

@@ -387,6 +387,14 @@ pub(crate) fn start(s: &mut Server, out: &mut Outbox) -> Result<(), ()> {
     let child = child_kind(s);
     if child.is_some_and(|kind| kind != ChildKind::Aof) || s.exec.in_exec {
         s.persistence.aof.rewrites.scheduled = true;
+        s.warn(out, || {
+            let why = if child.is_some_and(|kind| kind != ChildKind::Aof) {
+                "but there is already another background operation"
+            } else {
+                "during a transaction"
+            };
+            format!("AOF was enabled {why}. An AOF background was scheduled to start when possible.")
+        });
     } else {
         // The one that runs doesn't go together with a buffer that begins now.
         rewrite::kill(s, out);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Aof, State, dataset, flush, flush_need, path, persist, remove_history};
 use crate::node::{DiskError, DiskOp, Outbox};
 use crate::server::Server;
-use crate::server::persistence::child::{begin_aof_child, drop_child};
-use crate::server::persistence::{ChildKind, child_kind, pid};
+use crate::server::persistence::child::{begin_aof_child, child_pid, drop_child};
+use crate::server::persistence::{ChildKind, child_kind};
 use crate::time::{Instant, Span};
 use crate::trace::Kind;
 use crate::trace::event::ServerEvent;
@@ -49,13 +49,13 @@ impl Rewrites {
 /// The name of the file that a child leaves its work in.
 #[must_use]
 pub(crate) fn child_file(s: &Server) -> Arc<str> {
-    format!("temp-rewriteaof-bg-{}.aof", pid(s) + 10_000).into()
+    format!("temp-rewriteaof-bg-{}.aof", child_pid(s)).into()
 }
 
 /// The name under which it makes it.
 #[must_use]
 pub(crate) fn child_temporary(s: &Server) -> Arc<str> {
-    format!("temp-rewriteaof-{}.aof", pid(s) + 10_000).into()
+    format!("temp-rewriteaof-{}.aof", child_pid(s)).into()
 }
 
 /// BGREWRITEAOF: what it answers, an error with its code first.
@@ -164,7 +164,9 @@ fn clean_up(s: &mut Server, out: &mut Outbox) {
     if waits {
         s.persistence.aof.clear();
         let number = s.persistence.number();
-        out.disk(DiskOp::Remove { file: temporary_incr(s) }, number);
+        let file = temporary_incr(s);
+        s.notice(out, || format!("Removing the temp incr aof file {} in the background", base_name(&file)));
+        out.disk(DiskOp::Remove { file }, number);
     }
     let rewrites = &mut s.persistence.aof.rewrites;
     rewrites.took = rewrites.began.take().map(|began| now.saturating_sub(began));
@@ -202,7 +204,13 @@ fn install(s: &mut Server, bytes: u64, out: &mut Outbox) -> Result<(), DiskError
         aof.base_size = aof.current_size;
     }
     remove_history(s, out);
+    s.notice(out, || "Background AOF rewrite finished successfully".to_owned());
     Ok(())
+}
+
+/// A file's name without its folder.
+fn base_name(file: &str) -> &str {
+    file.rsplit_once('/').map_or(file, |(_, base)| base)
 }
 
 /// What a child that failed or was killed has left (`aofRemoveTempFile`).
@@ -216,6 +224,7 @@ fn remove_temporaries(s: &mut Server, out: &mut Outbox) {
 /// Kills a running rewrite; it is gone at once (`killAppendOnlyChild`).
 pub(super) fn kill(s: &mut Server, out: &mut Outbox) {
     if child_kind(s) == Some(ChildKind::Aof) {
+        s.notice(out, || format!("Killing running AOF rewrite child: {}", child_pid(s)));
         drop_child(s, out);
         remove_temporaries(s, out);
         s.persistence.aof.rewrites.began = None;
@@ -223,7 +232,7 @@ pub(super) fn kill(s: &mut Server, out: &mut Outbox) {
 }
 
 /// A rewrite would be begun too soon after others have failed (`aofRewriteLimited`).
-fn limited(s: &mut Server) -> bool {
+fn limited(s: &mut Server, out: &mut Outbox) -> bool {
     let now = s.now.unix.secs();
     let rewrites = &mut s.persistence.aof.rewrites;
     if rewrites.failures < FAILURES {
@@ -239,6 +248,10 @@ fn limited(s: &mut Server) -> bool {
     }
     rewrites.delay = if rewrites.delay == 0 { 1 } else { (rewrites.delay * 2).min(DELAY_MAX) };
     rewrites.next = Some(now + rewrites.delay * 60);
+    let delay = rewrites.delay;
+    s.warn(out, || {
+        format!("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {delay} minutes")
+    });
     true
 }
 
@@ -255,14 +268,14 @@ fn has_grown(s: &Server) -> bool {
 
 /// The part of a tick before children are looked after.
 pub(crate) fn begin_scheduled(s: &mut Server, out: &mut Outbox) {
-    if s.persistence.aof.rewrites.scheduled && child_kind(s).is_none() && !limited(s) {
+    if s.persistence.aof.rewrites.scheduled && child_kind(s).is_none() && !limited(s, out) {
         let _ = rewrite(s, out);
     }
 }
 
 /// The rest of it: a rewrite that is due, a write that waits for an fsync, and one that failed, each second.
 pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
-    if child_kind(s).is_none() && has_grown(s) && !limited(s) {
+    if child_kind(s).is_none() && has_grown(s) && !limited(s, out) {
         let _ = rewrite(s, out);
     }
     if !s.persistence.aof.is_on() {
