@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::Value as Json;
+
 use super::{Failure, terminal};
 use crate::check::metrics::thousands;
 use crate::report::chart::Chart;
@@ -69,6 +71,24 @@ pub(super) fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fa
         std::fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
     }
     Ok(())
+}
+
+/// The result on stdout, as `--json` and `--quiet` want it: an object with the report's folder, or a text with its page.
+pub(super) fn say(
+    (json, quiet): (bool, bool),
+    folder: Option<&Path>,
+    object: impl FnOnce(Option<&str>) -> Json,
+    text: impl FnOnce(Option<&str>) -> String,
+) -> Result<(), Failure> {
+    if json {
+        let report = folder.map(|folder| folder.display().to_string());
+        return terminal::print(&format!("{:#}\n", object(report.as_deref())));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let page = folder.map(|folder| folder.join("index.html").display().to_string());
+    terminal::print(&text(page.as_deref()))
 }
 
 /// Charts as files.

@@ -206,6 +206,7 @@ fn named(items: &[Tree], name: &str) -> Result<usize, Wrong> {
         let all: Vec<String> = items.iter().flat_map(names).collect();
         let help = match crate::conf::nearest(name, all.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if all.is_empty() => "none of its items has a name; write [0] for the first".to_owned(),
             None => format!("the names are {}", all.join(", ")),
         };
         return Err(Wrong { message: format!("no item of the list is called `{name}`"), help: Some(help) });
@@ -228,7 +229,7 @@ mod tests {
         let mut tree = super::super::tree::parse(toml, Format::Toml, 0, &mut problems).expect("valid");
         apply(&mut tree, change, &mut sources, &mut problems);
         match problems.sorted().first() {
-            Some(problem) => Err(problem.message.clone()),
+            Some(problem) => Err(format!("{}: {}", problem.message, problem.help.as_deref().unwrap_or_default())),
             None => Ok(tree),
         }
     }
@@ -271,5 +272,7 @@ mod tests {
         ] {
             assert!(set(toml, wrong).is_err(), "{wrong}");
         }
+        let nameless = set("[[fault]]\nat = '1s'\n", "fault.0.at=2s").expect_err("no such name");
+        assert!(nameless.ends_with("none of its items has a name; write [0] for the first"), "{nameless}");
     }
 }

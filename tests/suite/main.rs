@@ -22,6 +22,7 @@ mod locks;
 mod many_runs_cli;
 mod migrate;
 mod quick;
+mod readme;
 mod real_master;
 mod real_replica;
 mod replication;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::CompareArgs;
-use super::{Failure, Outcome, Status, load, many, running, shell, terminal};
+use super::{Failure, Outcome, Status, load, many, running, shell};
 use crate::rng::Seed;
 use crate::run::compare::{self, Compared, Pair};
 
@@ -58,15 +58,8 @@ fn place(args: &CompareArgs, side: usize) -> String {
 impl Done<'_> {
     /// The result on stdout.
     fn say(&self, folder: Option<&Path>) -> Result<(), Failure> {
-        if self.args.json {
-            let report = folder.map(|folder| folder.display().to_string());
-            return terminal::print(&format!("{:#}\n", self.object(report.as_deref())));
-        }
-        if self.args.quiet {
-            return Ok(());
-        }
-        let page = folder.map(|folder| folder.join("index.html").display().to_string());
-        terminal::print(&self.text(page.as_deref()))
+        let (json, quiet) = (self.args.json, self.args.quiet);
+        many::say((json, quiet), folder, |report| self.object(report), |page| self.text(page))
     }
 
     /// The command that makes one run of one side.
