@@ -18,20 +18,21 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use mlua::{
-    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value, VmState,
-};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value, VmState};
 use rustc_hash::FxHashMap;
 
 pub(in crate::server) use errors::Info;
 use errors::Thrown;
 
 use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Rand48, Run, sha1};
+use crate::resp::lossless;
 
 /// How often the instructions are counted.
 const STEP: u32 = 1_000;
-/// Memory allocated since the last collection that asks for the next one.
+/// Memory that a script has allocated that asks for a collection while it runs.
 const GARBAGE: usize = 64 << 20;
+/// What scripts may leave behind before the next collection: little enough to stay in the processor's caches.
+const LEFT: usize = 4 << 20;
 /// After so many instructions it is noted where the script is.
 const LONG: u64 = 1_000_000;
 /// More memory than this a script doesn't get.
@@ -86,16 +87,19 @@ struct Interpreter {
     lua: Lua,
     shared: Rc<Shared>,
     eval: Table,
-    eval_globals: Table,
     functions: Table,
-    redis: Table,
-    function_redis: Table,
+    /// First arguments that tell `redis.pcall` and `redis.acl_check_cmd` from `redis.call`.
+    gently: Table,
+    checked: Table,
+    load_text: Function,
     run: Function,
     call: Function,
     load: Function,
     clean: Function,
     compiled: FxHashMap<(World, [u8; 20]), Function>,
     world: World,
+    /// Memory in use after the last collection between scripts.
+    kept: usize,
 }
 
 impl fmt::Debug for Interpreter {
@@ -145,7 +149,6 @@ impl Interpreter {
     fn new() -> Result<Interpreter> {
         let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::MATH, LuaOptions::new())?;
         lua.gc_stop();
-        lua.set_memory_limit(MEMORY_MAX)?;
         let shared = Rc::new(Shared::default());
         let libraries = lua.create_table()?;
         libraries.set("cjson", cjson::library(&lua, &shared.json)?)?;
@@ -162,16 +165,17 @@ impl Interpreter {
         let eval: Table = sandbox.get("eval")?;
         lua.set_globals(eval.clone())?;
         Ok(Interpreter {
-            eval_globals: sandbox.get("eval_globals")?,
             functions: sandbox.get("functions")?,
-            redis: sandbox.get("redis")?,
-            function_redis: sandbox.get("function_redis")?,
+            gently: sandbox.get("gently")?,
+            checked: sandbox.get("checked")?,
+            load_text: sandbox.get("compile")?,
             run: sandbox.get("run")?,
             call: sandbox.get("call")?,
             load: sandbox.get("load")?,
             clean: sandbox.get("clean")?,
             compiled: FxHashMap::default(),
             world: World::Eval,
+            kept: lua.used_memory(),
             eval,
             shared,
             lua,
@@ -186,11 +190,13 @@ impl Interpreter {
             World::Eval => (&self.eval, "@user_script"),
             World::Functions => (&self.functions, "@user_function"),
         };
-        let chunk = self.lua.load(text).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);
-        let function = match chunk.set_environment(environment.clone()).into_function() {
-            Ok(function) => function,
-            Err(Error::SyntaxError { message, .. }) => return Err(message),
-            Err(other) => return Err(other.to_string()),
+        // What another script has left of its budget must not be missed here.
+        self.shared.budget.set(u64::MAX);
+        let text = self.lua.create_string(text).map_err(|error| error.to_string())?;
+        let made: Result<(Option<Function>, Option<LuaString>)> = self.load_text.call((text, name, environment));
+        let function = match made.map_err(|error| error.to_string())? {
+            (Some(function), _) => function,
+            (None, problem) => return Err(problem.map(|text| lossless(&text.as_bytes())).unwrap_or_default()),
         };
         if self.compiled.len() >= COMPILED_MAX {
             self.compiled.clear();
@@ -227,10 +233,10 @@ impl Interpreter {
         let mut reply = BytesMut::new();
         let mut errors = Vec::new();
         let ending = match self.prepare(job) {
-            Ok((function, callback)) => {
+            Ok(function) => {
                 self.begin(job.random, job.json, job.budget);
                 self.shared.running.set(true);
-                let ended = self.execute(job, &function, callback, host);
+                let ended = self.execute(job, &function, job.function.is_some(), host);
                 self.shared.running.set(false);
                 let written = ended.and_then(|ended| match ended {
                     Ok(value) => {
@@ -263,16 +269,15 @@ impl Interpreter {
         }
     }
 
-    /// The compiled chunk, and the callback if it is a library.
-    fn prepare(&mut self, job: &Job<'_>) -> std::result::Result<(Function, Option<Function>), String> {
+    /// What is to be called: the compiled chunk, or the library's function.
+    fn prepare(&mut self, job: &Job<'_>) -> std::result::Result<Function, String> {
         let Some(name) = job.function else {
             self.enter(World::Eval).map_err(|error| error.to_string())?;
-            return Ok((self.compile(World::Eval, job.sha, job.code.text)?, None));
+            return self.compile(World::Eval, job.sha, job.code.text);
         };
         let functions = self.load_library(job.sha, job.code.text, u64::MAX)?;
         let function = functions.into_iter().find(|function| function.name == name);
-        let function = function.ok_or("the library doesn't register this function any more")?;
-        Ok((function.callback.clone(), Some(function.callback)))
+        Ok(function.ok_or("the library doesn't register this function any more")?.callback)
     }
 
     /// Runs a library's own code: the functions that it registers. They start afresh each time.
@@ -288,7 +293,9 @@ impl Interpreter {
             .map_err(|problem| format!("Error compiling function: {problem}"))?;
         self.begin(Rand48::default(), JsonSettings::default(), budget);
         self.shared.loading.replace(Some(Vec::new()));
-        let loaded: Result<(bool, Value)> = self.load.call(chunk);
+        let limited = self.lua.set_memory_limit(MEMORY_MAX);
+        let loaded: Result<(bool, Value)> = limited.and_then(|_| self.load.call(chunk));
+        let loaded = self.lua.set_memory_limit(0).and(loaded);
         let functions = self.shared.loading.take().unwrap_or_default();
         if self.shared.work.get() >= budget {
             return Err("Error registering functions: ERR FUNCTION LOAD timeout".to_owned());
@@ -304,7 +311,7 @@ impl Interpreter {
         &self,
         job: &Job<'_>,
         function: &Function,
-        callback: Option<Function>,
+        is_callback: bool,
         host: &mut dyn Host,
     ) -> Result<std::result::Result<Value, Info>> {
         let lua = &self.lua;
@@ -312,20 +319,33 @@ impl Interpreter {
         let args = strings(lua, job.args)?;
         let host = RefCell::new(host);
         let (ok, value): (bool, Value) = lua.scope(|scope| {
-            let commands = scope.create_function(|lua, args: MultiValue| self.command(lua, &args, &host, true))?;
-            let protected = scope.create_function(|lua, args: MultiValue| self.command(lua, &args, &host, false))?;
-            let check = scope.create_function(|_, args: MultiValue| check_command(&args, &host))?;
-            let redis = if callback.is_some() { &self.function_redis } else { &self.redis };
-            redis.raw_set("call", commands)?;
-            redis.raw_set("pcall", protected)?;
-            redis.raw_set("acl_check_cmd", check)?;
-            if callback.is_some() {
-                self.call.call((function, keys, args))
-            } else {
-                self.eval_globals.raw_set("KEYS", keys)?;
-                self.eval_globals.raw_set("ARGV", args)?;
-                self.run.call(function)
-            }
+            let server = scope.create_function(|lua, mut args: MultiValue| {
+                let first = args.front().and_then(Value::as_table).map_or(std::ptr::null(), Table::to_pointer);
+                lua.set_memory_limit(0)?;
+                let answer = if first.is_null() {
+                    self.command(lua, &args, &host, true)
+                } else if first == self.gently.to_pointer() {
+                    args.pop_front();
+                    self.command(lua, &args, &host, false)
+                } else if first == self.checked.to_pointer() {
+                    args.pop_front();
+                    check_command(&args, &host).map(Value::Boolean)
+                } else {
+                    self.command(lua, &args, &host, true)
+                };
+                lua.set_memory_limit(MEMORY_MAX)?;
+                answer
+            })?;
+            // Few scripts need a function of its own for this, which is dear to make.
+            let checks = memchr::memmem::find(job.code.text, b"acl_check_cmd").is_some();
+            let check = |_: &Lua, args: MultiValue| check_command(&args, &host);
+            let checker = if checks { Some(scope.create_function(check)?) } else { None };
+            let run = if is_callback { &self.call } else { &self.run };
+            // The limit makes everything else that is done with the interpreter dear.
+            lua.set_memory_limit(MEMORY_MAX)?;
+            let ended = run.call((function, server, checker, keys, args));
+            lua.set_memory_limit(0)?;
+            ended
         })?;
         if ok {
             return Ok(Ok(value));
@@ -373,9 +393,9 @@ impl Interpreter {
             self.shared.budget.set(u64::MAX);
             self.clean.call::<()>(()).expect("our own function");
         }
-        let used = self.lua.used_memory();
-        if used > self.shared.settled.get() + GARBAGE / 8 || used > GARBAGE {
+        if self.lua.used_memory() > self.kept + LEFT.max(self.kept / 2) {
             collect(&self.lua, &self.shared);
+            self.kept = self.lua.used_memory();
         }
     }
 }
