@@ -59,13 +59,14 @@ pub fn simple(out: &mut BytesMut, text: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `-<text>`; line ends become blanks, as `afterErrorReply`'s callers do.
+/// `-<text>`; line ends become blanks, as `afterErrorReply`'s callers do. Bytes that [`super::lossless`] made text of are
+/// written as they were.
 pub fn error(out: &mut BytesMut, text: &str) {
     out.extend_from_slice(b"-");
     if text.bytes().any(|byte| byte == b'\r' || byte == b'\n') {
-        out.extend_from_slice(text.replace(['\r', '\n'], " ").as_bytes());
+        super::text::write(out, &text.replace(['\r', '\n'], " "));
     } else {
-        out.extend_from_slice(text.as_bytes());
+        super::text::write(out, text);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -4,10 +4,12 @@ mod command;
 pub mod encode;
 mod reply;
 mod split;
+mod text;
 
 pub use command::{Args, CommandReader, Limits, Partial, ProtocolError, short_request, short_set};
 pub use reply::{ReplyReader, Value};
 pub use split::{quote, split_args};
+pub use text::lossless;
 
 /// Reads a decimal integer exactly as Redis's `string2ll`: no sign but a leading minus, no leading zeros, no blanks.
 #[must_use]

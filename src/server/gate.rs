@@ -6,7 +6,7 @@ use super::commands::{self, Command, Treatment, flag};
 use super::session::Flags;
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::resp::Args;
+use crate::resp::{Args, lossless};
 
 /// What the shell says of a process that has aborted.
 const PANIC: u8 = 134;
@@ -262,31 +262,27 @@ fn allowed_while_subscribed(name: &str) -> bool {
 }
 
 /// The first 128 bytes up to a NUL, as `%.128s` prints them.
-fn clip(text: &[u8]) -> String {
+pub(crate) fn clip(text: &[u8]) -> String {
     let text = &text[..text.len().min(128)];
     let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
-    latin1(&text[..end])
-}
-
-/// Bytes as text, one character for each: errors carry what the client sent.
-fn latin1(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+    lossless(&text[..end])
 }
 
 fn unknown_subcommand(args: &Args) -> String {
-    let name = latin1(args.get(0)).to_ascii_uppercase();
+    let name = lossless(args.get(0)).to_ascii_uppercase();
     format!("ERR unknown subcommand '{}'. Try {name} HELP.", clip(args.get(1)))
 }
 
 fn unknown_command(args: &Args) -> String {
-    let mut rest = String::new();
+    let (mut rest, mut len) = (String::new(), 0);
     for arg in args.iter().skip(1) {
-        if rest.len() >= 128 {
+        if len >= 128 {
             break;
         }
-        let arg = &arg[..arg.len().min(128 - rest.len())];
+        let arg = &arg[..arg.len().min(128 - len)];
         let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
-        rest.push_str(&format!("'{}' ", latin1(&arg[..end])));
+        rest.push_str(&format!("'{}' ", lossless(&arg[..end])));
+        len += end + 3;
     }
     format!("ERR unknown command '{}', with args beginning with: {rest}", clip(args.get(0)))
 }

@@ -15,7 +15,7 @@ use super::session::Flags;
 use super::{Server, call, persistence, replication};
 use crate::id::{Addr, Fd};
 use crate::node::{Input, Node as _, Outbox, RefusedWhy, SOCKET_ROOM};
-use crate::resp::{Args, ReplyReader, Value, encode};
+use crate::resp::{Args, ReplyReader, Value, encode, lossless};
 use crate::time::{Instant, NS_PER_MS, Span};
 
 /// Connections that are kept for the next migration, and for how many idle seconds (`MIGRATE_SOCKET_CACHE_*`).
@@ -353,7 +353,7 @@ fn defer(s: &mut Server, running: &mut Running, input: Input, out: &mut Outbox) 
 fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out: &mut Outbox) {
     let answered = running.answers.len().saturating_sub(running.prelude());
     let refusals = running.answers.iter().filter_map(Value::error);
-    let refusal = refusals.map(|text| String::from_utf8_lossy(text).into_owned()).next().filter(|_| answered > 0);
+    let refusal = refusals.map(lossless).next().filter(|_| answered > 0);
     if failure.is_some() {
         if let Some(fd) = running.connecting.take() {
             out.close(fd);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, container, row};
+use crate::resp::lossless;
 use crate::server::acl::{CATEGORIES, Denied, Selector, User, category, check};
 use crate::server::call::Cx;
 
@@ -33,7 +34,7 @@ const SUBS: &[Spec] = &[
 const GENPASS_MAX: usize = 4_096;
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    lossless(bytes)
 }
 
 fn whoami(cx: &mut Cx<'_>) {
@@ -251,15 +252,14 @@ fn dryrun(cx: &mut Cx<'_>) {
     if !command.takes(request.len()) {
         return cx.add_error(&format!("ERR wrong number of arguments for '{name}' command"));
     }
-    let why = match check(&user, command, &request) {
+    let (does, what, kind) = match check(&user, command, &request) {
         Ok(()) => return cx.add_ok(),
-        Err(Denied::Command) => format!("This user has no permissions to run the '{name}' command"),
-        Err(Denied::Key(at)) => format!("This user has no permissions to access the '{}' key", text(request[at])),
-        Err(Denied::Channel(at)) => {
-            format!("This user has no permissions to access the '{}' channel", text(request[at]))
-        }
+        Err(Denied::Command) => ("run", name.as_bytes(), "command"),
+        Err(Denied::Key(at)) => ("access", request[at], "key"),
+        Err(Denied::Channel(at)) => ("access", request[at], "channel"),
     };
-    cx.add_bulk(why.as_bytes());
+    let why = [b"This user has no permissions to ", does.as_bytes(), b" the '", what, b"' ", kind.as_bytes()].concat();
+    cx.add_bulk(&why);
 }
 
 fn help(cx: &mut Cx<'_>) {

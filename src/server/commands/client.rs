@@ -3,11 +3,11 @@
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row, tracking};
 use crate::id::Fd;
-use crate::resp::Args;
-use crate::server::Server;
+use crate::resp::{Args, lossless};
 use crate::server::acl::UserId;
 use crate::server::call::Cx;
 use crate::server::session::{Flags, Session};
+use crate::server::{Server, gate};
 
 /// The rows of the subcommands.
 #[rustfmt::skip]
@@ -79,8 +79,8 @@ impl Cx<'_> {
 
     /// `ERR unknown subcommand or wrong number of arguments for '…'. Try … HELP.`
     pub(crate) fn add_subcommand_error(&mut self) {
-        let sub = String::from_utf8_lossy(&self.args.get(1)[..self.args.get(1).len().min(128)]).into_owned();
-        let container = String::from_utf8_lossy(self.args.get(0)).to_ascii_uppercase();
+        let sub = gate::clip(self.args.get(1));
+        let container = lossless(self.args.get(0)).to_ascii_uppercase();
         self.add_error(&format!(
             "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
         ));
@@ -90,7 +90,7 @@ impl Cx<'_> {
     fn type_arg(&mut self, i: usize) -> Option<Type> {
         let found = Type::parse(self.args.get(i));
         if found.is_none() {
-            let name = String::from_utf8_lossy(self.args.get(i)).into_owned();
+            let name = lossless(self.args.get(i));
             self.add_error(&format!("ERR Unknown client type '{name}'"));
         }
         found
@@ -300,7 +300,7 @@ fn kill_options<'a>(cx: &mut Cx<'a>) -> Option<Victims<'a>> {
             b"user" => {
                 victims.user = cx.s.acl.id(args.get(i + 1));
                 if victims.user.is_none() {
-                    let name = String::from_utf8_lossy(args.get(i + 1)).into_owned();
+                    let name = lossless(args.get(i + 1));
                     cx.add_error(&format!("ERR No such user '{name}'"));
                     return None;
                 }

@@ -107,7 +107,11 @@ fn describe(cx: &mut Cx<'_>, command: &'static Command) {
     for keys in &meta.specs {
         describe_keys(cx, keys);
     }
-    cx.add_set(command.subs.len());
+    // A set if there are none, an array of any.
+    if command.subs.is_empty() {
+        return cx.add_set(0);
+    }
+    cx.add_array(command.subs.len());
     for sub in &command.subs {
         describe(cx, sub);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row, SENSITIVE};
 use crate::server::{glob, persistence, replication};
@@ -70,6 +71,7 @@ fn refusal(cx: &Cx<'_>) -> Option<String> {
     for i in (2..args.len()).step_by(2) {
         let name = String::from_utf8_lossy(args.get(i)).into_owned();
         let Some(row) = config::find(&name) else {
+            let name = lossless(args.get(i));
             return Some(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"));
         };
         let failed = |why: &str| Some(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));

@@ -3,6 +3,7 @@
 use super::client::CLIENT_SUBS;
 use super::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
 use super::{Spec, container, row};
+use crate::resp::lossless;
 use crate::server::acl::User;
 use crate::server::call::Cx;
 use crate::server::multi;
@@ -101,7 +102,7 @@ fn hello(cx: &mut Cx<'_>) {
             }
             i += 2;
         } else {
-            let option = String::from_utf8_lossy(args.get(i)).into_owned();
+            let option = lossless(args.get(i));
             return cx.add_error(&format!("ERR Syntax error in HELLO option '{option}'"));
         }
     }
@@ -151,7 +152,6 @@ fn reset(cx: &mut Cx<'_>) {
     cx.s.set_default_auth(fd);
     let session: &mut Session = cx.session_mut();
     session.flags.clear(Flags::MONITOR.with(Flags::REPLICA).with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP_NEXT));
-    session.flags.clear(Flags::NO_EVICT);
     session.name = None;
     session.db = 0;
     session.resp = 2;

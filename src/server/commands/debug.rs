@@ -2,6 +2,7 @@
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE};
 use super::{Spec, debug_memory, row};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
 use crate::server::footprint::Adapting;
@@ -81,7 +82,7 @@ fn debug(cx: &mut Cx<'_>) {
         }
         b"protocol" if args.len() == 3 => debug_protocol(cx),
         b"error" if args.len() == 3 => {
-            let text = String::from_utf8_lossy(args.get(2)).replace(['\r', '\n'], " ");
+            let text = lossless(args.get(2)).replace(['\r', '\n'], " ");
             cx.add_error(&text);
         }
         _ => debug_rarer(cx),

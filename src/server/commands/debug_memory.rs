@@ -1,6 +1,7 @@
 //! DEBUG subcommands that show how a real process lays out its memory: hash tables, strings, buckets of clients, the
 //! allocator.
 
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::keyspace::{Value, alloc};
 use crate::server::session::{Flags, Session};
@@ -124,6 +125,6 @@ pub(super) fn allocator_text(cx: &mut Cx<'_>) {
 }
 
 fn unknown(cx: &mut Cx<'_>) {
-    let name = String::from_utf8_lossy(cx.args.get(2)).into_owned();
+    let name = lossless(cx.args.get(2));
     cx.add_error(&format!("ERR '{name}' of the allocator is not modelled"));
 }

@@ -2,6 +2,7 @@
 
 use super::flag::{FAST, READONLY, WRITE};
 use super::{Spec, row};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::keyspace::NO_EXPIRY;
 use crate::server::notify::Classes;
@@ -62,7 +63,7 @@ fn conditions(cx: &mut Cx<'_>) -> Option<Conditions> {
             b"gt" => wanted.gt = true,
             b"lt" => wanted.lt = true,
             _ => {
-                let word = String::from_utf8_lossy(cx.args.get(i)).into_owned();
+                let word = lossless(cx.args.get(i));
                 cx.add_error(&format!("ERR Unsupported option {word}"));
                 return None;
             }

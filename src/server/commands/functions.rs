@@ -7,7 +7,7 @@ use super::flag::{
     STALE, WRITE,
 };
 use super::{Spec, container, row};
-use crate::resp::parse_i64;
+use crate::resp::{lossless, parse_i64};
 use crate::server::call::Cx;
 use crate::server::persistence;
 use crate::server::scripting::{FLAGS, Libraries, Library, busy, host};
@@ -66,7 +66,7 @@ fn call(cx: &mut Cx<'_>, read_only: bool) {
     };
     let request = host::Request {
         sha: library.sha,
-        name: String::from_utf8_lossy(&name).into_owned(),
+        name: lossless(&name),
         body: library.code.clone(),
         function: Some(&name),
         flags,
@@ -81,7 +81,7 @@ fn load(cx: &mut Cx<'_>) {
     let mut replace = false;
     for i in 2..last {
         if !cx.arg_is(i, "replace") {
-            let option = String::from_utf8_lossy(cx.args.get(i)).into_owned();
+            let option = lossless(cx.args.get(i));
             return cx.add_error(&format!("ERR Unknown option given: {option}"));
         }
         replace = true;
@@ -139,7 +139,7 @@ fn list(cx: &mut Cx<'_>) {
             i += 1;
             pattern = Some(args.get(i));
         } else {
-            let argument = String::from_utf8_lossy(args.get(i)).into_owned();
+            let argument = lossless(args.get(i));
             return cx.add_error(&format!("ERR Unknown argument {argument}"));
         }
         i += 1;

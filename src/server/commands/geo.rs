@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::flag::{DENYOOM, MOVABLE_KEYS, READONLY, WRITE};
 use super::{Spec, row, zsets};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::keyspace::geohash::{self, LATITUDE_MAX, LONGITUDE_MAX, Point, Shape};
@@ -274,7 +275,7 @@ impl Request {
 
     /// False when options don't go together, which was answered.
     fn is_consistent(&self, cx: &mut Cx<'_>, kind: Kind) -> bool {
-        let name = String::from_utf8_lossy(cx.args.get(0)).into_owned();
+        let name = lossless(cx.args.get(0));
         let searches = matches!(kind, Kind::Search | Kind::SearchStore);
         let error = if self.store.is_some() && (self.with_distance || self.with_hash || self.with_place) {
             let what = if kind == Kind::SearchStore { "GEOSEARCHSTORE" } else { "STORE option in GEORADIUS" };

@@ -2,6 +2,7 @@
 
 use super::flag::{ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE};
 use super::{Spec, row};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
@@ -179,7 +180,7 @@ fn pfdebug(cx: &mut Cx<'_>) {
             }
         }
         _ => {
-            let word = String::from_utf8_lossy(args.get(1)).into_owned();
+            let word = lossless(args.get(1));
             cx.add_error(&format!("ERR Unknown PFDEBUG subcommand '{word}'"));
         }
     }

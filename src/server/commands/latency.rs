@@ -2,6 +2,7 @@
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Command, Spec, container, row};
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::latency::{self, Sample};
 
@@ -54,7 +55,7 @@ fn graph(cx: &mut Cx<'_>) {
     match cx.s.latency.of(cx.args.get(2)).map(|(event, series)| series.graph(event, now)) {
         Some(text) => cx.add_verbatim(text.as_bytes(), *b"txt"),
         None => {
-            let event = String::from_utf8_lossy(cx.args.get(2)).into_owned();
+            let event = lossless(cx.args.get(2));
             cx.add_error(&format!("ERR No samples available for event '{event}'"));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE};
 use super::{Spec, row};
-use crate::resp::{parse_i64, split_args};
+use crate::resp::{lossless, parse_i64, split_args};
 use crate::server::call::Cx;
 use crate::server::replication::link::Link;
 use crate::server::replication::{self, failover, link, wait};
@@ -150,7 +150,7 @@ fn announce(cx: &mut Cx<'_>, i: usize) -> bool {
     } else if cx.arg_is(i, "rdb-filter-only") {
         return announce_filter(cx, value);
     } else {
-        cx.add_error(&format!("ERR Unrecognized REPLCONF option: {}", String::from_utf8_lossy(args.get(i))));
+        cx.add_error(&format!("ERR Unrecognized REPLCONF option: {}", lossless(args.get(i))));
         return false;
     }
     true
@@ -165,7 +165,7 @@ fn announce_filter(cx: &mut Cx<'_>, value: &[u8]) -> bool {
     (filter.exclude_data, filter.exclude_functions) = (true, true);
     for word in words {
         if !word.eq_ignore_ascii_case(b"functions") {
-            let text = format!("ERR Unsupported rdb-filter-only option: {}", String::from_utf8_lossy(&word));
+            let text = format!("ERR Unsupported rdb-filter-only option: {}", lossless(&word));
             cx.add_error(&text);
             return false;
         }

@@ -8,7 +8,7 @@ use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, WRITE};
 use super::stream_reads::{Claim, change_group, propagate_claim, propagate_group_id};
 use super::streams::{add_entry, add_id, name};
 use super::{Spec, container, row};
-use crate::resp::encode;
+use crate::resp::{encode, lossless};
 use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
@@ -37,7 +37,7 @@ const XGROUP_SUBS: &[Spec] = &[
 ];
 
 fn no_group(cx: &mut Cx<'_>, key: usize, group: usize) {
-    let [key, group] = [key, group].map(|i| String::from_utf8_lossy(cx.args.get(i)).into_owned());
+    let [key, group] = [key, group].map(|i| lossless(cx.args.get(i)));
     cx.add_error(&format!("NOGROUP No such key '{key}' or consumer group '{group}'"));
 }
 
@@ -62,7 +62,7 @@ impl Cx<'_> {
         if self.stream_at(at).groups.contains_key(self.args.get(3)) {
             return Ok(at);
         }
-        let [key, group] = [2, 3].map(|i| String::from_utf8_lossy(self.args.get(i)).into_owned());
+        let [key, group] = [2, 3].map(|i| lossless(self.args.get(i)));
         self.add_error(&format!("NOGROUP No such consumer group '{group}' for key name '{key}'"));
         Err(Answered)
     }
@@ -359,7 +359,7 @@ fn claim_options(cx: &mut Cx<'_>) -> Result<Claims, Answered> {
             i += 1;
             claims.last_id = cx.strict_id(i)?;
         } else {
-            let option = String::from_utf8_lossy(args.get(i)).into_owned();
+            let option = lossless(args.get(i));
             cx.add_error(&format!("ERR Unrecognized XCLAIM option '{option}'"));
             return Err(Answered);
         }

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::flag::{LOADING, READONLY, STALE};
 use super::streams::{add_entry, add_id, encode_range};
 use super::{Spec, container, row};
-use crate::resp::encode;
+use crate::resp::{encode, lossless};
 use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::keyspace::Type;
@@ -123,7 +123,10 @@ fn stream(cx: &mut Cx<'_>) {
             full = Some(u64::try_from(given).unwrap_or(10));
         }
     }
-    cx.s.meter.add(full.unwrap_or(2) * cost::ELEMENT);
+    let stream = cx.stream_at(at);
+    let there = stream.length + stream.groups.values().map(|group| group.pending.len() as u64).sum::<u64>();
+    let shown = full.map_or(2, |count| if count == 0 { there } else { there.min(count) });
+    cx.s.meter.add(shown * cost::ELEMENT);
     answer(cx, at, |stream, answer| {
         answer.map(if full.is_some() { 9 } else { 10 });
         answer.name("length").int(stream.length.cast_signed());
@@ -204,7 +207,7 @@ fn consumers(cx: &mut Cx<'_>) {
     let Some(at) = find(cx) else { return };
     let (args, now) = (cx.args, cx.s.ms());
     if !cx.stream_at(at).groups.contains_key(args.get(3)) {
-        let [key, group] = [2, 3].map(|i| String::from_utf8_lossy(args.get(i)).into_owned());
+        let [key, group] = [2, 3].map(|i| lossless(args.get(i)));
         return cx.add_error(&format!("NOGROUP No such consumer group '{group}' for key name '{key}'"));
     }
     answer(cx, at, |stream, answer| {

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::flag::{BLOCKING, MOVABLE_KEYS, READONLY, WRITE};
 use super::streams::{add_entry, add_id, encode_range, name};
 use super::{Spec, row};
-use crate::resp::encode;
+use crate::resp::{encode, lossless};
 use crate::server::blocking::{ReadGroup, Served, Want};
 use crate::server::call::Cx;
 use crate::server::cost;
@@ -103,7 +103,7 @@ fn options(cx: &mut Cx<'_>, grouped: bool) -> Result<Told, Answered> {
         let more = args.len() - i - 1;
         if cx.arg_is(i, "block") && more > 0 {
             if cx.session().flags.has(Flags::SCRIPT) {
-                let name = String::from_utf8_lossy(args.get(0)).into_owned();
+                let name = lossless(args.get(0));
                 return refuse(cx, &format!("ERR {name} command is not allowed with BLOCK option from scripts"));
             }
             told.block = Some(cx.ms_arg(i + 1)?);
@@ -161,7 +161,7 @@ fn ids(cx: &mut Cx<'_>, told: &Told) -> Result<Vec<Id>, Answered> {
         if let Some(group) = &told.group
             && found.is_none_or(|at| !cx.stream_at(at).groups.contains_key(&group.name))
         {
-            let [key, group] = [args.get(key), &group.name].map(String::from_utf8_lossy);
+            let [key, group] = [args.get(key), &group.name].map(lossless);
             let text =
                 format!("NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option");
             return refuse(cx, &text);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::tracking::Mode;
 
@@ -85,7 +86,7 @@ fn overlap(one: &[u8], other: &[u8]) -> bool {
 /// False when prefixes overlap with older ones or with the first of the new ones, which was answered. An overlap among
 /// the others is answered too, and then they are taken all the same, as a real server does.
 fn prefixes_are_apart(cx: &mut Cx<'_>, prefixes: &[Bytes]) -> bool {
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &Bytes| lossless(bytes);
     let old: Vec<Bytes> =
         cx.session().tracking.as_ref().map_or_else(Vec::new, |mode| mode.prefixes.iter().cloned().collect());
     for (i, prefix) in prefixes.iter().enumerate() {

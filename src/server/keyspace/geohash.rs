@@ -109,11 +109,19 @@ pub fn encode(point: Point) -> u64 {
     Cell::of(point, LATITUDE_MAX, STEP_MAX).bits
 }
 
+/// As C casts a double on the usual machines: what has no place wraps around, or is the greatest bit alone.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "that is the point")]
+fn cast(score: f64) -> u64 {
+    const TOP: u64 = 1 << 63;
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    let signed = |value: f64| if (-END..END).contains(&value) { (value as i64) as u64 } else { TOP };
+    if score >= END { signed(score - END) ^ TOP } else { signed(score) }
+}
+
 /// The place of a score: the middle of its box.
 #[must_use]
 pub fn decode(score: f64) -> Point {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "scores of places are whole numbers")]
-    let edges = Cell { bits: score as u64, step: STEP_MAX }.edges();
+    let edges = Cell { bits: cast(score), step: STEP_MAX }.edges();
     let middle = |low: f64, high: f64, max: f64| ((low + high) / 2.0).clamp(-max, max);
     Point {
         longitude: middle(edges.west, edges.east, LONGITUDE_MAX),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Code, Function, is_name, lua, sha1};
-use crate::resp::split_args;
+use crate::resp::{lossless, split_args};
 
 /// A library.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ fn error<T>(text: impl AsRef<str>) -> Result<T, String> {
 }
 
 fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+    lossless(text)
 }
 
 /// The engine and the name in the first line of a library's code (`functionExtractLibMetaData`).

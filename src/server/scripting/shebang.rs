@@ -1,7 +1,7 @@
 //! `#!lua flags=no-writes`: what a script says of itself in its first line (`evalExtractShebangFlags`).
 
 use super::flag;
-use crate::resp::split_args;
+use crate::resp::{lossless, split_args};
 
 /// Flags by name.
 pub(crate) const FLAGS: [(&str, u8); 5] = [
@@ -40,19 +40,18 @@ pub(super) fn eval_flags(body: &[u8]) -> Result<u8, String> {
     let end = memchr::memchr(b'\n', body).ok_or("ERR Invalid script shebang")?;
     let parts = split_args(&body[..end]).filter(|parts| !parts.is_empty());
     let parts = parts.ok_or("ERR Invalid engine in script shebang")?;
-    let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
     if parts[0] != b"#!lua" {
-        return Err(format!("ERR Unexpected engine in script shebang: {}", text(&parts[0])));
+        return Err(format!("ERR Unexpected engine in script shebang: {}", lossless(&parts[0])));
     }
     let mut flags = 0;
     for part in &parts[1..] {
         let Some(list) = part.strip_prefix(b"flags=") else {
-            return Err(format!("ERR Unknown lua shebang option: {}", text(part)));
+            return Err(format!("ERR Unknown lua shebang option: {}", lossless(part)));
         };
         // An empty list has no flags; sdssplitlen finds none in it.
         for name in list.split(|&byte| byte == b',').filter(|_| !list.is_empty()) {
             let known = FLAGS.iter().find(|(known, _)| known.as_bytes() == name);
-            flags |= known.ok_or_else(|| format!("ERR Unexpected flag in script shebang: {}", text(name)))?.1;
+            flags |= known.ok_or_else(|| format!("ERR Unexpected flag in script shebang: {}", lossless(name)))?.1;
         }
     }
     Ok(flags)

@@ -166,9 +166,7 @@ impl Writer<'_> {
 
     fn error(&mut self, text: String, count: bool) {
         let text = errors::one_line(&text);
-        self.out.extend_from_slice(b"-");
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.extend_from_slice(b"\r\n");
+        encode::error(self.out, &text);
         if count {
             self.errors.push(text);
         }

@@ -1,5 +1,6 @@
 //! What scripts throw and what is made of it: Redis's error tables, positions, the text of the reply.
 
+use crate::resp::lossless;
 use std::fmt;
 
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
@@ -170,7 +171,7 @@ impl Info {
 /// Strings and numbers as C sees them.
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(String::from_utf8_lossy(until_nul(&text.as_bytes())).into_owned()),
+        Value::String(text) => Some(lossless(until_nul(&text.as_bytes()))),
         Value::Integer(number) => Some(number.to_string()),
         Value::Number(number) => Some(super::numbers::general(*number, 14)),
         _ => None,
