@@ -65,7 +65,7 @@ fn parse(line: &str) -> Step<'_> {
 }
 
 /// Numbers are all alike, and so are ids of 40 digits.
-fn mask(line: &str) -> String {
+pub(crate) fn mask(line: &str) -> String {
     let mut out = String::new();
     for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let end = word.len()

@@ -53,19 +53,25 @@ impl Arg {
     }
 }
 
-/// Asks for the documentation of all commands, in the order of their names.
-pub(super) fn ask(target: &mut dyn Target) -> Vec<Grammar> {
+/// Sends a request over a connection for long replies.
+pub(super) fn reply(target: &mut dyn Target, line: &str) -> Value {
     let mut request = BytesMut::new();
-    encode::command(&mut request, &[b"COMMAND", b"DOCS"]);
+    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    encode::command(&mut request, &words);
     let mut reader = ReplyReader::default();
     reader.feed(Bytes::from(target.exchange("docs", &request).remove("docs").expect("a reply").0));
-    let docs = loop {
+    loop {
         match reader.read().expect("RESP") {
             Some(value) => break value,
             // A long reply comes in pieces.
-            None => reader.feed(Bytes::from(target.sleep(20).remove("docs").expect("the rest").0)),
+            None => reader.feed(Bytes::from(target.sleep(20).remove("docs").unwrap_or_default().0)),
         }
-    };
+    }
+}
+
+/// Asks for the documentation of all commands, in the order of their names.
+pub(super) fn ask(target: &mut dyn Target) -> Vec<Grammar> {
+    let docs = reply(target, "COMMAND DOCS");
     let mut all = Vec::new();
     for pair in docs.items().expect("a list").chunks_exact(2) {
         let pairs = pair[1].items().expect("a command");
