@@ -203,3 +203,26 @@ fn costs_follow_the_table_and_the_scale() {
     costs.sort_unstable();
     assert!(costs[1] > Span::from_us(3) && costs[2] == costs[1].times(2));
 }
+
+/// The output limit sees whole blocks, as the memory that replies take; and ends a reply that would never end.
+#[test]
+fn output_limits_count_blocks() {
+    let mut rig = Rig::with("client-output-buffer-limit normal 100000 0 0\n", 1_795_000_000_000, 1_000);
+    let member = "x".repeat(1_000);
+    for n in 0..113 {
+        rig.ask("a", &format!("RPUSH list {member}{n}"));
+    }
+    // Four blocks beyond the first 16 KB.
+    assert!(rig.ask("d", "LRANGE list 0 94").len() > 95_000);
+    // Five.
+    assert_eq!(rig.ask("b", "LRANGE list 0 112"), "");
+    assert!(rig.closed.contains(&rig.fds["b"]));
+    rig.ask("a", "HSET hash field value");
+    assert_eq!(rig.ask("c", "HRANDFIELD hash -999999999"), "");
+    assert!(rig.closed.contains(&rig.fds["c"]));
+    assert_eq!(rig.ask("a", "HRANDFIELD none -999999999"), "*0\r\n");
+    assert_eq!(rig.server.stats.output_buffer_drops, 2);
+    let mut rig = Rig::new(START);
+    rig.ask("a", "HSET hash field value");
+    assert_eq!(rig.ask("a", "HRANDFIELD hash -999999999"), "-ERR value is out of range\r\n");
+}

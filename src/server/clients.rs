@@ -12,9 +12,6 @@ use crate::time::{Instant, NS_PER_MS, Span};
 /// Input of one turn is left for the next once the turn has cost this much: later commands must see a later clock.
 pub(super) const TURN_MAX_NS: u64 = NS_PER_MS;
 
-/// Replies up to this size don't count towards a client's limit (`PROTO_REPLY_CHUNK_BYTES`): they have a buffer of their own.
-const FIRST_BUFFER: u64 = 16 * 1024;
-
 impl Server {
     pub(crate) fn accept(&mut self, fd: Fd, from: Addr, local: Addr, out: &mut Outbox) {
         self.meter.add(cost::ACCEPT);
@@ -144,8 +141,6 @@ impl Server {
             self.sessions.want_write(fd);
             if waiting >= super::footprint::NOTED {
                 self.note_reply(fd, waiting);
-            }
-            if waiting > FIRST_BUFFER {
                 self.check_output_limit(fd);
             }
         }
@@ -305,8 +300,8 @@ impl Server {
     /// Drops a client that doesn't read what it asked for (`closeClientOnOutputBufferLimitReached`). Replicas have
     /// their own buffers and their own check.
     pub(crate) fn check_output_limit(&mut self, fd: Fd) {
-        let Some(session) = self.sessions.get_mut(fd) else { return };
-        let waiting = (session.reply.len() as u64).saturating_sub(FIRST_BUFFER);
+        let Some(waiting) = self.sessions.get(fd).map(|session| self.output_memory(session)) else { return };
+        let session = self.sessions.at_mut(fd);
         if waiting == 0 && session.soft_limit_since.is_none() || session.flags.has(Flags::REPLICA) {
             return;
         }
@@ -329,6 +324,18 @@ impl Server {
             self.soft_limited.retain(|&other| other != fd);
             self.close_later(fd);
         }
+    }
+
+    /// A reply of at least so many bytes would follow: true if the client's limit ends it on the way.
+    pub(crate) fn overflows_output(&mut self, fd: Fd, bytes: u64) -> bool {
+        let limit = self.config.client_output_buffer_limit.normal.hard;
+        let others = Flags::MASTER.with(Flags::REPLICA).with(Flags::PUBSUB);
+        if limit == 0 || bytes < limit || self.sessions.get(fd).is_none_or(|session| session.flags.has(others)) {
+            return false;
+        }
+        self.stats.output_buffer_drops += 1;
+        self.close_later(fd);
+        true
     }
 
     /// Closes what was marked (`freeClientsInAsyncFreeQueue`).

@@ -442,6 +442,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::{Policy, time_limit_us};
+    use crate::node::{Input, Node as _};
 
     #[test]
     fn words_are_read_and_printed() {
@@ -493,11 +494,36 @@ mod tests {
         assert_eq!(rig.server.stats.evicted_clients, 0);
         // What a transaction queues makes the last one the largest.
         assert_eq!(rig.ask("f", "MULTI"), "+OK\r\n");
-        let queued = (0..2_000).take_while(|_| rig.ask("f", "GET big") == "+QUEUED\r\n").count();
+        let largest = rig.fds["f"];
+        let goes_on = |rig: &mut crate::server::rig::Rig| {
+            !rig.closed.contains(&largest) && rig.ask("f", "GET big") == "+QUEUED\r\n"
+        };
+        let queued = (0..2_000).take_while(|_| goes_on(&mut rig)).count();
         assert!((500..2_000).contains(&queued), "{queued}");
         assert_eq!(rig.server.stats.evicted_clients, 1);
-        assert!(rig.closed.contains(&rig.fds["f"]) && !rig.closed.contains(&rig.fds["kept"]));
+        assert!(rig.closed.contains(&largest) && !rig.closed.contains(&rig.fds["kept"]));
         assert_eq!(rig.ask("b", "PING"), "+PONG\r\n");
+    }
+
+    #[test]
+    fn clients_go_before_keys_and_those_over_their_own_limit_before_others() {
+        let conf = "maxmemory 2500000\nmaxmemory-policy allkeys-random\nmaxmemory-clients 500000\n";
+        let mut rig = crate::server::rig::Rig::with(conf, 1_795_000_000_000, 1_000);
+        let value = "v".repeat(1_000);
+        for n in 0..20 {
+            rig.ask("a", &format!("SET k{n} {value}"));
+        }
+        // Requests that are far from complete, and one that is, all in one turn.
+        let part = format!("*2\r\n$900000\r\n{}", "x".repeat(800_000));
+        let fds = ["b", "c", "a"].map(|name| rig.fd(name));
+        for (fd, data) in fds.into_iter().zip([part.clone(), part, "SET k v\r\n".to_owned()]) {
+            let (now, input) = (rig.server.now, Input::Bytes { fd, data: data.into_bytes().into() });
+            rig.server.handle(now, input, &mut rig.out);
+        }
+        rig.turn(Input::Wake);
+        assert_eq!(rig.take_reply("a"), b"+OK\r\n");
+        assert!(rig.server.stats.evicted_clients >= 2, "{}", rig.server.stats.evicted_clients);
+        assert_eq!((rig.server.stats.evicted_keys, rig.server.keyspace.len()), (0, 21));
     }
 
     #[test]

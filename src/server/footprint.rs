@@ -149,6 +149,12 @@ pub(crate) struct Footprint {
     pub total: u64,
 }
 
+/// The blocks of replies that have so many bytes, and what they take.
+fn blocks_of(bytes: u64) -> (u64, u64) {
+    let blocks = bytes.div_ceil(BLOCK);
+    (blocks, blocks * (BLOCK + BLOCK_HEAD))
+}
+
 /// What pointers to so many arguments take.
 fn pointers(args: usize) -> u64 {
     args as u64 * POINTER
@@ -168,6 +174,13 @@ impl Server {
 
     fn buffers(&self, session: &Session) -> Buffers {
         session.buffers.later(self.now.unix.ms(), self.client_period(), session.reply.len() as u64, self.adapting)
+    }
+
+    /// What replies that don't fit into a session's buffer take (`getClientOutputBufferMemoryUsage`).
+    pub(crate) fn output_memory(&self, session: &Session) -> u64 {
+        let waiting = session.reply.len() as u64;
+        // Most wait for nothing, and their buffer isn't worth a look.
+        if waiting < REPLY_LEAST { 0 } else { blocks_of(waiting - waiting.min(self.buffers(session).reply)).1 }
     }
 
     /// A reply of so many bytes waits for a session.
@@ -252,8 +265,7 @@ impl Server {
         let (takes, query, query_free, args, argc) = self.query_footprint(session, running);
         let waiting = session.reply.len() as u64;
         let in_buffer = waiting.min(buffers.reply);
-        let blocks = (waiting - in_buffer).div_ceil(BLOCK);
-        let output = blocks * (BLOCK + BLOCK_HEAD);
+        let (blocks, output) = blocks_of(waiting - in_buffer);
         let (mut queued, mut commands) = (0, 0);
         if let Some(multi) = &session.multi {
             let each = |args: &Args| args.iter().map(<[u8]>::len).sum::<usize>() as u64 + pointers(args.len());

@@ -3,6 +3,7 @@
 use super::Server;
 use super::acl::Denied;
 use super::commands::{self, Command, Treatment, flag};
+use super::config::ClientsLimit;
 use super::session::Flags;
 use crate::id::Fd;
 use crate::node::Outbox;
@@ -21,6 +22,8 @@ enum Verdict {
     Postpone,
     /// Queue it for EXEC.
     Queue,
+    /// Its client has been evicted.
+    Gone,
     /// Run it.
     Run,
 }
@@ -61,6 +64,7 @@ impl Server {
                 }
             }
             Verdict::Queue => self.queue_command(fd, command, args),
+            Verdict::Gone => {}
             Verdict::Postpone => {
                 let session = self.sessions.at_mut(fd);
                 session.flags.set(Flags::BLOCKED.with(Flags::POSTPONED));
@@ -115,6 +119,13 @@ impl Server {
             });
         }
         self.eviction.out_of_memory = false;
+        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
+            // Clients go before keys.
+            self.evict_clients(out);
+            if self.sessions.get(fd).is_none() {
+                return Verdict::Gone;
+            }
+        }
         if self.config.maxmemory > 0 && !self.is_busy() && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
         }

@@ -77,6 +77,22 @@ impl Server {
         self.log(out, Level::Notice, text);
     }
 
+    /// What a real server's logo says of it (`redisAsciiArt`), or one line where it has none. Written once it listens.
+    pub(crate) fn log_logo(&self, out: &mut Outbox) {
+        if out.log.is_none() {
+            return;
+        }
+        let (port, pid) = (self.config.port, persistence::pid(self));
+        if self.config.inert("always-show-logo", "no") == "no" {
+            return self.notice(out, || format!("Running mode=standalone, port={port}."));
+        }
+        let logo =
+            format!("Redis 7.0.15 (00000000/0) 64 bit\n\nRunning in standalone mode\n Port: {port}\n PID: {pid}\n");
+        if let Some(lines) = &mut out.log {
+            lines.push((self.init.node, logo));
+        }
+    }
+
     #[cold]
     fn write_log(&self, out: &mut Outbox, level: Level, text: &str) {
         if level < Level::least(self.config.inert("loglevel", "notice")) {

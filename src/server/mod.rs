@@ -206,7 +206,6 @@ impl Server {
         if self.blocking.has_ready() {
             self.serve_ready(out);
         }
-        self.evict_clients(out);
         if self.expired_noted > 0 {
             let keys = std::mem::take(&mut self.expired_noted);
             out.note(Kind::Server(ServerEvent::Expired { keys }));
@@ -227,6 +226,7 @@ impl Server {
         if !self.closing.is_empty() {
             self.close_marked(out);
         }
+        self.evict_clients(out);
         out.busy(self.meter.take());
         self.meter.begin_turn();
         self.plan_cron();
@@ -345,6 +345,7 @@ impl Node for Server {
         if !self.config.latency_tracking {
             self.stats.track_latency(false);
         }
+        self.log_logo(out);
         persistence::load(self, disk, out);
         if self.shutdown.exited {
             return;

@@ -72,7 +72,6 @@ def main():
     with open(scenario, "w", encoding="utf-8") as file:
         file.write('name = "served"\nduration = "60s"\nsettle = "0s"\n')
         file.write('[[redis]]\nname = "r1"\nconfig-file = "served.conf"\n')
-    print(f" PID: {os.getpid()}", flush=True)
     program = os.environ["SPLITBRAIN"]
     flags = ["--quiet", "--no-report", "--no-control", "--until-down", "--forks", "--data", own, "--logs", own]
     os.execv(program, [program, "serve", scenario, "--base-port", port, *flags])

@@ -172,9 +172,9 @@ impl<'a> Driver<'a> {
         } else {
             self.shared.wake.notify_one();
         }
+        self.follow_presence();
         self.keep_up();
         self.pass_on();
-        self.follow_presence();
         self.refresh_room();
         self.ending.append(&mut self.shared.ends.borrow_mut());
         if !self.ending.is_empty() {

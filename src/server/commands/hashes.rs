@@ -269,6 +269,9 @@ fn hrandfield(cx: &mut Cx<'_>) {
     let Some((count, with_values)) = random::arguments(cx, Some("withvalues")) else { return };
     let Ok(found) = cx.read_hash() else { return };
     let Some(hash) = found.filter(|_| count != 0) else { return cx.add_array(0) };
+    if random::overflows(cx, count) {
+        return;
+    }
     let one = |rng: &mut Rng| hash.random(rng).expect("a key's hash is not empty").clone();
     let all = || hash.iter().cloned().collect();
     let picked = random::pick(&mut cx.s.rng, count, hash.len(), one, all, |pair| pair.field.as_slice());

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use crate::rng::Rng;
 use crate::server::call::Cx;
 
-/// A reply with more elements than this is refused: a real server would build it until its memory or the client's output limit
-/// is exhausted.
+/// A reply with more elements than this is not built: a real server builds it until its memory or the client's output limit is
+/// exhausted.
 const PICKS_MAX: u64 = 1 << 24;
+/// An element is no shorter than this.
+const ELEMENT_LEAST: u64 = 6;
 
 /// The count at argument 2, and whether the word follows it. `None`: an error was answered.
 pub(super) fn arguments(cx: &mut Cx<'_>, word: Option<&str>) -> Option<(i64, bool)> {
@@ -18,11 +20,22 @@ pub(super) fn arguments(cx: &mut Cx<'_>, word: Option<&str>) -> Option<(i64, boo
         cx.add_syntax_error();
         return None;
     }
-    if with && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) || count < 0 && count.unsigned_abs() > PICKS_MAX {
+    if with && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
         cx.add_error("ERR value is out of range");
         return None;
     }
     Some((count, with))
+}
+
+/// There would be too many repetitions: the client's output limit ends it, or it is told.
+pub(super) fn overflows(cx: &mut Cx<'_>, count: i64) -> bool {
+    if count >= 0 || count.unsigned_abs() <= PICKS_MAX {
+        return false;
+    }
+    if !cx.s.overflows_output(cx.fd, PICKS_MAX * ELEMENT_LEAST) {
+        cx.add_error("ERR value is out of range");
+    }
+    true
 }
 
 /// So many random elements of a collection that isn't empty: with repetitions when the count is negative, all when it has no more.

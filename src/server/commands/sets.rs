@@ -206,6 +206,9 @@ fn srandmember(cx: &mut Cx<'_>) {
     let Some((count, _)) = random::arguments(cx, None) else { return };
     let Ok(found) = cx.read_set(1) else { return };
     let Some(set) = found.filter(|_| count != 0) else { return cx.add_array(0) };
+    if random::overflows(cx, count) {
+        return;
+    }
     let one = |rng: &mut Rng| set.random(rng).expect("a key's set is not empty");
     let all = || set.iter().map(|member| member.to_bytes()).collect();
     let picked = random::pick(&mut cx.s.rng, count, set.len(), one, all, |member| &member[..]);

@@ -396,6 +396,9 @@ fn zrandmember(cx: &mut Cx<'_>) {
     let Some((count, with_scores)) = random::arguments(cx, Some("withscores")) else { return };
     let Ok(found) = cx.read_zset(1) else { return };
     let Some(set) = found.filter(|_| count != 0) else { return cx.add_array(0) };
+    if random::overflows(cx, count) {
+        return;
+    }
     let own = |(score, member): (f64, &Key)| (score, member.clone());
     let one = |rng: &mut Rng| own(set.random(rng).expect("a key's sorted set is not empty"));
     let all = || set.iter().map(own).collect();

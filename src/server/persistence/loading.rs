@@ -193,6 +193,9 @@ pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &m
     let staged = match outcome {
         Ok(staged) => staged,
         Err(error) => {
+            if matches!(error, RdbError::Checksum { .. }) {
+                s.warn(out, || "Internal error in RDB reading -> RDB CRC error".to_owned());
+            }
             s.die(&error.to_string(), 1, out);
             return;
         }

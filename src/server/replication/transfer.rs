@@ -294,6 +294,7 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
 
 /// A file from the disk that can't be loaded ends the process; one from the socket that ends too early is asked for again.
 fn load_failed(s: &mut Server, transfer: &Transfer, error: &RdbError, out: &mut Outbox) {
+    s.warn(out, || format!("Internal error in RDB reading -> {error}"));
     s.warn(out, || match transfer.diskless {
         true => format!("Failed trying to load the MASTER synchronization DB from socket: {error}"),
         false => format!("Failed trying to load the MASTER synchronization DB from disk: {error}"),
