@@ -73,8 +73,10 @@ def main():
         file.write('name = "served"\nduration = "60s"\nsettle = "0s"\n')
         file.write('[[redis]]\nname = "r1"\nconfig-file = "served.conf"\n')
     program = os.environ["SPLITBRAIN"]
+    # Servers are no copies of one another: ids that are drawn alike would pass for one history.
+    seed = str(int.from_bytes(os.urandom(6), "big"))
     flags = ["--quiet", "--no-report", "--no-control", "--until-down", "--forks", "--data", own, "--logs", own]
-    os.execv(program, [program, "serve", scenario, "--base-port", port, *flags])
+    os.execv(program, [program, "serve", scenario, "--base-port", port, "--seed", seed, *flags])
 
 
 main()
