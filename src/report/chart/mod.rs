@@ -102,7 +102,8 @@ mod tests {
         let words = body.split("<text").skip(1).filter_map(|part| part.split_once('>')?.1.split_once("</text>"));
         let words: Vec<&str> = words.map(|(word, _)| word.trim()).collect();
         let count = |tag: &str| body.matches(&format!("<{tag} ")).count();
-        let drawn = ["rect", "line", "polyline", "polygon", "circle"].map(|tag| format!("{tag} {}", count(tag)));
+        let drawn =
+            ["rect", "line", "path", "polyline", "polygon", "circle"].map(|tag| format!("{tag} {}", count(tag)));
         let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(svg.as_bytes());
         format!("{}\n{}\n{:?}\n{}\n{sum:08x}", chart.title, chart.alt, chart.size(), drawn.join(", "))
             + "\n\n"

@@ -66,7 +66,74 @@ fn shapes(canvas: &Canvas) -> String {
     backend.present().expect("a string takes everything");
     drop(backend);
     let body = out.split_once('\n').map_or("", |(_, rest)| rest);
-    body.trim_end().trim_end_matches("</svg>").to_owned()
+    lean(body.trim_end().trim_end_matches("</svg>"))
+}
+
+/// The same drawing in fewer bytes: lines of one look that follow each other (a hatching, a dashed line) become one path, and
+/// what is said anyway when nothing is said is left out.
+fn lean(body: &str) -> String {
+    let mut out = String::with_capacity(body.len() / 2);
+    let mut lines: Vec<[i32; 4]> = Vec::new();
+    let mut look = "";
+    for row in body.lines() {
+        let line = row.strip_prefix("<line ").and_then(|rest| rest.split_once(" x1="));
+        let ends = line.and_then(|(head, ends)| Some((head, coordinates(ends)?)));
+        if ends.is_none_or(|(head, _)| head != look) {
+            stroke(&mut out, look, &lines);
+            lines.clear();
+        }
+        match ends {
+            Some((head, ends)) => {
+                look = head;
+                lines.push(ends);
+            }
+            None => plain(&mut out, row),
+        }
+    }
+    stroke(&mut out, look, &lines);
+    out
+}
+
+/// The four numbers of `"1" y1="2" x2="3" y2="4"/>`.
+fn coordinates(ends: &str) -> Option<[i32; 4]> {
+    let numbers: Vec<i32> = ends.split('"').skip(1).step_by(2).map_while(|number| number.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+fn stroke(out: &mut String, look: &str, lines: &[[i32; 4]]) {
+    let [x1, y1, x2, y2] = match lines {
+        [] => return,
+        &[line] | &[line, ..] => line,
+    };
+    if lines.len() == 1 {
+        return plain(out, &format!("<line {look} x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"));
+    }
+    let mut path = format!("M{x1} {y1}");
+    let mut pen = (x1, y1);
+    for &[x1, y1, x2, y2] in lines {
+        let mut step = |letter: char, x: i32, y: i32| {
+            let (dx, dy) = (x - pen.0, y - pen.1);
+            pen = (x, y);
+            if letter == 'l' || (dx, dy) != (0, 0) {
+                path.push_str(&format!("{letter}{dx}{}{dy}", if dy < 0 { "" } else { " " }));
+            }
+        };
+        step('m', x1, y1);
+        step('l', x2, y2);
+    }
+    plain(out, &format!("<path {look} d=\"{path}\" fill=\"none\"/>"));
+}
+
+/// A row without what holds by itself.
+fn plain(out: &mut String, row: &str) {
+    let mut row = row.to_owned();
+    for said in
+        [" opacity=\"1\"", " text-anchor=\"start\"", " stroke=\"none\" stroke-width=\"0\"", " font-weight=\"normal\""]
+    {
+        row = row.replacen(said, "", 1);
+    }
+    out.push_str(&row);
+    out.push('\n');
 }
 
 fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) {
@@ -133,6 +200,14 @@ fn base64(bytes: &[u8], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn lines_of_one_look_are_one_path() {
+        let line = |x: i32| format!("<line opacity=\"1\" stroke=\"#000000\" x1=\"{x}\" y1=\"9\" x2=\"5\" y2=\"7\"/>\n");
+        let lean = super::lean(&(line(1) + &line(2) + "<rect opacity=\"1\"/>\n" + &line(3)));
+        let path = "<path stroke=\"#000000\" d=\"M1 9l4-2m-3 2l3-2\" fill=\"none\"/>\n<rect/>\n";
+        assert_eq!(lean, format!("{path}{}", line(3).replace(" opacity=\"1\"", "")));
+    }
+
     #[test]
     fn base64_is_the_standard_one() {
         for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
