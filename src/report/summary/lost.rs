@@ -23,6 +23,9 @@ pub fn sentence(findings: &Findings, group: &LostGroup) -> String {
     let fork = group.fork.as_ref();
     let mut text = format!("{} {writes} that {server} acknowledged {when}", thousands(group.count));
     text.push_str(&match group.offsets {
+        // Without a backlog a master counts nothing, for nobody follows it.
+        (_, 0) => " (no offset: it had no backlog)".to_owned(),
+        (0, high) => format!(" (offsets up to {high}, the first before it had a backlog)"),
         (one, other) if one == other => format!(" (offset {one})"),
         (low, high) => format!(" (offsets {low} to {high})"),
     });
