@@ -9,6 +9,8 @@ mod written;
 pub use draw::draw;
 pub use written::concrete;
 
+use std::sync::Arc;
+
 use crate::fault::FaultKind;
 use crate::id::{MachineId, NodeId};
 use crate::rng::{Dist, Ratio};
@@ -92,10 +94,14 @@ pub enum How {
         /// How many times slower.
         slow_down_milli: u32,
     },
-    /// How slow a disk is.
+    /// What is wrong with a disk.
     Disk {
-        /// Added to each operation.
+        /// One of these.
+        troubles: Vec<DiskTrouble>,
+        /// Added to each operation, where it is slow.
         slow: Dist,
+        /// What is corrupted.
+        file: Arc<str>,
     },
 }
 
@@ -108,6 +114,21 @@ pub enum Shape {
     Halves,
     /// Nothing reaches one machine, or nothing leaves it.
     OneWay,
+}
+
+/// What goes wrong with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskTrouble {
+    /// It gets slow.
+    Slow,
+    /// Nothing more fits on it.
+    Full,
+    /// Whatever is asked of it fails.
+    Fails,
+    /// It says that it has synced, and hasn't.
+    LosesSyncs,
+    /// A byte of a file becomes another one.
+    Corrupts,
 }
 
 /// What goes wrong with a path.

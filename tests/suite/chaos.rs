@@ -150,14 +150,17 @@ fn one_kind_does_not_shift_another() {
 /// What a seed draws can be written down; the file then runs to the same digest, and prints to itself.
 #[test]
 fn drawn_faults_can_be_written_down() {
-    let mut kinds = BTreeSet::new();
-    for (chaos, seeds) in [(USUAL, 0..25), ("rate = '40/m'\nswarm = false\nfor = 'exponential(3s)'", 25..32)] {
+    let (mut kinds, mut texts) = (BTreeSet::new(), String::new());
+    let disks = "rate = '40/m'\nkinds = { disk = { file = 'sentinel.conf', troubles = ['slow', 'full', 'fails', 'loses-syncs', 'corrupts'] } }";
+    let bad = "rate = '40/m'\nswarm = false\nfor = 'exponential(3s)'";
+    for (chaos, seeds) in [(USUAL, 0..25), (bad, 25..32), (disks, 32..34)] {
         let loaded = deployment(chaos);
         let drawing = Arc::new(loaded.scenario.clone());
         for seed in seeds {
             let seed = Seed(seed);
             let drawn = chaos::draw(&loaded.scenario, seed);
             kinds.extend(drawn.iter().map(|timed| timed.fault.kind()));
+            texts.extend(drawn.iter().map(|timed| format!("{}\n", timed.text)));
             let text = scenario::print(&chaos::concrete(&loaded, seed));
             let written = scenario_files::load(Path::new("f.toml"), &text, &[]);
             let written = written.unwrap_or_else(|report| panic!("seed {}:\n{text}\n{report}", seed.0)).scenario;
@@ -171,6 +174,9 @@ fn drawn_faults_can_be_written_down() {
         }
     }
     assert_eq!(kinds.len(), 10, "every kind was written: {kinds:?}");
+    for trouble in ["slower by", "full", "fails", "loses syncs", "corrupts sentinel.conf"] {
+        assert!(texts.contains(trouble), "no disk {trouble}: {texts}");
+    }
 }
 
 fn verdict(run: &splitbrain::report::Run) -> Option<&Verdict> {

@@ -1,6 +1,6 @@
 //! From a plan and a seed to faults with constant times, in the order in which they strike.
 
-use super::{How, Kind, Plan, Shape, Target, Trouble};
+use super::{DiskTrouble, How, Kind, Plan, Shape, Target, Trouble};
 use crate::fault::{DiskEffect, Fault, FaultKind, LinkEffect, Timed};
 use crate::id::{MachineId, NodeId};
 use crate::rng::{Dist, Ratio, Rng, Seed};
@@ -162,10 +162,18 @@ impl<'a> Hand<'a> {
                 let slow_down_milli = u32::try_from(tenths * 100).expect("no more than it was at most");
                 Fault::Cpu { nodes: vec![self.process(kind, entity, until, false)?], slow_down_milli }
             }
-            (_, How::Disk { slow }) => {
-                let extra = Dist::Constant(some_time(slow, &mut draws));
+            (_, How::Disk { troubles, slow, file }) => {
+                let trouble = troubles[index(&mut self.stream(entity, "disk trouble"), troubles.len())];
                 let machines = vec![self.machine(kind, entity, until)?];
-                Fault::Disk { machines, effect: DiskEffect::slow(extra) }
+                let mut effect = DiskEffect::default();
+                match trouble {
+                    DiskTrouble::Slow => effect.slow = Some(Dist::Constant(some_time(slow, &mut draws))),
+                    DiskTrouble::Full => effect.room = Some(0),
+                    DiskTrouble::Fails => effect.fails = true,
+                    DiskTrouble::LosesSyncs => effect.loses_syncs = true,
+                    DiskTrouble::Corrupts => effect.corrupts = Some(file.clone()),
+                }
+                Fault::Disk { machines, effect }
             }
             (_, How::Plain) => unreachable!("every other kind has its own draws"),
         };

@@ -7,7 +7,7 @@ use super::super::source::Problems;
 use super::super::tree::{Data, Tree};
 use super::super::units::{Bandwidth, Delay, Factor, Rate, Share, Time};
 use super::{Names, choices};
-use crate::scenario::chaos::{Shape, Trouble};
+use crate::scenario::chaos::{DiskTrouble, Shape, Trouble};
 
 tables! {
     /// Faults drawn from the seed, besides those of the timeline.
@@ -52,8 +52,8 @@ tables! {
         "clock" clock: Option<Weighted<WrongClock>>,
         /// A process gets slow.
         "cpu" cpu: Option<Weighted<SlowCpu>>,
-        /// A machine's disk gets slow.
-        "disk" disk: Option<Weighted<SlowDisk>>,
+        /// A machine's disk goes bad.
+        "disk" disk: Option<Weighted<BadDisk>>,
     }
 
     /// A kind of fault that kills.
@@ -144,22 +144,29 @@ tables! {
         "slow-down" slow_down: Option<At<Factor>>,
     }
 
-    /// Slow disks.
-    pub struct SlowDisk in "chaos of disks" requires [] {
+    /// Bad disks.
+    pub struct BadDisk in "chaos of disks" requires [] {
         /// How often it is drawn, relative to the others. Default: 1.
         "weight" weight: Option<At<Factor>>,
         /// Whose, instead of the targets of `[chaos]`.
         "targets" targets: Option<Names>,
         /// How long it lasts, instead of `for` of `[chaos]`.
         "for" lasts: Option<At<Delay>>,
+        /// What goes wrong: "slow", "full", "fails" (every operation does), "loses-syncs" (what it says is synced is lost when the power goes), "corrupts" (a byte of a file becomes another one). Default: only "slow".
+        "troubles" troubles: Vec<At<DiskTrouble>>,
         /// How much longer every operation takes, drawn for each fault. Default: "uniform(10ms, 1s)".
         "slow" slow: Option<At<Delay>>,
+        /// The file that is corrupted, with or without its folder. Default: "dump.rdb".
+        "file" file: Option<At<String>>,
     }
 }
 
 choices! {
     Shape, "Shape", "\"isolate\", \"halves\" or \"one-way\"",
         "isolate" => Shape::Isolate, "halves" => Shape::Halves, "one-way" => Shape::OneWay;
+    DiskTrouble, "DiskTrouble", "\"slow\", \"full\", \"fails\", \"loses-syncs\" or \"corrupts\"",
+        "slow" => DiskTrouble::Slow, "full" => DiskTrouble::Full, "fails" => DiskTrouble::Fails,
+        "loses-syncs" => DiskTrouble::LosesSyncs, "corrupts" => DiskTrouble::Corrupts;
     Trouble, "Trouble", "\"latency\", \"loss\", \"bandwidth\" or \"down\"",
         "latency" => Trouble::Latency, "loss" => Trouble::Loss, "bandwidth" => Trouble::Bandwidth,
         "down" => Trouble::Down;
@@ -202,7 +209,7 @@ macro_rules! kinds {
 
 kinds! {
     Kill: restart_after, Sudden: , Lasting: lasts, Cut: lasts, Path: lasts, WrongClock: lasts, SlowCpu: lasts,
-    SlowDisk: lasts,
+    BadDisk: lasts,
 }
 
 impl<T: Kind + Field> Field for Weighted<T> {

@@ -141,7 +141,13 @@ impl Resolver<'_> {
             self.kind(FaultKind::Link, &raw.link, &usual, Self::paths),
             self.kind(FaultKind::Clock, &raw.clock, &usual, Self::clocks),
             self.kind(FaultKind::Cpu, &raw.cpu, &usual, Self::cpus),
-            self.kind(FaultKind::Disk, &raw.disk, &usual, |_, raw| Some(How::Disk { slow: raw.slow.as_ref()?.0 })),
+            self.kind(FaultKind::Disk, &raw.disk, &usual, |_, raw| {
+                Some(How::Disk {
+                    troubles: raw.troubles.iter().map(|trouble| trouble.value).collect(),
+                    slow: raw.slow.as_ref()?.0,
+                    file: raw.file.as_ref()?.value.as_str().into(),
+                })
+            }),
         ];
         kinds.into_iter().flatten().collect()
     }

@@ -1,7 +1,7 @@
 //! What a file that doesn't say gets. All defaults of the format are here.
 
 use super::super::TieBreak;
-use super::super::chaos::{Shape, Trouble};
+use super::super::chaos::{DiskTrouble, Shape, Trouble};
 use super::super::field::{At, Origin};
 use super::super::raw::chaos::{Chaos, Kinds, Weighted};
 use super::super::raw::{File, Load, Loose, LooseItem, MachineDefaults, Policy, Workload};
@@ -123,7 +123,9 @@ fn chaos(raw: &mut Chaos, duration: Option<&At<Time>>) {
         default(&mut cpu.slow_down, Factor(100_000));
     }
     if let Some(Weighted(disk)) = &mut kinds.disk {
+        all(&mut disk.troubles, &[DiskTrouble::Slow]);
         default(&mut disk.slow, uniform(10, 1_000));
+        default(&mut disk.file, "dump.rdb".to_owned());
     }
 }
 
