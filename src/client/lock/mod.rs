@@ -16,6 +16,7 @@ use bytes::Bytes;
 use hold::Hold;
 use peer::{Heard, Peer};
 use poll::Poll;
+use scripts::Sent;
 
 use super::config::Via;
 use super::config::lock::{Algorithm, ClockKind, LockConfig};
@@ -51,6 +52,9 @@ pub struct Locker {
     orphan: Option<Poll>,
     /// The renewal under way.
     renewal: Option<Poll>,
+    /// Redisson: the script's call that failed and will be sent again as it was, and the same of the renewal.
+    resend: Option<Sent>,
+    renewal_resend: Option<Sent>,
     renew_at: Instant,
     /// Tries of it that have failed in a row, and when the first was, by the clock that the library looks at.
     renewal_tries: u32,
@@ -162,6 +166,8 @@ impl Locker {
             phase: Phase::Resting(Instant::ZERO + config.start),
             poll: None,
             renewal: None,
+            resend: None,
+            renewal_resend: None,
             renew_at: Instant::NEVER,
             renewal_tries: 0,
             renewal_began: 0,
@@ -283,7 +289,7 @@ impl Locker {
             let channel = self.channel();
             self.ear.tell(&[b"UNSUBSCRIBE", channel.as_bytes()], out);
         }
-        self.told = false;
+        (self.told, self.resend) = (false, None);
         let think = self.config.think.draw(&mut self.work).max(SHORTEST);
         self.phase = if self.is_over(now) { Phase::Done } else { Phase::Resting(now.mono + think) };
     }
@@ -315,6 +321,7 @@ impl Locker {
                         | LockStep::Wait
                         | LockStep::Fence
                         | LockStep::Subscribe
+                        | LockStep::Load
                         | LockStep::Release => self.missed(now, out),
                     }
                 }
@@ -348,11 +355,11 @@ impl Locker {
     fn hear(&mut self, place: Place, heard: Vec<Heard>, now: Now, out: &mut Outbox) {
         for heard in heard {
             match (place, heard) {
-                (Place::Resource, Heard::Reply(tag, value)) => self.on_written(tag, hold::read(&value), now, out),
-                (Place::Resource, Heard::Failed(tag, answer)) => self.on_written(tag, answer, now, out),
+                (Place::Resource, Heard::Reply(tag, value, _)) => self.on_written(tag, hold::read(&value), now, out),
+                (Place::Resource, Heard::Failed(tag, answer, _)) => self.on_written(tag, answer, now, out),
                 (_, Heard::Message) => self.on_message(now, out),
-                (_, Heard::Reply(tag, value)) => self.on_answer(tag, Ok(value), now, out),
-                (_, Heard::Failed(tag, answer)) => self.on_answer(tag, Err(answer), now, out),
+                (_, Heard::Reply(tag, value, call)) => self.on_answer(tag, Ok(value), call, now, out),
+                (_, Heard::Failed(tag, answer, call)) => self.on_answer(tag, Err(answer), call, now, out),
             }
         }
     }

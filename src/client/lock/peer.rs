@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::scripts::Sent;
 use crate::id::{Addr, Fd};
 use crate::node::Outbox;
 use crate::resp::{ReplyReader, Value, encode};
@@ -14,18 +15,19 @@ use crate::trace::event::LockAnswer;
 /// What came over it.
 #[derive(Clone, Debug)]
 pub(super) enum Heard {
-    /// The answer to a request.
-    Reply(u64, Value),
+    /// The answer to a request, and the script's call that it was.
+    Reply(u64, Value, Option<Sent>),
     /// There will be none.
-    Failed(u64, LockAnswer),
+    Failed(u64, LockAnswer, Option<Sent>),
     /// A message of a subscription.
     Message,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     tag: u64,
     deadline: Instant,
+    call: Option<Sent>,
 }
 
 /// Stands for a request whose answer nobody waits for.
@@ -84,12 +86,21 @@ impl Peer {
                     }
                     None => encode::command(&mut self.wire, &[b"AUTH", password.as_bytes()]),
                 }
-                self.asked.push_back(Asked { tag: NOBODY, deadline: Instant::NEVER });
+                self.asked.push_back(Asked { tag: NOBODY, deadline: Instant::NEVER, call: None });
             }
         }
         encode::command(&mut self.wire, request);
-        self.asked.push_back(Asked { tag, deadline });
+        self.asked.push_back(Asked { tag, deadline, call: None });
         self.flush(out);
+    }
+
+    /// Calls a script; the answer or the failure will carry the tag and the call.
+    pub(super) fn call(&mut self, tag: u64, sent: Sent, now: Instant, out: &mut Outbox) {
+        let deadline = sent.until.unwrap_or(now + sent.patience);
+        self.ask(tag, &sent.words(), deadline, out);
+        if let Some(asked) = self.asked.back_mut() {
+            asked.call = Some(sent);
+        }
     }
 
     /// Asks and does not care for the answer; nothing if there is no connection.
@@ -118,7 +129,7 @@ impl Peer {
                 Ok(Some(value)) if is_message(&value) => heard.push(Heard::Message),
                 Ok(Some(value)) => match self.asked.pop_front() {
                     Some(Asked { tag: NOBODY, .. }) => {}
-                    Some(Asked { tag, .. }) => heard.push(Heard::Reply(tag, value)),
+                    Some(Asked { tag, call, .. }) => heard.push(Heard::Reply(tag, value, call)),
                     None => break,
                 },
                 Ok(None) => return heard,
@@ -149,7 +160,8 @@ impl Peer {
         self.reader = ReplyReader::default();
         self.wire.clear();
         let asked = std::mem::take(&mut self.asked);
-        asked.into_iter().filter(|asked| asked.tag != NOBODY).map(|asked| Heard::Failed(asked.tag, answer)).collect()
+        let cared_for = asked.into_iter().filter(|asked| asked.tag != NOBODY);
+        cared_for.map(|asked| Heard::Failed(asked.tag, answer, asked.call)).collect()
     }
 
     /// When somebody's patience ends.

@@ -1,5 +1,9 @@
 //! A question to the servers: asked of all at once or in turn, answered one by one, and what follows from the answers.
 
+use std::sync::Arc;
+
+use super::requests::Request;
+use super::scripts::Sent;
 use super::{LockStep, Locker, Phase, Then, note};
 use crate::client::config::lock::{Algorithm, GO_REDIS_TIMEOUT, REDISSON_ATTEMPTS, REDISSON_SUBSCRIPTION};
 use crate::node::Outbox;
@@ -19,6 +23,8 @@ pub(super) struct Poll {
     answers: Vec<Option<LockAnswer>>,
     /// The largest number in an answer.
     number: Option<i64>,
+    /// The last call of a script that failed.
+    failed: Option<Sent>,
 }
 
 /// A request's tag holds the question's number, what it is about and which server was asked.
@@ -31,6 +37,11 @@ const STEPS: [LockStep; 7] = [
     LockStep::Subscribe,
     LockStep::Release,
 ];
+
+/// The server that a tag names.
+fn server_of(tag: u64) -> usize {
+    usize::try_from(tag & 0xfff).unwrap_or(0)
+}
 
 impl Poll {
     pub(super) fn is(&self, step: LockStep) -> bool {
@@ -63,7 +74,8 @@ impl Locker {
             return;
         }
         let mut poll = self.question(step, now);
-        self.put(&mut poll, now, out);
+        let again = self.resend.take();
+        self.put(&mut poll, again, now, out);
         self.poll = Some(poll);
     }
 
@@ -81,32 +93,61 @@ impl Locker {
             }
         }
         let mut poll = self.question(LockStep::Extend, now);
-        self.put(&mut poll, now, out);
+        let again = self.renewal_resend.take();
+        self.put(&mut poll, again, now, out);
         self.renewal = Some(poll);
     }
 
     fn question(&mut self, step: LockStep, now: Now) -> Poll {
         self.questions += 1;
         let servers = if step == LockStep::Subscribe { 1 } else { self.servers.len() };
-        Poll { id: self.questions, step, began: self.reading(now), next: 0, answers: vec![None; servers], number: None }
+        let (id, began, answers) = (self.questions, self.reading(now), vec![None; servers]);
+        Poll { id, step, began, next: 0, answers, number: None, failed: None }
     }
 
-    /// Sends what may be sent of it.
-    fn put(&mut self, poll: &mut Poll, now: Now, out: &mut Outbox) {
+    /// Sends what may be sent of it: for the first time, or a call that failed again.
+    fn put(&mut self, poll: &mut Poll, again: Option<Sent>, now: Now, out: &mut Outbox) {
         let until = if self.config.algorithm.in_turn() { poll.next + 1 } else { poll.answers.len() };
         let patience = self.patience(poll.step);
-        let request = self.request(poll.step, now);
-        let parts: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+        let request = if again.is_some() { None } else { Some(self.request(poll.step, now)) };
+        // redsync's context spans all that one attempt asks of a server.
+        let limit = (self.is_in_context(poll.step)).then_some(now.mono + patience);
         let cause = out.cause();
         while poll.next < until.min(poll.answers.len()) {
-            let peer = if poll.step == LockStep::Subscribe { &mut self.ear } else { &mut self.servers[poll.next] };
-            let to = peer.addr;
-            let round = self.base.saturating_add(self.round);
-            note(LockEvent::Asked { round, step: poll.step, to }, out);
-            peer.ask(poll.tag(poll.next), &parts, now.mono + patience, out);
+            let tag = poll.tag(poll.next);
+            match (&request, &again) {
+                (Some(Request::Words(words)), _) => {
+                    let parts: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                    let ear = poll.step == LockStep::Subscribe;
+                    let peer = if ear { &mut self.ear } else { &mut self.servers[poll.next] };
+                    let (round, to) = (self.base.saturating_add(self.round), peer.addr);
+                    note(LockEvent::Asked { round, step: poll.step, to }, out);
+                    peer.ask(tag, &parts, now.mono + patience, out);
+                }
+                (Some(Request::Call(call)), _) => {
+                    let sent = Sent::new(Arc::clone(call), patience, limit);
+                    self.call_script(poll.step, tag, sent, now, out);
+                }
+                (None, Some(sent)) => self.call_script(poll.step, tag, sent.clone(), now, out),
+                (None, None) => {}
+            }
             out.because(cause);
             poll.next += 1;
         }
+    }
+
+    /// Calls a script for a step, or tells a server the script.
+    fn call_script(&mut self, step: LockStep, tag: u64, sent: Sent, now: Now, out: &mut Outbox) {
+        let round = self.number();
+        let peer = &mut self.servers[server_of(tag)];
+        let step = if sent.loads() { LockStep::Load } else { step };
+        note(LockEvent::Asked { round, step, to: peer.addr }, out);
+        peer.call(tag, sent, now.mono, out);
+    }
+
+    /// Whether one deadline holds for all that a step takes.
+    fn is_in_context(&self, step: LockStep) -> bool {
+        self.config.algorithm == Algorithm::Redsync && step == LockStep::Release && self.then == Then::Miss
     }
 
     /// How long an answer may take.
@@ -117,22 +158,37 @@ impl Locker {
             (LockStep::Subscribe, _) => timeout.max(REDISSON_SUBSCRIPTION),
             // Only the locking has a deadline of redsync's own.
             (LockStep::Extend, Algorithm::Redsync) => GO_REDIS_TIMEOUT,
-            (LockStep::Release, Algorithm::Redsync) if self.then != Then::Miss => GO_REDIS_TIMEOUT,
+            (LockStep::Release, Algorithm::Redsync) if !self.is_in_context(step) => GO_REDIS_TIMEOUT,
             _ => timeout,
         }
     }
 
     /// A server answered, or didn't.
-    pub(super) fn on_answer(&mut self, tag: u64, answer: Result<Value, LockAnswer>, now: Now, out: &mut Outbox) {
-        let (id, server) = (tag >> 16, usize::try_from(tag & 0xfff).unwrap_or(0));
+    pub(super) fn on_answer(
+        &mut self,
+        tag: u64,
+        answer: Result<Value, LockAnswer>,
+        call: Option<Sent>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let (id, server) = (tag >> 16, server_of(tag));
         let step = usize::try_from(tag >> 12 & 0xf).ok().and_then(|step| STEPS.get(step)).copied();
         let Some(step) = step else { return };
+        if let (Ok(value), Some(sent)) = (&answer, &call)
+            && let Some(next) = sent.after(value)
+        {
+            self.on_unknown_script(step, tag, sent, next, now, out);
+            return;
+        }
         let (answer, number) = match &answer {
             Ok(value) => self.read(step, value),
             Err(answer) => (*answer, None),
         };
         let by = if step == LockStep::Subscribe { self.ear.addr } else { self.servers[server].addr };
-        note(LockEvent::Answered { round: self.number(), step, by, answer }, out);
+        let loaded = call.as_ref().is_some_and(Sent::loads);
+        let shown = if loaded { LockStep::Load } else { step };
+        note(LockEvent::Answered { round: self.number(), step: shown, by, answer }, out);
         if answer == LockAnswer::Error && self.finder.is_some() {
             // A replica, most likely: it must be looked for again.
             let _gone = self.servers[0].close(LockAnswer::Unreachable, out);
@@ -144,17 +200,32 @@ impl Locker {
                 continue;
             }
             poll.answers[server] = Some(answer);
+            poll.failed.clone_from(&call);
             poll.number = poll.number.max(number);
             if self.is_decided(&poll) {
                 self.conclude(which, &poll, now, out);
             } else {
                 if poll.next <= server + 1 {
-                    self.put(&mut poll, now, out);
+                    self.put(&mut poll, None, now, out);
                 }
                 *self.slot(which) = Some(poll);
             }
             return;
         }
+    }
+
+    /// A server doesn't know the script, or has just been told: on with what the library does then, whether or not anybody
+    /// waits for it still.
+    fn on_unknown_script(&mut self, step: LockStep, tag: u64, sent: &Sent, next: Sent, now: Now, out: &mut Outbox) {
+        let by = self.servers[server_of(tag)].addr;
+        let (step_then, answer) =
+            if sent.loads() { (LockStep::Load, LockAnswer::Yes) } else { (step, LockAnswer::NoScript) };
+        note(LockEvent::Answered { round: self.number(), step: step_then, by, answer }, out);
+        // Redisson counts the failures of each command.
+        if self.config.algorithm.is_redisson() {
+            *(if step == LockStep::Extend { &mut self.renewal_tries } else { &mut self.failures }) = 0;
+        }
+        self.call_script(step, tag, next, now, out);
     }
 
     fn slot(&mut self, which: Which) -> &mut Option<Poll> {
@@ -196,7 +267,7 @@ impl Locker {
                 }
             }
             (Which::Main, LockStep::Expire | LockStep::Wait | LockStep::Fence) => self.confirmed(poll, now, out),
-            (Which::Main, LockStep::Extend) => {}
+            (Which::Main, LockStep::Extend | LockStep::Load) => {}
             (Which::Main, LockStep::Release) => self.released(poll, now, out),
         }
     }
@@ -244,7 +315,7 @@ impl Locker {
             LockStep::Expire => config.algorithm == Algorithm::UnsafeSetnx,
             LockStep::Wait => config.wait.is_some(),
             LockStep::Fence => config.fencing,
-            LockStep::Acquire | LockStep::Extend | LockStep::Subscribe | LockStep::Release => false,
+            LockStep::Acquire | LockStep::Extend | LockStep::Subscribe | LockStep::Load | LockStep::Release => false,
         };
         let order = [LockStep::Acquire, LockStep::Expire, LockStep::Wait, LockStep::Fence];
         let rest = order.iter().skip_while(|&&other| other != step).skip(1);
@@ -303,7 +374,7 @@ impl Locker {
                     self.phase = Phase::Listening(until);
                 }
             }
-            Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
+            Some(LockAnswer::NoScript | LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
                 self.command_failed(poll, now, out);
             }
         }
@@ -319,7 +390,10 @@ impl Locker {
     fn command_failed(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
         self.failures += 1;
         let step = poll.step;
-        if self.failures <= REDISSON_ATTEMPTS && poll.answers[0] != Some(LockAnswer::Timeout) {
+        // To tell a server a script twice does no harm.
+        let harmless = poll.failed.as_ref().is_some_and(Sent::loads);
+        if self.failures <= REDISSON_ATTEMPTS && (harmless || poll.answers[0] != Some(LockAnswer::Timeout)) {
+            self.resend.clone_from(&poll.failed);
             let delay = self.resend_delay(self.failures);
             self.phase = Phase::Pausing(now.mono + delay, step);
         } else if step == LockStep::Release {
@@ -334,7 +408,7 @@ impl Locker {
     fn released(&mut self, poll: &Poll, now: Now, out: &mut Outbox) {
         if self.config.algorithm.is_redisson() {
             match poll.answers[0] {
-                Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) => {
+                Some(LockAnswer::NoScript | LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) => {
                     self.command_failed(poll, now, out);
                     return;
                 }
@@ -417,10 +491,11 @@ impl Locker {
             }
             // Gone: the watchdog ends, and tells nobody.
             Some(LockAnswer::No) => (self.renew_at, self.renewal_tries) = (Instant::NEVER, 0),
-            Some(LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
+            Some(LockAnswer::NoScript | LockAnswer::Error | LockAnswer::Timeout | LockAnswer::Unreachable) | None => {
                 // To renew twice does no harm: it is sent again, and when that is of no use, at the next turn.
                 self.renewal_tries += 1;
                 if self.renewal_tries <= REDISSON_ATTEMPTS {
+                    self.renewal_resend.clone_from(&poll.failed);
                     self.renew_at = now.mono + self.resend_delay(self.renewal_tries);
                 } else {
                     (self.renew_at, self.renewal_tries) = (next, 0);

@@ -1,25 +1,43 @@
 //! What each library asks a server for, and how it reads the answers.
 
+use std::sync::Arc;
+
 use super::Locker;
-use super::scripts;
+use super::scripts::{self, Call, Script, Way};
 use crate::client::config::lock::{Algorithm, FAIR_WAIT};
 use crate::resp::Value;
 use crate::time::{NS_PER_MS, NS_PER_S, Now, Span};
 use crate::trace::event::{LockAnswer, LockStep};
 
-/// A request's words.
-pub(super) type Request = Vec<Vec<u8>>;
+/// What a server is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    /// A command.
+    Words(Vec<Vec<u8>>),
+    /// A script.
+    Call(Arc<Call>),
+}
 
-fn words(parts: &[&str]) -> Request {
+fn bytes(parts: &[&str]) -> Vec<Vec<u8>> {
     parts.iter().map(|part| part.as_bytes().to_vec()).collect()
 }
 
-fn eval(script: &str, keys: &[&str], args: &[&str]) -> Request {
-    let count = keys.len().to_string();
-    let mut parts = vec!["EVAL", script, &count];
-    parts.extend(keys);
-    parts.extend(args);
-    words(&parts)
+fn words(parts: &[&str]) -> Request {
+    Request::Words(bytes(parts))
+}
+
+/// How a library calls scripts.
+fn way(algorithm: Algorithm) -> Way {
+    match algorithm {
+        Algorithm::Redlock => Way::Text,
+        Algorithm::Redsync | Algorithm::NodeRedlock => Way::Known,
+        // redis-py's registered scripts, and Redisson's script cache, which is on by default.
+        Algorithm::Single
+        | Algorithm::UnsafeSetnx
+        | Algorithm::UnsafeDel
+        | Algorithm::Redisson
+        | Algorithm::RedissonFair => Way::Loaded,
+    }
 }
 
 /// `ex 10` or `px 1500`, as go-redis chooses.
@@ -28,6 +46,13 @@ fn expiry(ttl: Span) -> (&'static str, String) {
 }
 
 impl Locker {
+    fn call(&self, script: &'static Script, keys: &[&str], args: &[&str]) -> Request {
+        let mut rest = bytes(&[&keys.len().to_string()]);
+        rest.extend(bytes(keys));
+        rest.extend(bytes(args));
+        Request::Call(Arc::new(Call { script, way: way(self.config.algorithm), rest }))
+    }
+
     /// The channel on which Redisson says that the lock is free.
     pub(super) fn channel(&self) -> String {
         let channel = format!("redisson_lock__channel:{{{}}}", self.config.lock);
@@ -51,13 +76,16 @@ impl Locker {
             }
             LockStep::Fence => words(&["INCR", &format!("{lock}:fencing")]),
             LockStep::Subscribe => words(&["SUBSCRIBE", &self.channel()]),
+            LockStep::Load => unreachable!("a server is told a script only where the call of one failed"),
             LockStep::Extend => match self.config.algorithm {
                 Algorithm::Single | Algorithm::Redlock | Algorithm::Redsync => {
-                    eval(scripts::EXTEND, &[lock], &[token, &ttl])
+                    self.call(&scripts::EXTEND, &[lock], &[token, &ttl])
                 }
-                Algorithm::NodeRedlock => eval(scripts::RETAKE, &[lock], &[token, &ttl]),
+                Algorithm::NodeRedlock => self.call(&scripts::RETAKE, &[lock], &[token, &ttl]),
                 Algorithm::UnsafeSetnx | Algorithm::UnsafeDel => words(&["PEXPIRE", lock, &ttl]),
-                Algorithm::Redisson | Algorithm::RedissonFair => eval(scripts::HASH_RENEW, &[lock], &[&ttl, token]),
+                Algorithm::Redisson | Algorithm::RedissonFair => {
+                    self.call(&scripts::HASH_RENEW, &[lock], &[&ttl, token])
+                }
             },
             LockStep::Release => self.release(now),
         }
@@ -73,12 +101,12 @@ impl Locker {
                 let (unit, number) = expiry(self.config.ttl);
                 words(&["set", lock, token, unit, &number, "nx"])
             }
-            Algorithm::NodeRedlock => eval(scripts::TAKE, &[lock], &[token, &ttl]),
-            Algorithm::Redisson => eval(scripts::HASH_LOCK, &[lock], &[&ttl, token]),
+            Algorithm::NodeRedlock => self.call(&scripts::TAKE, &[lock], &[token, &ttl]),
+            Algorithm::Redisson => self.call(&scripts::HASH_LOCK, &[lock], &[&ttl, token]),
             Algorithm::RedissonFair => {
                 let (queue, timeouts) = self.fair_keys();
                 let (wait, at) = (FAIR_WAIT.ms().to_string(), (now.unix.0 / NS_PER_MS).to_string());
-                eval(scripts::FAIR_LOCK, &[lock, &queue, &timeouts], &[&ttl, token, &wait, &at])
+                self.call(&scripts::FAIR_LOCK, &[lock, &queue, &timeouts], &[&ttl, token, &wait, &at])
             }
         }
     }
@@ -87,20 +115,24 @@ impl Locker {
         let (lock, token, ttl) = (&*self.config.lock, &*self.token, self.config.ttl.ms().to_string());
         match self.config.algorithm {
             Algorithm::Single | Algorithm::Redlock | Algorithm::NodeRedlock => {
-                eval(scripts::RELEASE, &[lock], &[token])
+                self.call(&scripts::RELEASE, &[lock], &[token])
             }
-            Algorithm::Redsync => eval(scripts::RELEASE_TELLING, &[lock], &[token]),
+            Algorithm::Redsync => self.call(&scripts::RELEASE_TELLING, &[lock], &[token]),
             Algorithm::UnsafeSetnx | Algorithm::UnsafeDel => words(&["DEL", lock]),
             Algorithm::Redisson => {
                 let (latch, life) = (self.latch_key(), self.latch_life.ms().to_string());
-                eval(scripts::HASH_UNLOCK, &[lock, &self.channel(), &latch], &[&ttl, token, &life])
+                self.call(&scripts::HASH_UNLOCK, &[lock, &self.channel(), &latch], &[&ttl, token, &life])
             }
             Algorithm::RedissonFair => {
                 let (queue, timeouts) = self.fair_keys();
                 let channel = format!("redisson_lock__channel:{{{lock}}}");
                 let at = (now.unix.0 / NS_PER_MS).to_string();
                 let (latch, life) = (self.latch_key(), self.latch_life.ms().to_string());
-                eval(scripts::FAIR_UNLOCK, &[lock, &queue, &timeouts, &channel, &latch], &[&ttl, token, &at, &life])
+                self.call(
+                    &scripts::FAIR_UNLOCK,
+                    &[lock, &queue, &timeouts, &channel, &latch],
+                    &[&ttl, token, &at, &life],
+                )
             }
         }
     }
@@ -128,7 +160,7 @@ impl Locker {
                 is(number.is_some_and(|n| n >= wanted))
             }
             LockStep::Fence => is(number.is_some()),
-            LockStep::Subscribe => LockAnswer::Yes,
+            LockStep::Subscribe | LockStep::Load => LockAnswer::Yes,
         };
         (answer, number)
     }

@@ -24,6 +24,8 @@ pub enum LockStep {
     Extend,
     /// To be told when it is free (SUBSCRIBE).
     Subscribe,
+    /// To learn a script that it doesn't know (SCRIPT LOAD).
+    Load,
     /// To give it up.
     Release,
 }
@@ -36,6 +38,9 @@ pub enum LockAnswer {
     Yes,
     /// Refused: somebody else has it.
     No,
+    /// The server doesn't know the script by its SHA1: nothing was done, and it is asked in another way.
+    #[serde(rename = "noscript")]
+    NoScript,
     /// The server answered with an error.
     Error,
     /// No answer in the client's time: it may have been done, or may yet.
@@ -233,6 +238,7 @@ impl LockStep {
             LockStep::Fence => "fence",
             LockStep::Extend => "extend",
             LockStep::Subscribe => "subscribe",
+            LockStep::Load => "load",
             LockStep::Release => "release",
         }
     }
@@ -245,6 +251,7 @@ impl LockAnswer {
         match self {
             LockAnswer::Yes => "yes",
             LockAnswer::No => "no",
+            LockAnswer::NoScript => "noscript",
             LockAnswer::Error => "error",
             LockAnswer::Timeout => "timeout",
             LockAnswer::Unreachable => "unreachable",

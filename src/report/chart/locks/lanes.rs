@@ -58,7 +58,7 @@ pub(super) fn requests(canvas: &mut Canvas, picture: &Picture<'_>, (from, to): (
             canvas.text((x - 3.0, client + CLIENT - 2.0), "×", Type::new(TINY).bold().color(VERMILLION));
             continue;
         }
-        let refused = matches!(asked.answered, Some((_, LockAnswer::No | LockAnswer::Error)));
+        let refused = matches!(asked.answered, Some((_, LockAnswer::No | LockAnswer::NoScript | LockAnswer::Error)));
         let to = (client + CLIENT - 8.0, server + 4.0);
         let line = lines.entry((asked.client, asked.step, px(x))).or_insert((x, to, refused));
         line.1.1 = line.1.1.max(to.1);
@@ -76,7 +76,7 @@ pub(super) fn dash(step: LockStep) -> Option<&'static [f64]> {
         LockStep::Acquire => Some(&[]),
         LockStep::Extend => Some(&[8.0, 4.0]),
         LockStep::Release => Some(&[3.0, 4.0]),
-        LockStep::Expire | LockStep::Wait | LockStep::Fence | LockStep::Subscribe => None,
+        LockStep::Expire | LockStep::Wait | LockStep::Fence | LockStep::Subscribe | LockStep::Load => None,
     }
 }
 
