@@ -96,7 +96,7 @@ pub const METRICS: &[Metric] = &[
     row(
         "linearizable",
         Unit::Bool,
-        "Whether what clients read from each key can be explained by operations that take effect one after the other, each between its call and its return; absent when nothing was read.",
+        "Whether what clients read from each key, and what they believed of each lock, can be explained by operations that take effect one after the other, each between its call and its return; absent when nothing was read and nobody locked.",
     ),
     row("lock.acquire-time", Unit::Time, "Median time from wanting a lock to having it, over all clients."),
     row("lock.acquire-time-max", Unit::Time, "The longest time from wanting a lock to having it."),

@@ -49,6 +49,12 @@ pub fn lines(found: &Contradiction) -> Vec<String> {
     if let Some(start) = &found.start {
         out.push(format!("everything before leads to {}", shorten(start, 70)));
     }
+    if found.operations.iter().any(|shown| !shown.counts) {
+        out.push("those with a \"?\" may have happened then or not: it makes no difference".to_owned());
+    }
+    if found.others > 0 {
+        out.push(format!("nor do {} others that are not shown", found.others));
+    }
     if found.thinned {
         out.push("what plays no part is left out of what was read".to_owned());
     }
@@ -57,8 +63,10 @@ pub fn lines(found: &Contradiction) -> Vec<String> {
     let skipped = many.saturating_sub(ROWS);
     for shown in &found.operations[skipped..] {
         let order = match shown.order {
+            Some(order) if !shown.counts => format!("{order}?"),
             Some(order) => order.to_string(),
             None if shown.blocked => "✘".to_owned(),
+            None if !shown.counts => "?".to_owned(),
             None => String::new(),
         };
         table.row([

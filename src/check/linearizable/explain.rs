@@ -1,10 +1,12 @@
 //! From a history without an order to the shortest part of it that still has none, and why.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::history::{Entry, Place};
+use super::least::{self, Least, Part};
 use super::model::{Look, Model, Numbered, Timed, Unit};
 use super::schedule::NEVER;
 use super::search::{Bottleneck, Found, bottleneck, replay, search};
@@ -14,6 +16,11 @@ const ATTEMPT: u64 = 1_000;
 /// All attempts to leave something out together may visit so many times as much, or this much if it is less.
 const ATTEMPTS: u64 = 30;
 const ATTEMPTS_MAX: u64 = 2_000_000;
+/// What finding the fewest operations may visit: as many times as much as the verdict, this at least, and that at most.
+const PROOF: u64 = 300_000;
+const PROOF_MAX: u64 = 3_000_000;
+/// Operations that are shown beside those that contradict one another, at most.
+const BESIDE: usize = 8;
 
 /// A part that needs no words about what came before it may be so many operations longer than one that does.
 pub(super) const ALONE: usize = 4;
@@ -32,6 +39,10 @@ pub struct Contradiction {
     pub thinned: bool,
     /// How many operations on this object had begun when the contradiction was complete.
     pub of: usize,
+    /// It was shown that no fewer operations contradict one another, whether or not the others happened.
+    pub least: bool,
+    /// How many of the others that might have mattered are not shown.
+    pub others: usize,
 }
 
 /// An operation of a contradiction.
@@ -51,6 +62,9 @@ pub struct Shown {
     pub after: Option<String>,
     /// Whether it is the one that has no place.
     pub blocked: bool,
+    /// Whether it is one of those that contradict one another. If not, it may have happened when it was under way or not at
+    /// all: that doesn't help.
+    pub counts: bool,
 }
 
 impl Contradiction {
@@ -72,9 +86,10 @@ impl Contradiction {
     /// How many operations contradict one another, in words.
     #[must_use]
     pub fn size(&self) -> String {
-        match self.operations.len() {
-            1 => format!("1 of the {} operations begun so far has no place", self.of),
-            many => format!("{many} of the {} operations begun so far contradict one another", self.of),
+        let fewer = if self.least { ", and no fewer do" } else { "" };
+        match self.operations.iter().filter(|shown| shown.counts).count() {
+            1 => format!("1 of the {} operations begun so far has no place, whatever the others did", self.of),
+            many => format!("{many} of the {} operations begun so far contradict one another{fewer}", self.of),
         }
     }
 
@@ -91,7 +106,7 @@ impl Contradiction {
 }
 
 /// What is left of a history: where it starts, and its operations.
-struct Part<M: Model> {
+struct Rest<M: Model> {
     /// What a search may visit.
     attempt: u64,
     start: M::State,
@@ -100,13 +115,13 @@ struct Part<M: Model> {
     ops: Vec<Timed<M::Op>>,
 }
 
-impl<M: Model> Clone for Part<M> {
+impl<M: Model> Clone for Rest<M> {
     fn clone(&self) -> Self {
-        Part { start: self.start.clone(), ops: self.ops.clone(), ..*self }
+        Rest { start: self.start.clone(), ops: self.ops.clone(), ..*self }
     }
 }
 
-impl<M: Model> Part<M> {
+impl<M: Model> Rest<M> {
     /// The step that nothing gets past; `None` if an order exists or it can't be told.
     fn fails(&self, model: &M) -> Option<usize> {
         let (mut machine, task) = Numbered::new(model, self.start.clone(), &self.ops, Look::Blurred);
@@ -116,7 +131,7 @@ impl<M: Model> Part<M> {
         }
     }
 
-    /// Whether there is certainly no order. Cheaper than [`Part::fails`] where the model looks ahead.
+    /// Whether there is certainly no order. Cheaper than [`Rest::fails`] where the model looks ahead.
     fn is_illegal(&self, model: &M) -> bool {
         self.costs(model, self.attempt).is_some()
     }
@@ -167,7 +182,7 @@ impl<M: Model> Part<M> {
         let (ops, thinned) = leave_out(model, &self.ops, units);
         let stripped = units.iter().filter_map(|unit| unit.strip);
         let start = stripped.fold(self.start.clone(), |start, element| model.strip_state(&start, element));
-        Part { start, ops, thinned: self.thinned || thinned, ..*self }
+        Rest { start, ops, thinned: self.thinned || thinned, ..*self }
     }
 
     /// Leaves out whatever it can, many at once first. Where less makes the search harder, more stays than need be.
@@ -205,7 +220,7 @@ impl<M: Model> Part<M> {
         };
         let ops = self.ops.iter().enumerate().filter(|(index, timed)| stays(*index, timed));
         let ops = ops.map(|(_, timed)| timed.clone()).collect();
-        Some(Part { attempt: self.attempt, start: machine.state(state).clone(), cut: true, thinned: self.thinned, ops })
+        Some(Rest { attempt: self.attempt, start: machine.state(state).clone(), cut: true, thinned: self.thinned, ops })
     }
 }
 
@@ -236,8 +251,8 @@ pub(super) fn leave_out<M: Model>(model: &mut M, ops: &[Timed<M::Op>], units: &[
     (rest, changed)
 }
 
-/// Explains why no order exists for `ops`; `suspects` are those that suffice, if that is known already. `None` if it
-/// can't be told without much more effort than the `visited` configurations that showed that there is none.
+/// Explains why no order exists for `ops`; `suspects` are the fewest that contradict one another, if those are known already.
+/// `None` if it can't be told without much more effort than the `visited` configurations that showed that there is none.
 pub(super) fn explain<M: Model>(
     model: &mut M,
     ops: &[Timed<M::Op>],
@@ -246,28 +261,101 @@ pub(super) fn explain<M: Model>(
     visited: u64,
 ) -> Option<Contradiction> {
     model.study(ops);
-    let attempt = visited * 2 + ATTEMPT;
-    let whole = Part { attempt, start: model.start(), cut: false, thinned: false, ops: ops.to_vec() };
-    let smallest: Part<M> = match suspects {
-        Some(suspects) => Part { ops: suspects.iter().map(|&index| ops[index].clone()).collect(), ..whole },
-        None => {
-            let prefix = whole.shortest(model)?;
-            let last = prefix.ops.iter().filter(|timed| timed.returned()).count() - 1;
-            let cut = prefix.after_bottleneck(model, last).filter(|cut| cut.is_illegal(model));
-            let thin = prefix.thin(model);
-            match cut.map(|cut| cut.thin(model)) {
-                Some(cut) if cut.ops.len() + ALONE < thin.ops.len() => cut,
-                Some(_) | None => thin,
-            }
-        }
+    let least = match suspects {
+        Some(suspects) => Some(Least { counted: suspects.to_vec(), proven: true }),
+        None => least::find(model, ops, visited.saturating_mul(ATTEMPTS).clamp(PROOF, PROOF_MAX)),
     };
-    let smallest = smallest.shortest(model)?;
-    let last = smallest.ops.iter().map(|timed| timed.interval.ret).filter(|&ret| ret != NEVER).max()?;
-    let of = ops.iter().filter(|timed| timed.interval.call < last).count();
-    picture(model, smallest, entries, of)
+    let found = least.and_then(|least| few(model, ops, &least, entries));
+    found.or_else(|| many(model, ops, entries, visited))
 }
 
-fn picture<M: Model>(model: &mut M, mut part: Part<M>, entries: &[Entry], of: usize) -> Option<Contradiction> {
+/// The explanation by the fewest operations.
+fn few<M: Model>(model: &mut M, ops: &[Timed<M::Op>], least: &Least, entries: &[Entry]) -> Option<Contradiction> {
+    let last = least.counted.iter().map(|&index| ops[index].interval.ret).max()?;
+    let of = ops.iter().filter(|timed| timed.interval.call < last).count();
+    let counted: BTreeSet<usize> = least.counted.iter().map(|&index| ops[index].entry).collect();
+    let among = |ops: &[Timed<M::Op>]| -> Vec<usize> {
+        (0..ops.len()).filter(|&index| counted.contains(&ops[index].entry)).collect()
+    };
+    let part = Part::new(model, ops, &least.counted, Look::Ahead).ops;
+    let mut shown: Vec<Timed<M::Op>> = part.iter().map(|&index| ops[index].clone()).collect();
+    let mut thinned = false;
+    // Elements that play no part go from what was read, many at once first.
+    let loose = |model: &M, ops: &[Timed<M::Op>]| -> Vec<Unit> {
+        let free = |unit: &Unit| unit.strip.is_some() && !unit.drop.iter().any(|&i| counted.contains(&ops[i].entry));
+        model.units(ops).into_iter().filter(free).collect()
+    };
+    let mut units = loose(model, &shown);
+    let (mut size, mut purse) = (units.len(), PROOF);
+    while size > 0 {
+        let mut at = 0;
+        while at < units.len() {
+            let (fewer, changed) = leave_out(model, &shown, &units[at..units.len().min(at + size)]);
+            let found = Part::new(model, &fewer, &among(&fewer), Look::Ahead).search(&mut purse);
+            if matches!(found, Some(Found::Illegal { .. })) {
+                (shown, thinned) = (fewer, thinned || changed);
+                units = loose(model, &shown);
+            } else {
+                at += size;
+            }
+        }
+        size /= 2;
+    }
+    shown.sort_by_key(|timed| timed.interval.call);
+    let beside = beside(&shown, &among(&shown));
+    let left = shown.len() - beside.len();
+    let shown: Vec<_> = beside.into_iter().map(|index| shown[index].clone()).collect();
+    let order = among(&shown);
+    let (order, blocked) = longest(model, &shown, &order)?;
+    let operations = draw(model, &shown, &order, blocked, entries, &counted);
+    Some(Contradiction { key: None, start: None, operations, thinned, of, least: least.proven, others: left })
+}
+
+/// What is shown: the operations that count, and of the others those that were under way at the time if there are many.
+fn beside<O>(ops: &[Timed<O>], counted: &[usize]) -> Vec<usize> {
+    let others: Vec<usize> = (0..ops.len()).filter(|index| !counted.contains(index)).collect();
+    let interval = |index: &usize| ops[*index].interval;
+    let from = counted.iter().map(|index| interval(index).call).min().unwrap_or(0);
+    let near = |index: &usize| others.len() <= BESIDE || interval(index).ret > from;
+    let near: Vec<usize> = others.iter().copied().filter(near).collect();
+    let mut out: Vec<usize> = near[near.len().saturating_sub(BESIDE)..].iter().chain(counted).copied().collect();
+    out.sort_unstable();
+    out
+}
+
+/// Operations in an order, each with what the object holds after it, in words.
+type Order = Vec<(usize, String)>;
+
+/// The longest order that there is, and the operation that has no place in it.
+fn longest<M: Model>(model: &M, ops: &[Timed<M::Op>], counted: &[usize]) -> Option<(Order, usize)> {
+    let found = [Look::Blurred, Look::Ahead].into_iter().find_map(|look| {
+        match Part::new(model, ops, counted, look).search(&mut { PROOF })? {
+            Found::Illegal { step, choices } => Some((step, choices)),
+            Found::Legal(_) => None,
+        }
+    });
+    let (step, choices) = found?;
+    let Part { mut machine, task, ops: kept, .. } = Part::new(model, ops, counted, Look::Exact);
+    let order = replay(&task, &mut machine, &choices, step).into_iter();
+    let order = order.map(|(op, state)| (kept[op as usize], model.show_state(machine.state(state)))).collect();
+    Some((order, kept[task.schedule.steps[step].op as usize]))
+}
+
+/// The explanation by leaving out what can be left out, one after the other.
+fn many<M: Model>(model: &mut M, ops: &[Timed<M::Op>], entries: &[Entry], visited: u64) -> Option<Contradiction> {
+    let attempt = visited * 2 + ATTEMPT;
+    let whole = Rest { attempt, start: model.start(), cut: false, thinned: false, ops: ops.to_vec() };
+    let prefix = whole.shortest(model)?;
+    let last = prefix.ops.iter().filter(|timed| timed.returned()).count() - 1;
+    let cut = prefix.after_bottleneck(model, last).filter(|cut| cut.is_illegal(model));
+    let thin = prefix.thin(model);
+    let smallest = match cut.map(|cut| cut.thin(model)) {
+        Some(cut) if cut.ops.len() + ALONE < thin.ops.len() => cut,
+        Some(_) | None => thin,
+    };
+    let mut part = smallest.shortest(model)?;
+    let last = part.ops.iter().map(|timed| timed.interval.ret).filter(|&ret| ret != NEVER).max()?;
+    let of = ops.iter().filter(|timed| timed.interval.call < last).count();
     part.ops.sort_by_key(|timed| timed.interval.call);
     let tries = [Look::Blurred, Look::Ahead].into_iter().map(|look| {
         let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, look);
@@ -276,26 +364,38 @@ fn picture<M: Model>(model: &mut M, mut part: Part<M>, entries: &[Entry], of: us
     let found = tries.flatten().find(|found| matches!(found, Found::Illegal { .. }))?;
     let Found::Illegal { step, choices } = found else { return None };
     let (mut machine, task) = Numbered::new(model, part.start.clone(), &part.ops, Look::Exact);
-    let order = replay(&task, &mut machine, &choices, step);
+    let order = replay(&task, &mut machine, &choices, step).into_iter();
+    let order: Order = order.map(|(op, state)| (op as usize, model.show_state(machine.state(state)))).collect();
     let blocked = task.schedule.steps[step].op as usize;
-    let place = |index: usize| order.iter().position(|&(op, _)| op as usize == index);
-    let after = |place: usize| machine.state(order[place].1).clone();
-    let places: Vec<_> = (0..part.ops.len()).map(|index| (place(index), place(index).map(after))).collect();
-    let shown = part.ops.iter().enumerate().zip(places).map(|((index, timed), (place, after))| {
+    let all = part.ops.iter().map(|timed| timed.entry).collect();
+    let operations = draw(model, &part.ops, &order, blocked, entries, &all);
+    let start = part.cut.then(|| model.show_state(&part.start));
+    Some(Contradiction { key: None, start, operations, thinned: part.thinned, of, least: false, others: 0 })
+}
+
+fn draw<M: Model>(
+    model: &mut M,
+    ops: &[Timed<M::Op>],
+    order: &Order,
+    blocked: usize,
+    entries: &[Entry],
+    counted: &BTreeSet<usize>,
+) -> Vec<Shown> {
+    let shown = ops.iter().enumerate().map(|(index, timed)| {
         let entry = &entries[timed.entry];
         let whole = model.parse(entry).ok().flatten();
         let more = if whole.is_some_and(|op| op != timed.op) { " and more" } else { "" };
+        let place = order.iter().position(|&(op, _)| op == index);
         Shown {
             process: entry.process.clone(),
             what: model.show(&timed.op) + more,
             call: entry.call,
             ret: entry.ret.filter(|_| timed.returned()),
             order: place.map(|place| place + 1),
-            after: after.map(|state| model.show_state(&state)),
+            after: place.map(|place| order[place].1.clone()),
             blocked: index == blocked,
+            counts: counted.contains(&timed.entry),
         }
     });
-    let operations = shown.collect();
-    let start = part.cut.then(|| model.show_state(&part.start));
-    Some(Contradiction { key: None, start, operations, thinned: part.thinned, of })
+    shown.collect()
 }

@@ -2,10 +2,12 @@
 //! return, as if they had come one after the other.
 //!
 //! `objects` takes the keys apart, `search` finds an order or shows that there is none, `registers` decides without a search where values are written
-//! once, `explain` looks for the shortest part that contradicts itself. `runs` judges the clients of a run.
+//! once, `least` looks for the fewest operations that contradict one another, `explain` shows them. `runs` judges the clients of a run, `locks` those of them that lock.
 
 mod explain;
 pub mod history;
+mod least;
+mod locks;
 mod mask;
 mod model;
 mod models;

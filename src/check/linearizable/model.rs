@@ -165,6 +165,18 @@ pub(super) struct Numbered<'a, M: Model> {
 impl<'a, M: Model> Numbered<'a, M> {
     /// A model that starts in `start`, and the task of finding an order for `ops`.
     pub(super) fn new(model: &'a M, start: M::State, ops: &[Timed<M::Op>], look: Look) -> (Self, Task) {
+        let sight = if look == Look::Exact { Vec::new() } else { model.sight(ops) };
+        Numbered::seeing(model, start, ops, look, sight)
+    }
+
+    /// The same where the results to come are known already.
+    pub(super) fn seeing(
+        model: &'a M,
+        start: M::State,
+        ops: &[Timed<M::Op>],
+        look: Look,
+        sight: Vec<u32>,
+    ) -> (Self, Task) {
         let mut classes: IndexSet<M::Op, FxBuildHasher> = IndexSet::default();
         let mut class = Vec::with_capacity(ops.len());
         for timed in ops {
@@ -184,7 +196,6 @@ impl<'a, M: Model> Numbered<'a, M> {
         } else {
             Vec::new()
         };
-        let sight = if look == Look::Exact { Vec::new() } else { model.sight(ops) };
         let (mut states, edges, reachable) = (IndexSet::default(), FxHashMap::default(), FxHashMap::default());
         states.insert(start);
         (Numbered { model, look, sight, states, classes, edges, reachable }, Task { schedule, class, reads, goals })

@@ -142,6 +142,7 @@ pub(super) fn explain<M: Model>(model: &mut M, objects: &[Object<'_, M>], entrie
         let found = explain::explain(model, &object.ops, object.suspects.as_deref(), entries, object.visited)?;
         Some(Contradiction { key: object.key.map(Datum::to_string), ..found })
     });
-    let length = |found: &Contradiction| found.operations.len() + found.start.as_ref().map_or(0, |_| explain::ALONE);
+    let counted = |found: &Contradiction| found.operations.iter().filter(|shown| shown.counts).count();
+    let length = |found: &Contradiction| counted(found) + found.start.as_ref().map_or(0, |_| explain::ALONE);
     found.min_by_key(length)
 }

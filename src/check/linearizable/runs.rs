@@ -1,4 +1,4 @@
-//! The clients of a run: each key of the KV workloads is a register.
+//! The clients of a run: each key of the KV workloads is a register, and each lock a lock.
 //!
 //! A write whose outcome the client doesn't know may take effect at any time after it began, or never. Servers of
 //! different replication groups are different registers. When keys expired, reads that found nothing say nothing.
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::history::{Came, Datum, Entry, History, Place};
 use super::registers::{self, Access};
 use super::schedule::{Interval, NEVER};
-use super::{Contradiction, Effort, ModelName, check};
+use super::{Contradiction, Effort, ModelName, check, locks};
 use crate::check::context::{Context, WriteOutcome};
 use crate::check::{Checker, Family, Findings, Value, Values, Verdict};
 use crate::id::{Addr, EventId, NodeId};
@@ -74,9 +74,22 @@ impl Checker for Linearizable {
     }
 
     fn finish(&mut self, context: &Context, metrics: &mut Values, findings: &mut Findings) -> Verdict {
-        if self.reads.is_empty() {
-            return Verdict::Pass;
+        let (read, locked) = (!self.reads.is_empty(), !context.locks.is_empty());
+        let registers = if read { self.judge(context) } else { (Verdict::Pass, None) };
+        let locks = if locked { locks::judge(context) } else { (Verdict::Pass, None) };
+        findings.contradiction = registers.1.or(locks.1);
+        let worse = locks.0.severity() > registers.0.severity();
+        let verdict = if worse { locks.0 } else { registers.0 };
+        if (read || locked) && verdict.severity() != 1 {
+            metrics.insert("linearizable", Value::Bool(verdict == Verdict::Pass));
         }
+        verdict
+    }
+}
+
+impl Linearizable {
+    /// Whether what clients read can be explained, and what can't.
+    fn judge(&self, context: &Context) -> (Verdict, Option<Contradiction>) {
         let registers = self.registers(context);
         let (mut bad, mut first, mut odd) = (0u64, None, false);
         for (&(_, key), operations) in &registers {
@@ -85,19 +98,18 @@ impl Checker for Linearizable {
                 Some(Ok(())) => {}
                 Some(Err(suspects)) => {
                     bad += 1;
-                    first.get_or_insert((key, operations, suspects));
+                    let fewer = |(.., known): &(u32, &Vec<Operation>, Vec<usize>)| suspects.len() < known.len();
+                    if first.as_ref().is_none_or(fewer) {
+                        first = Some((key, operations, suspects));
+                    }
                 }
                 None => odd = true,
             }
         }
         let Some((key, operations, suspects)) = first else {
-            if odd {
-                return Verdict::Unknown { why: "a value was written twice, so it can't be told".to_owned() };
-            }
-            metrics.insert("linearizable", Value::Bool(true));
-            return Verdict::Pass;
+            let why = "a value was written twice, so it can't be told".to_owned();
+            return (if odd { Verdict::Unknown { why } } else { Verdict::Pass }, None);
         };
-        metrics.insert("linearizable", Value::Bool(false));
         let contradiction = explain(context, key, operations, &suspects);
         let story = contradiction.as_ref().map_or(String::new(), |found| format!(": {}", found.sentence()));
         let why = format!("{bad} of {} keys can't be explained by any order; key {key}{story}", registers.len());
@@ -107,12 +119,9 @@ impl Checker for Linearizable {
         });
         let mut witness: Vec<EventId> = places.collect();
         witness.sort_unstable();
-        findings.contradiction = contradiction;
-        Verdict::Fail { why, witness }
+        (Verdict::Fail { why, witness }, contradiction)
     }
-}
 
-impl Linearizable {
     /// What happened to each key of each replication group that was read.
     fn registers(&self, context: &Context) -> BTreeMap<(u16, u32), Vec<Operation>> {
         let group = |node: Option<NodeId>| node.map(|node| context.lineage.group_of(node));
@@ -172,7 +181,15 @@ fn explain(context: &Context, key: u32, operations: &[Operation], suspects: &[us
             ret: known.then(|| place(access.interval.ret, ret)),
         }
     };
-    let history = History { entries: suspects.iter().map(entry).collect() };
+    // Where a value came from is shown too.
+    let reads = suspects.iter().map(|&index| operations[index].access).filter(|access| !access.write);
+    let read: Vec<Option<u64>> = reads.map(|access| access.value).collect();
+    let origin = |index: &usize| operations[*index].access.write && read.contains(&operations[*index].access.value);
+    let shown = |index: &usize| suspects.contains(index) || origin(index);
+    let shown: Vec<usize> = (0..operations.len()).filter(shown).collect();
+    let history = History { entries: shown.iter().map(entry).collect() };
     let report = check(&history, ModelName::Register, Effort { budget: BUDGET, explain: true }).ok()?;
-    report.contradiction.map(|found| Contradiction { of: operations.len(), ..found })
+    let last = suspects.iter().map(|&index| operations[index].access.interval.ret).max()?;
+    let of = operations.iter().filter(|operation| operation.access.interval.call < last).count();
+    report.contradiction.map(|found| Contradiction { of, ..found })
 }

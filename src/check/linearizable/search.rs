@@ -196,7 +196,7 @@ impl<M: Mask> Walk<M> {
 }
 
 /// Walks past every return whose operation has taken effect; reads take effect where they are legal.
-fn advance<M: Mask>(task: &Task, machine: &mut impl Machine, step: &mut u32, state: u32, mask: &mut M) {
+pub(super) fn advance<M: Mask>(task: &Task, machine: &mut impl Machine, step: &mut u32, state: u32, mask: &mut M) {
     let schedule = &task.schedule;
     while let Some(next) = schedule.steps.get(*step as usize) {
         for &op in schedule.returning(*step as usize) {

@@ -10,7 +10,7 @@ use super::models::{Counter, Kv, List, Lock, Mutex, Queue, Register, Set};
 use super::schedule::{Interval, NEVER};
 use super::search::{Found, search};
 use super::{Answer, Effort, ModelName, Report, check};
-use super::{explain, registers};
+use super::{explain, least, registers};
 use crate::check::histories::{Format, read};
 
 const EFFORT: Effort = Effort { budget: 1_000_000, explain: true };
@@ -151,6 +151,32 @@ fn brute<M: Model>(model: &M, state: &M::State, left: &[&Timed<M::Op>]) -> bool 
     })
 }
 
+/// The same where only some operations count: each of the others may happen while it is under way, or not at all.
+fn brute_part<M: Model>(model: &M, state: &M::State, left: &[(&Timed<M::Op>, bool)]) -> bool {
+    let Some(first) = left.iter().filter(|(_, counts)| *counts).map(|(timed, _)| timed.interval.ret).min() else {
+        return true;
+    };
+    left.iter().enumerate().any(|(index, (timed, _))| {
+        timed.interval.call < first
+            && model.step(state, &timed.op).is_some_and(|state| {
+                let later = |other: &&(&Timed<M::Op>, bool)| other.1 || other.0.interval.ret > timed.interval.call;
+                let rest = left[..index].iter().chain(&left[index + 1..]).filter(later).copied();
+                brute_part(model, &state, &rest.collect::<Vec<_>>())
+            })
+    })
+}
+
+/// How many operations contradict one another at least, by trying all choices.
+fn fewest<M: Model>(model: &M, ops: &[Timed<M::Op>]) -> Option<u32> {
+    let returned: Vec<usize> = (0..ops.len()).filter(|&index| ops[index].returned()).collect();
+    let chosen = |choice: u32| -> Vec<(&Timed<M::Op>, bool)> {
+        let counts = |index| returned.iter().position(|&other| other == index).is_some_and(|at| choice >> at & 1 == 1);
+        ops.iter().enumerate().map(|(index, timed)| (timed, counts(index))).collect()
+    };
+    let choices = (0..1u32 << returned.len()).filter(|&choice| !brute_part(model, &model.start(), &chosen(choice)));
+    choices.map(u32::count_ones).min()
+}
+
 /// The search, the quick answer where there is one, and the whole check agree with the exhaustive one.
 fn agree<M: Model>(mut model: M, name: ModelName, history: &History) -> Result<(), TestCaseError> {
     let mut ops = Vec::new();
@@ -167,8 +193,10 @@ fn agree<M: Model>(mut model: M, name: ModelName, history: &History) -> Result<(
     if let Some(quick) = model.quick(&ops) {
         prop_assert_eq!(quick.is_ok(), expected, "quick: {:?}", ops);
         if let Err(suspects) = quick {
-            let few: Vec<&Timed<M::Op>> = suspects.iter().map(|&index| &ops[index]).collect();
-            prop_assert!(!brute(&model, &model.start(), &few), "suspects: {:?}", few);
+            let counts = |(index, timed)| (timed, suspects.contains(&index));
+            let part: Vec<(&Timed<M::Op>, bool)> = ops.iter().enumerate().map(counts).collect();
+            prop_assert!(!brute_part(&model, &model.start(), &part), "suspects: {:?}", part);
+            prop_assert_eq!(Some(suspects.len()), fewest(&model, &ops).map(|few| few as usize), "quick: {:?}", ops);
         }
     }
     // Beginnings, whose last operations have no outcome yet, are what explanations are made of.
@@ -192,6 +220,12 @@ fn agree<M: Model>(mut model: M, name: ModelName, history: &History) -> Result<(
     let report = check(history, name, EFFORT).expect("made for the model");
     prop_assert_eq!(report.answer == Answer::Linearizable, expected, "check: {:?}", ops);
     prop_assert_eq!(report.contradiction.is_some(), !expected);
+    if let Some(found) = report.contradiction {
+        let counted = found.operations.iter().filter(|shown| shown.counts).count();
+        prop_assert!(found.least, "{:?}", found);
+        prop_assert_eq!(Some(counted), fewest(&model, &ops).map(|few| few as usize), "{:?} of {:?}", found, ops);
+        prop_assert!(found.blocked().is_some_and(|blocked| blocked.counts), "{:?}", found);
+    }
     Ok(())
 }
 
@@ -328,6 +362,9 @@ proptest! {
         let found = search(&task, &mut machine, &mut 5_000_000);
         if let Some(found) = found {
             prop_assert_eq!(matches!(found, Found::Legal(_)), quick.is_ok());
+        }
+        if let (Err(suspects), Some(least)) = (quick, least::find(&model, &ops, 1_000_000)) {
+            prop_assert!(!least.proven || least.counted.len() == suspects.len(), "{:?} or {:?}", suspects, least);
         }
     }
 }

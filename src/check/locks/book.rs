@@ -55,7 +55,7 @@ pub struct Belief {
     /// It does not act on the lock without looking at its clock first: while its process is stopped it believes nothing.
     pub minds: bool,
     /// When its process was stopped meanwhile; the last may be open.
-    pub stopped: Vec<(Instant, Option<Instant>)>,
+    pub stopped: Vec<(Mark, Option<Instant>)>,
 }
 
 /// A write that reached a resource.
@@ -98,7 +98,7 @@ impl Belief {
         let mut out = Vec::new();
         let mut from = self.from.at;
         for &(stopped, resumed) in self.stopped.iter().filter(|_| self.minds) {
-            out.push((from, stopped.min(to)));
+            out.push((from, stopped.at.min(to)));
             from = resumed.unwrap_or(to);
         }
         out.push((from, to));
@@ -145,7 +145,7 @@ impl Book {
             }
             Kind::World(WorldEvent::Paused) => {
                 if let Some(belief) = self.believing(node) {
-                    belief.stopped.push((mark.at, None));
+                    belief.stopped.push((mark, None));
                 }
             }
             Kind::World(WorldEvent::Resumed) => {

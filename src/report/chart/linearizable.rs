@@ -4,10 +4,12 @@
 use super::Chart;
 use super::canvas::{Anchor, Canvas, Point, Type, middle_baseline};
 use super::frame::{self, Entry, Key, Mark};
-use super::theme::{BLUE, BODY, FAINT, GREY, INK, LEFT, MUTED, RIGHT, RULE, SKY, SMALL, VERMILLION, WHITE};
+use super::theme::{BLUE, BODY, Color, FAINT, GREY, INK, LEFT, MUTED, RIGHT, RULE, SKY, SMALL, VERMILLION, WHITE};
 use crate::check::linearizable::{Contradiction, Place, Shown};
 use crate::report::contradiction::{held, shorten};
 
+/// Operations that are shown beside those that contradict one another.
+const OTHER: Color = RULE;
 /// Height of a bar, and of the row that it stands in.
 const BAR: f64 = 36.0;
 const ROW: f64 = 44.0;
@@ -29,6 +31,9 @@ pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
     let title = "Which operations contradict one another?";
     let mut canvas = Canvas::new(0.0);
     let mut legend: Vec<Entry> = vec![(Key::Block(SKY), "an operation, from call to return".to_owned())];
+    if found.operations.iter().any(|shown| !shown.counts) {
+        legend.push((Key::Block(OTHER), "may have happened then, or not: it doesn't help".to_owned()));
+    }
     if found.operations.iter().any(|shown| shown.ret.is_none()) {
         legend.push((Key::Block(SKY.fade(0.45)), "no answer: it may take effect later, or never".to_owned()));
     }
@@ -56,7 +61,8 @@ pub(crate) fn chart(subtitle: &str, found: &Contradiction) -> Chart {
     }
     canvas.height = bottom + 52.0;
     let what = found.blocked().map_or("", |blocked| &blocked.what);
-    let alt = format!("{} operations for which no order exists; {what} has no place.", found.operations.len());
+    let counted = found.operations.iter().filter(|shown| shown.counts).count();
+    let alt = format!("{counted} operations for which no order exists; {what} has no place.");
     Chart { name: "linearizable".into(), title: title.into(), alt, canvas }
 }
 
@@ -66,6 +72,9 @@ fn story(canvas: &mut Canvas, found: &Contradiction, top: f64) -> f64 {
     let mut first = format!("{key}{}", found.size());
     if let Some(start) = &found.start {
         first += &format!("; everything before leads to {}", shorten(start, 60));
+    }
+    if found.others > 0 {
+        first += &format!("; {} others that don't help are not shown", found.others);
     }
     if found.thinned {
         first += "; what plays no part is left out of what was read";
@@ -173,7 +182,11 @@ fn draw_lanes(canvas: &mut Canvas, lanes: &[(&str, usize, usize)], top: f64, bot
 
 fn draw_bar(canvas: &mut Canvas, bar: &Bar<'_>, top: f64) {
     let y = top + ROW * bar.row as f64 + (ROW - BAR) / 2.0;
-    let fill = if bar.shown.blocked { VERMILLION } else { SKY };
+    let fill = match bar.shown {
+        shown if shown.blocked => VERMILLION,
+        shown if shown.counts => SKY,
+        _ => OTHER,
+    };
     let from: Point = (bar.left, y);
     let to: Point = (bar.right.max(bar.left + 3.0), y + BAR);
     canvas.rect(from, to, if bar.returns { fill } else { fill.fade(0.45) });
