@@ -66,12 +66,14 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
     ),
     (
         "Getting the lock",
-        "Answers that take longer than the lock lives, clients that want it in the same instant, a queue, and an undisturbed afternoon.",
+        "Answers that take longer than the lock lives, clients that want it in the same instant, one that extends it for as long as it \
+         can, a queue, and an undisturbed afternoon.",
         &[
             "redlock-slow-acquire",
             "node-redlock-slow-acquire",
             "redlock-vote-split",
             "redlock-vote-split-jitter",
+            "redlock-extension",
             "redisson-fair",
             "redlock-quiet",
         ],
@@ -83,8 +85,9 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
     ),
     (
         "What not to do",
-        "Locks without an end, locks that anybody deletes, and the same done right; then random faults at a lock that is fenced.",
-        &["unsafe-setnx-crash", "unsafe-del", "single-late-release", "chaos-fencing"],
+        "Locks without an end, locks that anybody deletes, and the same done right; then random faults at a lock that is fenced, and at \
+         RedLock as it is meant to be.",
+        &["unsafe-setnx-crash", "unsafe-del", "single-late-release", "chaos-fencing", "chaos-redlock"],
     ),
 ];
 
