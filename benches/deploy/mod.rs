@@ -6,8 +6,8 @@ use std::sync::Arc;
 use splitbrain::rng::Seed;
 use splitbrain::scenario::{Input, Scenario, load};
 use splitbrain::time::Instant;
+use splitbrain::trace::Kind;
 use splitbrain::trace::event::ClientEvent;
-use splitbrain::trace::{Event, Kind};
 use splitbrain::world::World;
 
 fn scenario(text: &str) -> Arc<Scenario> {
@@ -74,14 +74,10 @@ pub(crate) fn filled() -> World {
 
 /// Lets time pass up to so many milliseconds, and throws the events away as a sweep does. Counts acknowledged operations.
 pub(crate) fn advance(world: &mut World, to_ms: u64) -> u64 {
-    let mut events: Vec<Event> = Vec::new();
     let mut acknowledged = 0;
     loop {
         let there = world.advance_some(Instant(to_ms * 1_000_000), 64);
-        world.drain(&mut events);
-        let ok = |event: &&Event| matches!(event.kind, Kind::Client(ClientEvent::Ok { .. }));
-        acknowledged += events.iter().filter(ok).count() as u64;
-        events.clear();
+        world.show(|event| acknowledged += u64::from(matches!(event.kind, Kind::Client(ClientEvent::Ok { .. }))));
         if there {
             return acknowledged;
         }

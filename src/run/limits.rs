@@ -31,12 +31,11 @@ impl Limits {
 pub(super) struct Course<'a> {
     limits: &'a Limits,
     see: &'a mut dyn FnMut(&Event),
-    batch: Vec<Event>,
 }
 
 impl<'a> Course<'a> {
     pub(super) fn new(limits: &'a Limits, see: &'a mut dyn FnMut(&Event)) -> Course<'a> {
-        Course { limits, see, batch: Vec::new() }
+        Course { limits, see }
     }
 
     /// Lets time pass, passing events on as they pile up. [`Ended::Finished`] when it came to `to`.
@@ -60,8 +59,6 @@ impl<'a> Course<'a> {
     }
 
     pub(super) fn pass_on(&mut self, world: &mut World) {
-        world.drain(&mut self.batch);
-        self.batch.iter().for_each(&mut *self.see);
-        self.batch.clear();
+        world.show(&mut *self.see);
     }
 }

@@ -27,7 +27,6 @@ const SAMPLE: Span = Span::from_ms(100);
 pub struct Live {
     world: World,
     suite: Suite,
-    batch: Vec<Event>,
     thinner: Option<Thinner>,
     ended: Ended,
 }
@@ -44,7 +43,6 @@ impl Live {
         Live {
             world: World::new(scenario.clone(), seed),
             suite: Suite::new(),
-            batch: Vec::new(),
             thinner: thinned.then(|| Thinner { shown: vec![None; scenario.nodes.len()] }),
             ended: Ended::Finished,
         }
@@ -119,14 +117,13 @@ impl Live {
     }
 
     fn pass_on(&mut self, see: See<'_>) {
-        self.world.drain(&mut self.batch);
-        for event in &self.batch {
-            if self.thinner.as_mut().is_none_or(|thinner| thinner.shows(event)) {
-                self.suite.see(event);
+        let Live { world, suite, thinner, .. } = self;
+        world.show(|event| {
+            if thinner.as_mut().is_none_or(|thinner| thinner.shows(event)) {
+                suite.see(event);
                 see(event);
             }
-        }
-        self.batch.clear();
+        });
     }
 }
 

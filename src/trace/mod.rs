@@ -131,6 +131,15 @@ impl Tracer {
         &mut self.pending
     }
 
+    /// Shows the events since the last drain, oldest first, and forgets them. What is seen is never kept, so most of
+    /// them never take memory of their own.
+    #[inline]
+    pub fn show(&mut self, mut see: impl FnMut(&Event)) {
+        self.pending.iter().for_each(&mut see);
+        self.pending.clear();
+        self.batch.show(self.last, see);
+    }
+
     /// The number of the newest event: how many there have been.
     #[must_use]
     pub fn last(&self) -> EventId {

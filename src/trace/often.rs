@@ -161,12 +161,27 @@ impl Batch {
 
     /// Puts all of them behind other events; `last` is the number of the last one.
     pub(super) fn move_to(&mut self, into: &mut Vec<Event>, last: EventId) {
-        let events = &self.events[..self.len];
+        into.extend(self.events(last));
+        self.len = 0;
+    }
+
+    /// Shows and forgets all of them.
+    #[inline]
+    pub(super) fn show(&mut self, last: EventId, mut see: impl FnMut(&Event)) {
+        for event in self.events(last) {
+            see(&event);
+            // It owns nothing, which a destructor would have to find out.
+            std::mem::forget(event);
+        }
+        self.len = 0;
+    }
+
+    #[inline]
+    fn events(&self, last: EventId) -> impl Iterator<Item = Event> {
         let first = last.0 + 1 - self.len as u64;
-        into.extend(events.iter().zip(first..).map(|(&(about, often), id)| {
+        self.events[..self.len].iter().zip(first..).map(|(&(about, often), id)| {
             let About { at, node, cause, via } = about;
             Event { id: EventId(id), at, node, cause, via, kind: often.kind() }
-        }));
-        self.len = 0;
+        })
     }
 }

@@ -252,6 +252,13 @@ impl World {
         }
     }
 
+    /// Shows the events since the last call, oldest first, without keeping them.
+    #[inline]
+    pub fn show(&mut self, see: impl FnMut(&Event)) {
+        self.faults.looked_at = 0;
+        self.out.tracer.show(see);
+    }
+
     /// How many events there have been.
     #[must_use]
     pub fn events(&self) -> EventId {
