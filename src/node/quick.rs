@@ -16,7 +16,7 @@ pub struct Short {
 
 impl Short {
     /// The most bytes it holds: enough for a SET with a usual key and a value of 32 bytes.
-    pub const MAX: usize = 95;
+    pub const MAX: usize = 94;
 
     /// No bytes.
     pub const EMPTY: Short = Short { len: 0, bytes: [0; Short::MAX] };
@@ -41,7 +41,21 @@ impl Short {
     #[inline]
     pub fn fill(&mut self, bytes: &[u8; Short::MAX], len: usize) {
         self.bytes = *bytes;
-        self.len = u8::try_from(len.min(Short::MAX)).expect("95 fits a byte");
+        self.len = u8::try_from(len.min(Short::MAX)).expect("94 fits a byte");
+    }
+
+    /// Holds the same bytes as another one from now on. Very short ones are one step.
+    #[inline]
+    pub fn copy_from(&mut self, other: &Short) {
+        const FEW: usize = 15;
+        if usize::from(other.len) <= FEW {
+            let few = self.bytes.first_chunk_mut::<FEW>().zip(other.bytes.first_chunk::<FEW>());
+            let (to, from) = few.expect("it has room for more");
+            *to = *from;
+            self.len = other.len;
+        } else {
+            *self = *other;
+        }
     }
 
     /// The bytes.

@@ -27,13 +27,14 @@ const WORDS: usize = 64;
 
 /// One named random stream. Cloning it clones its position.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Rng {
-    core: ChaCha8Core,
     /// The word to be drawn next; [`WORDS`]: none is left.
     at: usize,
     words: [u32; WORDS],
     /// How often `words` was filled.
     fills: u64,
+    core: ChaCha8Core,
 }
 
 impl Seed {
@@ -79,6 +80,14 @@ fn mix(word: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What [`Rng::below`] makes of a word that was drawn.
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product fits 64 bits")]
+pub fn scaled(word: u64, bound: u64) -> u64 {
+    (u128::from(word) * u128::from(bound) >> 64) as u64
+}
+
 impl Rng {
     /// 64 uniform bits: two words of the generator, the lower first, as `rand_chacha` pairs them.
     #[inline(always)]
@@ -118,10 +127,8 @@ impl Rng {
 
     /// Uniform in `0..bound` by multiply-high (bias below 2⁻³² for bounds below 2³²); 0 when `bound` is 0.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product fits 64 bits")]
     pub fn below(&mut self, bound: u64) -> u64 {
-        let wide = u128::from(self.next_u64()) * u128::from(bound);
-        (wide >> 64) as u64
+        scaled(self.next_u64(), bound)
     }
 
     /// Uniform in `low..=high`.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::World;
 use super::disk::{Asked, Disk};
-use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
+use super::net::{Alone, Arrived, Caller, Listener, Sock, What, Wire};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
-use crate::node::{DiskOp, FdTable, Input, Node, Outbox, Output};
+use crate::node::{DiskOp, FdTable, Input, Node, Outbox, Output, Short};
 use crate::time::{Instant, Span};
 use crate::trace::event::WorldEvent;
 use crate::trace::{Kind, Via};
@@ -18,7 +18,7 @@ use crate::trace::{Kind, Via};
 const TURNS_MAX: u32 = 1_000_000;
 
 /// A main thread that is occupied for so long is told; one that waits for a disk always is.
-const STALL: Span = Span::from_ms(100);
+pub(super) const STALL: Span = Span::from_ms(100);
 
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,14 @@ pub(super) enum State {
 pub(super) enum Stage {
     /// Waiting in `epoll_wait`.
     Idle,
-    /// So many inputs of this turn are left.
-    Inputs(usize),
+    /// Inputs of this turn are left: [`Process::inputs_left`].
+    Inputs,
     /// Timers are next.
     Timers,
     /// `beforeSleep` is next.
     LoopEnd,
+    /// The message of a turn that went the short way leaves next: [`Process::rest`].
+    Reply,
     /// Only the effects of what was done are left.
     Over,
 }
@@ -52,37 +54,53 @@ enum Effect {
     Synced(std::sync::Arc<str>, u64),
 }
 
-/// One process and the kernel's side of it.
+/// What is left of a turn that went the short way when its answer is due.
 #[derive(Clone, Debug)]
+struct Rest {
+    fd: Fd,
+    message: Short,
+    cause: EventId,
+    /// How long the main thread is occupied then.
+    busy_after: Span,
+}
+
+/// One process and the kernel's side of it. What every turn looks at comes first and fills one cache line.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Process {
     pub(super) node: Option<Box<dyn Node>>,
-    pub(super) machine: MachineId,
-    pub(super) state: State,
-    /// How often it was started.
-    pub(super) incarnation: u32,
-    /// How many faults have it paused.
-    pub(super) pauses: u32,
-    /// Its CPU's slowness in thousandths: the machine's and that of faults.
-    pub(super) cpu_milli: u64,
-    /// Its newest event, which its timers are caused by.
-    pub(super) newest: EventId,
-    /// In a box because the outbox borrows it for each call.
-    fds: Box<FdTable>,
-    sockets: Vec<Option<Sock>>,
-    pub(super) stage: Stage,
-    /// Effects that come after what occupies the main thread, with their causes.
-    pending: VecDeque<(Effect, EventId)>,
-    pub(super) busy_until: Instant,
-    /// Which queued continuation is meant.
-    epoch: u32,
     /// World time of its next timer.
     pub(super) wake: Instant,
     /// The same by its own clock.
     pub(super) wake_mono: Instant,
-    /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
-    pub(super) wake_queued: Instant,
+    /// The main thread is occupied up to here. A process that is idle before has only that to wait for.
+    pub(super) busy_until: Instant,
+    /// Its newest event, which its timers are caused by.
+    pub(super) newest: EventId,
+    /// Its CPU's slowness in thousandths: the machine's and that of faults.
+    pub(super) cpu_milli: u64,
+    pub(super) machine: MachineId,
+    pub(super) state: State,
+    pub(super) stage: Stage,
     /// Call it though no timer is due: a clock was touched.
     pub(super) wake_anyway: bool,
+    /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
+    pub(super) wake_queued: Instant,
+    /// Which queued continuation is meant.
+    epoch: u32,
+    /// How often it was started.
+    pub(super) incarnation: u32,
+    /// How many faults have it paused.
+    pub(super) pauses: u32,
+    /// In a box because the outbox borrows it for each call.
+    fds: Box<FdTable>,
+    sockets: Vec<Option<Sock>>,
+    /// How many inputs of this turn are left.
+    inputs_left: usize,
+    /// What is left of a turn that went the short way; its memory is used again.
+    rest: Option<Box<Rest>>,
+    /// Effects that come after what occupies the main thread, with their causes.
+    pending: VecDeque<(Effect, EventId)>,
     /// What the inputs of this turn were caused by, for its end.
     turn_cause: (EventId, Via),
     jobs: Vec<u64>,
@@ -99,22 +117,24 @@ impl Process {
     pub(super) fn new(machine: MachineId, cpu_milli: u32) -> Process {
         Process {
             node: None,
-            machine,
-            state: State::Down,
-            incarnation: 0,
-            pauses: 0,
-            cpu_milli: u64::from(cpu_milli),
-            newest: EventId::NONE,
-            fds: Box::default(),
-            sockets: Vec::new(),
-            stage: Stage::Idle,
-            pending: VecDeque::new(),
-            busy_until: Instant::ZERO,
-            epoch: 0,
             wake: Instant::NEVER,
             wake_mono: Instant::NEVER,
-            wake_queued: Instant::NEVER,
+            busy_until: Instant::ZERO,
+            newest: EventId::NONE,
+            cpu_milli: u64::from(cpu_milli),
+            machine,
+            state: State::Down,
+            stage: Stage::Idle,
             wake_anyway: false,
+            wake_queued: Instant::NEVER,
+            epoch: 0,
+            incarnation: 0,
+            pauses: 0,
+            fds: Box::default(),
+            sockets: Vec::new(),
+            inputs_left: 0,
+            rest: None,
+            pending: VecDeque::new(),
             turn_cause: (EventId::NONE, Via::World),
             jobs: Vec::new(),
             turns: (Instant::ZERO, 0),
@@ -135,8 +155,8 @@ impl Process {
 
     /// Whether it would begin a turn at once if something arrived.
     #[inline(always)]
-    pub(super) fn idle(&self) -> bool {
-        self.state == State::Up && self.stage == Stage::Idle
+    pub(super) fn idle(&self, now: Instant) -> bool {
+        self.state == State::Up && self.stage == Stage::Idle && self.busy_until <= now
     }
 
     #[inline]
@@ -210,13 +230,18 @@ impl World {
         if waiting == 0 && process.wake > self.now && !process.wake_anyway {
             return;
         }
+        if process.busy_until > self.now {
+            let until = process.busy_until;
+            process.stage = Stage::Over;
+            return self.occupied(id, until);
+        }
         if process.turns.0 != self.now || waiting > 0 {
             process.turns = (self.now, 0);
         } else {
             process.turns.1 += 1;
             assert!(process.turns.1 < TURNS_MAX, "{id:?} asks to be woken for ever at one instant");
         }
-        process.stage = Stage::Inputs(waiting);
+        (process.stage, process.inputs_left) = (Stage::Inputs, waiting);
         process.turn_cause = (process.newest, Via::Timer);
         self.run(id);
     }
@@ -229,14 +254,14 @@ impl World {
     }
 
     fn run_stages(&mut self, id: NodeId) {
-        if !self.settle_effects(id) {
+        if !self.settle_effects(id, true) {
             return;
         }
         let index = id.index();
         let mut stage = self.processes[index].stage;
-        if let Stage::Inputs(left) = stage {
-            for rest in (0..left).rev() {
-                self.processes[index].stage = Stage::Inputs(rest);
+        if stage == Stage::Inputs {
+            while self.processes[index].inputs_left > 0 {
+                self.processes[index].inputs_left -= 1;
                 let arrived = self.inboxes.boxes[index].pop_front().expect("counted when the turn began");
                 if !self.take(id, arrived) {
                     return;
@@ -414,7 +439,8 @@ impl World {
 
     fn put_into_effect(&mut self, id: NodeId) -> bool {
         for index in 0..self.out.outputs.len() {
-            if self.effect_of(id, index) && !self.settle_effects(id) {
+            let last = index + 1 == self.out.outputs.len();
+            if self.effect_of(id, index) && !self.settle_effects(id, last) {
                 self.put_off(id, index + 1);
                 return false;
             }
@@ -436,15 +462,18 @@ impl World {
         self.out.outputs = outputs;
     }
 
-    /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone.
+    /// Puts waiting effects into effect. False if the main thread is occupied again, or the process is gone. `last`: no
+    /// other effects follow. When the turn is over, too, the process just rests until its main thread is free: only an
+    /// arrival or a timer before that needs to know.
     #[inline]
-    fn settle_effects(&mut self, id: NodeId) -> bool {
+    fn settle_effects(&mut self, id: NodeId, last: bool) -> bool {
         loop {
             let process = &self.processes[id.index()];
             if process.state == State::Down {
                 return false;
             }
-            if process.busy_until > self.now && !self.pass_time(id) {
+            let rests = last && process.stage == Stage::Over && process.pending.is_empty();
+            if process.busy_until > self.now && !rests && !self.pass_time(id) {
                 return false;
             }
             if self.processes[id.index()].pending.is_empty() {
@@ -482,8 +511,41 @@ impl World {
     pub(super) fn on_continue(&mut self, id: NodeId, epoch: u32) {
         let process = &self.processes[id.index()];
         if process.epoch == epoch && process.state == State::Up {
-            self.run(id);
+            self.go_on(id);
         }
+    }
+
+    fn go_on(&mut self, id: NodeId) {
+        if self.processes[id.index()].stage == Stage::Reply { self.reply(id) } else { self.run(id) }
+    }
+
+    /// The main thread is occupied before the message of a turn that went the short way can leave, and something else
+    /// happens before it is free.
+    pub(super) fn put_off_reply(&mut self, id: NodeId) {
+        let Outbox { quick, .. } = &self.out;
+        let Some(fd) = quick.fd else { unreachable!("only what sends is put off") };
+        let (until, cause) = (self.now + quick.busy, self.out.cause());
+        let rest = Rest { fd, message: quick.message, cause, busy_after: quick.busy_after };
+        let process = &mut self.processes[id.index()];
+        match &mut process.rest {
+            Some(place) => **place = rest,
+            None => process.rest = Some(Box::new(rest)),
+        }
+        (process.busy_until, process.stage) = (until, Stage::Reply);
+        self.occupied(id, until);
+    }
+
+    /// The message of a turn that went the short way leaves: the turn is over.
+    fn reply(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        process.stage = Stage::Over;
+        let rest = process.rest.as_deref().expect("it was put off");
+        let (sock, span) = (process.sock(rest.fd), rest.busy_after);
+        let World { net, queue, inboxes, out, now, .. } = self;
+        let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };
+        net.send_short(sock, &rest.message, rest.cause, &mut wire);
+        self.occupy(id, span);
+        self.run_rest(id, Stage::Over);
     }
 
     /// The output at `index` takes effect where it lies; what is left of it is nothing. True if the main thread is
@@ -701,7 +763,8 @@ impl World {
         }
         process.state = State::Up;
         process.busy_until = self.now + Span(process.busy_until.0);
-        let busy = process.busy_until > self.now;
+        // One that only rested finds out when it is called.
+        let busy = process.busy_until > self.now && process.stage != Stage::Idle;
         let resumed = self.out.tracer.record(Some(id), cause, Via::Fault, Kind::World(WorldEvent::Resumed));
         process.newest = resumed;
         process.wake_anyway = true;
@@ -709,7 +772,7 @@ impl World {
             process.epoch += 1;
             self.queue.push(process.busy_until, Due::Continue { node: id.0, epoch: process.epoch });
         } else if process.stage != Stage::Idle {
-            self.run(id);
+            self.go_on(id);
         }
         self.inboxes.mark(id.0);
     }

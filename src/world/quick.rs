@@ -3,7 +3,7 @@
 
 use super::World;
 use super::net::Wire;
-use super::process::Stage;
+use super::process::STALL;
 use crate::id::{EventId, Fd, NodeId};
 use crate::node::Short;
 use crate::time::Instant;
@@ -21,10 +21,10 @@ impl World {
         let Some(mut arrival) = net.arrival(queue.top(), now) else { return false };
         let (owner, fd) = arrival.to();
         let Some((data, cause)) = arrival.bytes() else { return false };
-        let Some(process) = processes.get_mut(usize::from(owner)).filter(|process| process.idle()) else {
+        let Some(process) = processes.get_mut(usize::from(owner)).filter(|process| process.idle(now)) else {
             return false;
         };
-        let mut then = then.min(arrival.next());
+        let then = then.min(arrival.next());
         let len = data.len();
         out.begin(NodeId(owner), cause, Via::Message);
         let quick = process.takes_at_once(now) && len <= Short::MAX && {
@@ -45,34 +45,26 @@ impl World {
         }
         let sent = now + out.quick.busy;
         if sent > now && (sent >= then || sent > free_until) {
-            self.end_interrupted_turn(NodeId(owner));
+            self.interrupted(NodeId(owner));
             return true;
         }
-        if let Some(to) = out.quick.fd {
-            let arrives = if to == fd { arrival.answer(&out.quick.message, out.cause(), sent, queue) } else { None };
-            match arrives {
-                Some(queued) => then = then.min(queued),
-                None => {
-                    self.set_now(sent);
-                    self.send_short(NodeId(owner), to);
-                    self.end_quick_turn(NodeId(owner));
-                    return true;
-                }
-            }
-        }
-        let done = sent + out.quick.busy_after;
-        if done > sent && (done >= then || done > free_until) {
+        if let Some(to) = out.quick.fd
+            && !(to == fd && arrival.answer(&out.quick.message, out.cause(), sent, queue))
+        {
             self.set_now(sent);
+            self.send_short(NodeId(owner), to);
             self.end_quick_turn(NodeId(owner));
             return true;
         }
+        // That it is occupied once more is nothing to anybody before something else happens to it.
+        process.busy_until = sent + out.quick.busy_after;
         let wake = out.quick.wake;
-        if !process.keeps_wake(wake, done) && !process.moves_wake(wake, &clocks[process.machine.index()], done) {
-            self.set_now(done);
+        if !process.keeps_wake(wake, sent) && !process.moves_wake(wake, &clocks[process.machine.index()], sent) {
+            self.set_now(sent);
             self.set_wake(NodeId(owner), wake);
             return true;
         }
-        self.set_now(done);
+        self.set_now(sent);
         true
     }
 
@@ -89,12 +81,7 @@ impl World {
     /// What comes after the message of a quick turn.
     #[cold]
     fn end_quick_turn(&mut self, id: NodeId) {
-        let until = self.now + self.out.quick.busy_after;
-        if until > self.now && !self.time_passes(until) {
-            let process = &mut self.processes[id.index()];
-            (process.busy_until, process.stage) = (until, Stage::Over);
-            return self.occupied(id, until);
-        }
+        self.processes[id.index()].busy_until = self.now + self.out.quick.busy_after;
         self.set_wake(id, self.out.quick.wake);
     }
 
@@ -113,10 +100,13 @@ impl World {
         alone
     }
 
-    /// Something happens before the main thread is free: the rest of the turn goes the long way.
+    /// Something happens before the main thread is free to send.
     #[inline(never)]
-    fn end_interrupted_turn(&mut self, id: NodeId) {
+    fn interrupted(&mut self, id: NodeId) {
         let quick = &self.out.quick;
+        if quick.fd.is_some() && quick.busy.max(quick.busy_after) < STALL {
+            return self.put_off_reply(id);
+        }
         let (busy, after) = (quick.busy, quick.busy_after);
         let message = quick.fd.map(|fd| (fd, quick.message.to_bytes()));
         self.out.busy(busy);

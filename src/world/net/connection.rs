@@ -66,18 +66,19 @@ pub(super) const UNACCEPTED: u32 = u32::MAX;
 
 /// One end.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct End {
-    /// Whose: an index into the inboxes.
-    pub(super) owner: u16,
-    /// Which life of that process.
-    pub(super) incarnation: u32,
-    /// The process's own number for it, once it has one: a descriptor, or what an outside party chose.
-    pub(super) number: u32,
-    pub(super) addr: Addr,
-    pub(super) machine: MachineId,
-    pub(super) state: State,
     /// When something last arrived from the peer.
     pub(super) heard: Instant,
+    /// The process's own number for it, once it has one: a descriptor, or what an outside party chose.
+    pub(super) number: u32,
+    /// Whose: an index into the inboxes.
+    pub(super) owner: u16,
+    pub(super) state: State,
+    /// Which life of that process.
+    pub(super) incarnation: u32,
+    pub(super) addr: Addr,
+    pub(super) machine: MachineId,
     pub(super) keepalive_armed: bool,
     /// What the reset that is on its way here is caused by.
     pub(super) reset_cause: EventId,
@@ -140,14 +141,15 @@ impl Data {
 
 /// A piece of the stream, or its end.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Segment {
-    /// Empty: the end of the stream (FIN).
-    pub(super) data: Data,
-    pub(super) cause: EventId,
     /// When it reaches the receiver's kernel; [`Instant::NEVER`] if it was lost to a cut.
     pub(super) at: Instant,
+    pub(super) cause: EventId,
     /// It was lost and waits for its retransmission, which later segments hasten.
     pub(super) hole: bool,
+    /// Empty: the end of the stream (FIN).
+    pub(super) data: Data,
 }
 
 impl Segment {
@@ -156,27 +158,17 @@ impl Segment {
     }
 }
 
-/// One direction of the byte stream, from the sender's socket to the receiver's.
-#[derive(Clone, Debug, Default)]
+/// One direction of the byte stream, from the sender's socket to the receiver's. What every message looks at comes first:
+/// with the head of what is in flight, but for its bytes, it fills one cache line.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Pipe {
-    /// In the sender's kernel, not yet transmitted.
-    pub(super) unsent: VecDeque<Segment>,
-    pub(super) unsent_bytes: u64,
-    /// Transmitted and not yet in the receiver's kernel, in order.
-    pub(super) flight: Flight,
+    /// When the queued delivery is due; [`Instant::NEVER`]: none is queued.
+    pub(super) delivery: Instant,
     pub(super) flight_bytes: u64,
     /// In the receiver's kernel, not yet read by its process.
     pub(super) unread: u64,
-    /// How many of `flight` are holes.
-    pub(super) holes: u32,
-    /// When the queued delivery is due; `None`: none is queued.
-    pub(super) delivery: Option<Instant>,
     pub(super) delivery_epoch: u32,
-    /// The retransmission timer.
-    pub(super) rto_armed: bool,
-    pub(super) rto_epoch: u32,
-    /// How often it has expired in a row.
-    pub(super) backoff: u8,
     /// It expired and nothing has been acknowledged since: new data is held.
     pub(super) stalled: bool,
     /// Data arrived whose acknowledgement did not come back.
@@ -187,6 +179,18 @@ pub(super) struct Pipe {
     pub(super) held_up: bool,
     /// The process waits for room in the socket.
     pub(super) wants_room: bool,
+    /// Transmitted and not yet in the receiver's kernel, in order.
+    pub(super) flight: Flight,
+    /// In the sender's kernel, not yet transmitted.
+    pub(super) unsent: VecDeque<Segment>,
+    pub(super) unsent_bytes: u64,
+    /// How many of `flight` are holes.
+    pub(super) holes: u32,
+    pub(super) rto_epoch: u32,
+    /// The retransmission timer.
+    pub(super) rto_armed: bool,
+    /// How often it has expired in a row.
+    pub(super) backoff: u8,
     /// When the last chunk that was given to a path of limited bandwidth has left.
     pub(super) departs: Instant,
     pub(super) pump_queued: bool,
@@ -194,6 +198,32 @@ pub(super) struct Pipe {
     pub(super) ended: bool,
     /// What the stall is caused by, for the trace.
     pub(super) stall: EventId,
+}
+
+impl Default for Pipe {
+    fn default() -> Self {
+        Pipe {
+            delivery: Instant::NEVER,
+            flight_bytes: 0,
+            unread: 0,
+            delivery_epoch: 0,
+            stalled: false,
+            unacked: false,
+            shut: false,
+            wants_room: false,
+            flight: Flight::default(),
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            holes: 0,
+            rto_epoch: 0,
+            rto_armed: false,
+            backoff: 0,
+            departs: Instant::ZERO,
+            pump_queued: false,
+            ended: false,
+            stall: EventId::NONE,
+        }
+    }
 }
 
 impl Pipe {
@@ -232,17 +262,16 @@ pub(super) struct Way {
 
 /// A connection, from the SYN until both ends are forgotten.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Connection {
     pub(super) serial: u32,
-    pub(super) ends: [End; 2],
-    /// Indexed by the sending side.
-    pub(super) pipes: [Pipe; 2],
-    /// The paths of the pipes, for [`super::link::Paths::get`].
-    pub(super) paths: [u32; 2],
-    /// What is known of the paths of the pipes, as of their last change: what each segment asks lies here.
-    pub(super) ways: [Way; 2],
     /// Nothing is going on with it; false says nothing.
     pub(super) quiet: bool,
+    /// The paths of the pipes, for [`super::link::Paths::get`].
+    pub(super) paths: [u32; 2],
+    pub(super) ends: [End; 2],
+    /// What is known of the paths of the pipes, as of their last change: what each segment asks lies here.
+    pub(super) ways: [Way; 2],
     /// The SYN was answered.
     pub(super) established: bool,
     /// When the first SYN left.
@@ -254,4 +283,6 @@ pub(super) struct Connection {
     pub(super) ack_tries: u8,
     /// What made the process connect.
     pub(super) cause: EventId,
+    /// Indexed by the sending side.
+    pub(super) pipes: [Pipe; 2],
 }

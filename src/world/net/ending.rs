@@ -88,7 +88,7 @@ impl Net {
             let pipe = &mut conn.pipes[sock.side()];
             pipe.abandon();
             pipe.flight.clear();
-            (pipe.flight_bytes, pipe.holes, pipe.delivery) = (0, 0, None);
+            (pipe.flight_bytes, pipe.holes, pipe.delivery) = (0, 0, Instant::NEVER);
             pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
             conn.pipes[1 - sock.side()].unread = 0;
             self.free_if_over(sock);

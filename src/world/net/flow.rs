@@ -167,7 +167,7 @@ impl Net {
         if self.conns[sock.index()].pipes[sock.side()].delivery_epoch != epoch {
             return;
         }
-        self.conns[sock.index()].pipes[sock.side()].delivery = None;
+        self.conns[sock.index()].pipes[sock.side()].delivery = Instant::NEVER;
         while let Some(conn) = self.live_mut(sock) {
             let pipe = &mut conn.pipes[sock.side()];
             match pipe.flight.front() {
@@ -283,14 +283,14 @@ fn lose(segment: &mut Segment, path: &mut Path, back: Span) {
 
 /// Queues the delivery of the head of the flight, if it isn't.
 pub(super) fn schedule(pipe: &mut Pipe, sock: Sock, wire: &mut Wire<'_>) {
-    let wanted = pipe.flight.front().map(|head| head.at).filter(|&at| at != Instant::NEVER);
+    let wanted = pipe.flight.front().map_or(Instant::NEVER, |head| head.at);
     if wanted == pipe.delivery {
         return;
     }
     pipe.delivery = wanted;
     pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-    if let Some(at) = wanted {
-        wire.due_epoch(at.max(wire.now), sock, pipe.delivery_epoch, NetWhat::Deliver);
+    if wanted != Instant::NEVER {
+        wire.due_epoch(wanted.max(wire.now), sock, pipe.delivery_epoch, NetWhat::Deliver);
     }
 }
 

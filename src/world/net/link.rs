@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{EventId, MachineId};
-use crate::rng::{Dist, Ratio, Rng, Seed};
+use crate::rng::{Dist, Ratio, Rng, Seed, scaled};
 use crate::scenario::{LinkRule, Scenario};
 use crate::time::{Instant, NS_PER_S, Span};
 
@@ -16,9 +16,22 @@ pub(super) const RTO_MIN: Span = Span::from_ms(200);
 /// The longest time between retransmissions (`TCP_RTO_MAX`).
 pub(super) const RTO_MAX: Span = Span::from_secs(120);
 
-/// One directed path that some connection uses or used.
+/// So many words are drawn for latencies at a time.
+const AHEAD: usize = 3;
+
+/// One directed path that some connection uses or used. What most messages ask of it comes first, in one cache line.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Path {
+    /// Words drawn ahead for a uniform latency, the next one last.
+    ahead: [u64; AHEAD],
+    /// How many of them are left.
+    left: usize,
+    /// The least of a uniform latency.
+    low: Span,
+    /// How many values a uniform latency has; 0 for others, and for one that has them all.
+    width: u64,
+    latency_draws: Option<Box<Rng>>,
     pub(super) from: MachineId,
     pub(super) to: MachineId,
     /// Whether packets pass: no cut, and both machines have power.
@@ -28,14 +41,11 @@ pub(super) struct Path {
     /// The fault that closed it.
     pub(super) cause: EventId,
     latency: Dist,
-    /// How many values a uniform latency has; 0 for others, and for one that has them all.
-    width: u64,
     median: Span,
     pub(super) loss: Ratio,
     pub(super) bandwidth: Option<u64>,
     /// When the last byte that was given to it has left.
     free_at: Instant,
-    latency_draws: Option<Box<Rng>>,
     loss_draws: Option<Box<Rng>>,
 }
 
@@ -43,10 +53,26 @@ impl Path {
     /// The latency of the next packet. Constant latency draws nothing.
     #[inline(always)]
     pub(super) fn latency(&mut self) -> Span {
-        match (&self.latency, &mut self.latency_draws) {
-            // By far the commonest.
-            (Dist::Uniform(low, _), Some(rng)) if self.width > 0 => *low + Span(rng.below(self.width)),
-            _ => self.other_latency(),
+        // By far the commonest.
+        if self.width > 0 {
+            if self.left == 0 {
+                self.draw_ahead();
+            }
+            if let Some(&word) = self.left.checked_sub(1).and_then(|next| self.ahead.get(next)) {
+                self.left -= 1;
+                return self.low + Span(scaled(word, self.width));
+            }
+        }
+        self.other_latency()
+    }
+
+    /// The generator's own memory is far away: it is asked for some words at a time.
+    #[inline(never)]
+    fn draw_ahead(&mut self) {
+        if let Some(rng) = &mut self.latency_draws {
+            self.ahead = [(); AHEAD].map(|()| rng.next_u64());
+            self.ahead.reverse();
+            self.left = AHEAD;
         }
     }
 
@@ -109,18 +135,21 @@ impl Paths {
         }
         let place = u32::try_from(self.all.len()).expect("fewer than 2^32 paths");
         self.all.push(Path {
+            ahead: [0; AHEAD],
+            left: 0,
+            low: Span::ZERO,
+            width: 0,
+            latency_draws: None,
             from,
             to,
             open: true,
             plain: true,
             cause: EventId::NONE,
             latency: Dist::Constant(Span::ZERO),
-            width: 0,
             median: Span::ZERO,
             loss: Ratio::ZERO,
             bandwidth: None,
             free_at: Instant::ZERO,
-            latency_draws: None,
             loss_draws: None,
         });
         self.index.insert((from, to), place);
@@ -192,9 +221,9 @@ impl Paths {
             path.open &= !down && severed.is_none();
             path.cause = severed.unwrap_or(path.cause);
         }
-        path.width = match path.latency {
-            Dist::Uniform(low, high) => (high.0 - low.0).wrapping_add(1),
-            Dist::Constant(_) | Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => 0,
+        (path.low, path.width) = match path.latency {
+            Dist::Uniform(low, high) => (low, (high.0 - low.0).wrapping_add(1)),
+            Dist::Constant(_) | Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => (Span::ZERO, 0),
         };
         let varies = !matches!(path.latency, Dist::Constant(_));
         path.plain = path.open && path.loss == Ratio::ZERO && path.bandwidth.is_none();

@@ -65,7 +65,7 @@ impl Net {
             !waits && conn.ends[sock.far()].state == State::Open && conn.ways[sock.far()].open
         };
         let pipe = &conn.pipes[sock.side()];
-        let next = pipe.flight.second().map_or(Instant::NEVER, |next| next.at);
+        let next = pipe.flight.then();
         if !usual || pipe.delivery_epoch != epoch || next <= now {
             return None;
         }
@@ -104,10 +104,8 @@ impl Arrival<'_> {
         pipe.flight_bytes -= len as u64;
         pipe.unacked = false;
         queue.drop_first();
-        if next == Instant::NEVER {
-            pipe.delivery = None;
-        } else {
-            pipe.delivery = Some(next);
+        pipe.delivery = next;
+        if next != Instant::NEVER {
             pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
             queue.push(next, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
         }
@@ -128,8 +126,7 @@ impl Arrival<'_> {
         Alone { owner, fd, data: data.into_bytes(), cause }
     }
 
-    /// The process answers with a short message in the usual case: when the event comes that this queues, if it does.
-    /// `None`: nothing has happened.
+    /// The process answers with a short message in the usual case. False if it isn't; then nothing has happened.
     #[inline(always)]
     pub(in crate::world) fn answer(
         &mut self,
@@ -137,13 +134,15 @@ impl Arrival<'_> {
         cause: EventId,
         now: Instant,
         queue: &mut Queue,
-    ) -> Option<Instant> {
+    ) -> bool {
         let sock = self.sock.peer();
         let about = (now, self.window);
-        let (pipe, at) = depart(self.conn, self.paths, sock.side(), message.len() as u64, about)?;
-        let queued = queue_delivery(pipe, sock, at, queue);
+        let Some((pipe, at)) = depart(self.conn, self.paths, sock.side(), message.len() as u64, about) else {
+            return false;
+        };
+        queue_delivery(pipe, sock, at, queue);
         pipe.flight.push_short(message, cause, at);
-        Some(queued)
+        true
     }
 }
 
@@ -174,14 +173,12 @@ fn depart<'a>(
 }
 
 /// Queues the delivery of a segment that is about to be put behind all others, unless that of another one is queued.
-/// When the new event comes.
 #[inline(always)]
-fn queue_delivery(pipe: &mut Pipe, sock: Sock, at: Instant, queue: &mut Queue) -> Instant {
-    if pipe.delivery.is_some() {
-        return Instant::NEVER;
+fn queue_delivery(pipe: &mut Pipe, sock: Sock, at: Instant, queue: &mut Queue) {
+    if pipe.delivery != Instant::NEVER {
+        return;
     }
-    pipe.delivery = Some(at);
+    pipe.delivery = at;
     pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
     queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
-    at
 }
