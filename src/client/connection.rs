@@ -192,6 +192,11 @@ impl Connection {
             && self.room >= Short::MAX
     }
 
+    /// What the socket still takes, as far as is known.
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
     /// A request of that many bytes has been sent without being written here.
     #[inline]
     pub(crate) fn wrote(&mut self, bytes: usize) {

@@ -14,6 +14,7 @@ mod policy;
 mod quick;
 mod replies;
 mod sentinel;
+mod streak;
 mod workload;
 
 use std::sync::Arc;
@@ -35,12 +36,14 @@ use crate::time::{Instant, Now};
 use crate::trace::Kind;
 use crate::trace::event::{ClientEvent, Refusal, Unanswered};
 
-/// One application process.
+/// One application process. What most turns look at comes first.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Client {
+    streak: streak::Streak,
+    kv: Kv,
     config: Arc<ClientConfig>,
     pacer: Pacer,
-    kv: Kv,
     operations: Operations,
     connection: Connection,
     /// With sentinels: how a server is found.
@@ -80,6 +83,7 @@ impl Client {
             }
         };
         Client {
+            streak: streak::Streak::default(),
             pacer: Pacer::new(&config.workload, seed, name),
             kv: Kv::new(&config, seed, name, init.incarnation),
             operations: Operations::default(),
@@ -341,6 +345,7 @@ impl Node for Client {
     }
 
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        self.end_streak();
         let mut control = true;
         match input {
             Input::Bytes { fd, data } if self.connection.fd == Some(fd) => {
@@ -374,10 +379,11 @@ impl Node for Client {
     }
 
     fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
-        self.next_write(now, fd, data, out)
+        self.next_of_streak(now, fd, data, out)
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {
+        self.end_streak();
         if self.connection.fd == Some(fd) && self.connection.stage == Stage::Ready {
             let control = self.on_replies(data, now, out);
             self.finish(control, now, out);
@@ -389,7 +395,8 @@ impl Node for Client {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        (self.alarm != Instant::NEVER).then_some(self.alarm)
+        let alarm = self.streak.alarm().unwrap_or(self.alarm);
+        (alarm != Instant::NEVER).then_some(alarm)
     }
 
     fn probe(&self, _now: Now, out: &mut Outbox) {
@@ -399,6 +406,9 @@ impl Node for Client {
             Request::Op(op) => Some(op),
             Request::Wait => None,
         });
+        // A streak knows better what is in flight.
+        let streak = self.streak.in_flight();
+        let asked = streak.into_iter().chain(asked.skip(usize::from(streak.is_some())));
         for op in self.operations.confirming.iter().copied().chain(asked) {
             note(ClientEvent::Unknown { op: op.number, why: Unanswered::RunEnded, server }, out);
             out.because(cause);

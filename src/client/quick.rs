@@ -10,8 +10,7 @@ use crate::trace::Often;
 use crate::trace::event::OpKind;
 
 impl Client {
-    /// [`crate::node::Node::quick_turn`]
-    #[inline]
+    /// [`crate::node::Node::quick_turn`], whatever came before it.
     pub(super) fn next_write(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
         let (alone, others) = (self.operations.sent.len() == 1, self.operations.others());
         let Some(sent) = self.operations.sent.front_mut() else { return false };

@@ -5,6 +5,7 @@ use crate::rng::{Ratio, Rng};
 
 /// Draws key numbers below the number of keys.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Keys {
     keys: u32,
     choice: Choice,

@@ -30,14 +30,15 @@ pub(crate) struct Op {
 
 /// Makes the operations of one client.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Kv {
-    keys: Keys,
-    write_ratio: Ratio,
-    mix: Rng,
     next: u64,
     /// The client's number, shifted to where values have it.
     client: u64,
     encoder: Encoder,
+    keys: Keys,
+    write_ratio: Ratio,
+    mix: Rng,
 }
 
 impl Kv {
@@ -63,6 +64,19 @@ impl Kv {
         // Pure workloads draw nothing.
         let write = self.write_ratio == Ratio::ONE || self.mix.chance(self.write_ratio);
         Op { number, key: self.keys.draw(), retries: 0, f: if write { OpKind::Write } else { OpKind::Read } }
+    }
+
+    /// Whether it makes nothing but writes, all of them as long.
+    pub(crate) fn only_writes(&self) -> bool {
+        self.write_ratio == Ratio::ONE
+    }
+
+    /// [`Kv::draw`] where it makes nothing but writes.
+    #[inline(always)]
+    pub(crate) fn draw_write(&mut self) -> Op {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        Op { number, key: self.keys.draw(), retries: 0, f: OpKind::Write }
     }
 
     /// What a write of this number writes.
@@ -145,24 +159,25 @@ pub(crate) fn wait_request(wait: WaitAfter) -> Bytes {
 /// The two requests as templates, into which key and value are written in place. Behind them are zeroes up to the size
 /// of a [`Short`], so that short ones are copied without looking at their lengths.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Encoder {
     set: Vec<u8>,
-    get: Vec<u8>,
-    set_len: usize,
-    get_len: usize,
-    key_len: usize,
-    set_key: usize,
-    get_key: usize,
-    value_at: usize,
-    value_len: usize,
-    /// Where the arguments after the value stand in `set`: PX and its number, or nothing.
-    rest: Vec<(usize, usize)>,
     /// The value that `set` holds now.
     value: u64,
+    set_len: usize,
+    key_len: usize,
+    set_key: usize,
+    value_at: usize,
+    value_len: usize,
     /// Every key's number has at most four digits.
     few_keys: bool,
     /// Both fit a [`Short`].
     short: bool,
+    /// Where the arguments after the value stand in `set`: PX and its number, or nothing.
+    rest: Option<Box<[(usize, usize); 2]>>,
+    get: Vec<u8>,
+    get_len: usize,
+    get_key: usize,
 }
 
 /// Digits of a value's number.
@@ -210,7 +225,7 @@ impl Encoder {
             set_key: ends[1].0,
             value_at: ends[2].0,
             value_len: value.len(),
-            rest: ends[3..].to_vec(),
+            rest: ends.get(3..5).and_then(|rest| rest.try_into().ok()).map(Box::new),
             short: set.len().max(get.len()) <= Short::MAX,
             set: padded(&set),
             value: 0,
@@ -246,11 +261,11 @@ impl Encoder {
     fn hash_set(&self) -> u64 {
         let key = &self.set[self.set_key..self.set_key + self.key_len];
         let value = &self.set[self.value_at..self.value_at + self.value_len];
-        match self.rest.as_slice() {
-            [option, number] => {
+        match self.rest.as_deref() {
+            Some([option, number]) => {
                 hash_operation([key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]])
             }
-            _ => hash_pair(key, value),
+            None => hash_pair(key, value),
         }
     }
 }

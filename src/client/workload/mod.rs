@@ -61,6 +61,16 @@ impl Pacer {
         self.pipeline
     }
 
+    /// When nothing is invoked any more.
+    pub(crate) fn stop(&self) -> Instant {
+        self.stop
+    }
+
+    /// Whether each operation begins as soon as the one before it is over, and the newest one has begun.
+    pub(crate) fn follows_at_once(&self) -> bool {
+        self.pace == Pace::Closed { think: Span::ZERO } && self.pipeline == 1 && self.next == Instant::NEVER
+    }
+
     /// True for an open loop.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.pace, Pace::Open { .. })
