@@ -8,7 +8,7 @@ use crate::resp::parse_i64;
 use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
-use crate::server::keyspace::value::ValueText;
+use crate::server::keyspace::value::RawText;
 use crate::server::keyspace::{Type, Value};
 use crate::server::notify::Classes;
 
@@ -52,7 +52,7 @@ fn offset_arg(cx: &mut Cx<'_>, i: usize, width: Option<u32>) -> Option<u64> {
 fn change_bits<R>(cx: &mut Cx<'_>, last: u64, change: impl FnOnce(&mut [u8], bool) -> R) -> Result<R, Answered> {
     let found = cx.write_as(1, Type::String)?;
     let need = usize::try_from(last >> 3).expect("an offset was checked") + 1;
-    let at = found.unwrap_or_else(|| cx.add_key(1, Value::Raw(ValueText::copy(b""))));
+    let at = found.unwrap_or_else(|| cx.add_key(1, Value::Raw(RawText::copy(b""))));
     cx.s.meter.add(cost::ELEMENT);
     Ok(cx.change_text(at, |text| {
         let grown = text.len() < need;
@@ -135,7 +135,7 @@ fn bitop(cx: &mut Cx<'_>) {
     cx.s.meter.add((longest * sources.len()) as u64 / BYTES_PER_ELEMENT * cost::ELEMENT);
     if longest > 0 {
         let result = join(op, &sources, longest);
-        cx.set_key(2, Value::Raw(ValueText::share(result.freeze())), false);
+        cx.set_key(2, Value::Raw(RawText::share(result.freeze())), false);
         cx.notify(Classes::STRING, "set", 2);
         cx.dirty(1);
     } else if cx.delete_and_notify(2) {

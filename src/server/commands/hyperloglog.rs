@@ -7,7 +7,7 @@ use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
 use crate::server::keyspace::hll::{self, Corrupt, REGISTERS};
-use crate::server::keyspace::value::ValueText;
+use crate::server::keyspace::value::RawText;
 use crate::server::keyspace::{Type, Value};
 use crate::server::notify::Classes;
 
@@ -42,7 +42,7 @@ impl Cx<'_> {
 
     /// Adds an empty one under argument 1.
     fn add_hll(&mut self) -> u32 {
-        self.add_key(1, Value::Raw(ValueText::share(hll::empty().freeze())))
+        self.add_key(1, Value::Raw(RawText::share(hll::empty().freeze())))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Spec, row, string_options};
 use crate::resp::parse_i64;
 use crate::server::call::Cx;
 use crate::server::db::Answered;
-use crate::server::keyspace::value::{EMBSTR_MAX, ValueText};
+use crate::server::keyspace::value::{EMBSTR_MAX, RawText, ValueText};
 use crate::server::keyspace::{NO_EXPIRY, Type, Value};
 use crate::server::notify::Classes;
 use string_options::{Options, Unit};
@@ -355,7 +355,7 @@ fn setrange(cx: &mut Cx<'_>) {
         None => {
             let mut text = bytes::BytesMut::new();
             let len = write(&mut text);
-            cx.set_key(1, Value::Raw(ValueText::share(text.freeze())), false);
+            cx.set_key(1, Value::Raw(RawText::share(text.freeze())), false);
             len
         }
     };
@@ -419,13 +419,15 @@ impl Cx<'_> {
         let db = self.db();
         let mut result = None;
         self.s.keyspace.db_mut(db).change(at, |value| {
-            let mut text = if let Value::Str(text) | Value::Raw(text) = value {
+            let mut text = if let Value::Str(text) = value {
+                text.into_mut()
+            } else if let Value::Raw(text) = value {
                 text.into_mut()
             } else {
                 bytes::BytesMut::from(&value.text()[..])
             };
             result = Some(change(&mut text));
-            Value::Raw(ValueText::share(text.freeze()))
+            Value::Raw(RawText::share(text.freeze()))
         });
         result.expect("the change was made")
     }

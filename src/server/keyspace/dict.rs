@@ -33,20 +33,21 @@ struct Head {
 
 const EMPTY: Head = Head { hash: 0, at: NIL };
 
-/// The table. Items keep their index from insertion to removal.
+/// The table. Items keep their index from insertion to removal. What finding one looks at comes first.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Dict<T> {
-    slots: Vec<Slot>,
-    /// By the same index.
+    /// By the same index as `slots`.
     items: Vec<Option<T>>,
-    free: u32,
-    len: usize,
     /// Heads of chains; the second is the target while rehashing and empty otherwise.
     tables: [Vec<Head>; 2],
+    slots: Vec<Slot>,
     /// Next bucket of the first table to be moved.
     rehash: Option<usize>,
+    free: u32,
     /// A child process shares the memory: what would copy much of it is put off (`DICT_RESIZE_AVOID`).
     held: bool,
+    len: usize,
 }
 
 impl<T> Default for Dict<T> {

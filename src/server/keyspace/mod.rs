@@ -58,6 +58,7 @@ impl Entry {
 
 /// The tables of one database.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 struct Tables {
     keys: Dict<Entry>,
     /// Indices of entries that have an expiry.

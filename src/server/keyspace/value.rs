@@ -18,6 +18,10 @@ use crate::trace::Digest;
 /// Text of a string value: in place up to what Redis embeds.
 pub type ValueText = Text<44>;
 
+/// Text of a value that was changed in place. It lies elsewhere more often, so that the many values that weren't need no
+/// word more to be told from it.
+pub type RawText = Text<23>;
+
 /// Longest string that is stored beside its header (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
 pub const EMBSTR_MAX: usize = 44;
 
@@ -61,7 +65,7 @@ pub enum Value {
     /// A string as SET makes it.
     Str(ValueText),
     /// A string that was changed in place: `raw` however short.
-    Raw(ValueText),
+    Raw(RawText),
     /// A list.
     List(Arc<List>),
     /// A set.
@@ -121,7 +125,8 @@ impl Value {
     pub fn text(&self) -> Bytes {
         match self {
             Value::Int(n) => Bytes::from(n.to_string()),
-            Value::Str(text) | Value::Raw(text) => text.to_bytes(),
+            Value::Str(text) => text.to_bytes(),
+            Value::Raw(text) => text.to_bytes(),
             Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
                 panic!("{NOT_A_STRING}")
             }
@@ -132,7 +137,8 @@ impl Value {
     pub fn with_text<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             Value::Int(n) => f(format_i64(*n, &mut [0; 20])),
-            Value::Str(text) | Value::Raw(text) => f(text.as_slice()),
+            Value::Str(text) => f(text.as_slice()),
+            Value::Raw(text) => f(text.as_slice()),
             Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
                 panic!("{NOT_A_STRING}")
             }
@@ -144,7 +150,8 @@ impl Value {
     pub fn len(&self) -> usize {
         match self {
             Value::Int(n) => format_i64(*n, &mut [0; 20]).len(),
-            Value::Str(text) | Value::Raw(text) => text.len(),
+            Value::Str(text) => text.len(),
+            Value::Raw(text) => text.len(),
             Value::List(_) | Value::Set(_) | Value::ZSet(_) | Value::Hash(_) | Value::Stream(_) => {
                 panic!("{NOT_A_STRING}")
             }
@@ -240,7 +247,8 @@ impl Value {
             Value::Int(0..10_000) => 0,
             Value::Int(_) => alloc::OBJECT,
             Value::Str(text) if text.len() <= EMBSTR_MAX => alloc::embedded(text.len()),
-            Value::Str(text) | Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
+            Value::Str(text) => alloc::OBJECT + alloc::string(text.len()),
+            Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
             Value::List(list) => list.memory(),
             Value::Set(set) => set.memory(),
             Value::ZSet(set) => set.memory(),
@@ -258,7 +266,8 @@ impl Value {
         match self {
             Value::Int(_) => alloc::OBJECT,
             Value::Str(text) if text.len() <= EMBSTR_MAX => alloc::embedded(text.len()),
-            Value::Str(text) | Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
+            Value::Str(text) => alloc::OBJECT + alloc::string(text.len()),
+            Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
             Value::List(list) => list.usage(samples, node),
             Value::Set(set) => set.usage(samples),
             Value::ZSet(set) => set.usage(samples),
@@ -290,6 +299,12 @@ pub fn format_i64(n: i64, buffer: &mut [u8; 20]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nearly_all_keys_are_is_small() {
+        assert_eq!(std::mem::size_of::<Value>(), 48);
+        assert_eq!(std::mem::size_of::<Option<crate::server::keyspace::Entry>>(), 96);
+    }
 
     #[test]
     fn integers_and_encodings() {
