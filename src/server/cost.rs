@@ -67,6 +67,12 @@ impl Meter {
         Meter { milli: u64::from(milli), pending: 0, turn: 0, total: 0 }
     }
 
+    /// Whether costs are those of the table.
+    #[must_use]
+    pub(crate) fn is_unscaled(&self) -> bool {
+        self.milli == 1_000
+    }
+
     /// Adds nanoseconds of the table.
     pub(crate) fn add(&mut self, ns: u64) {
         let scaled = if self.milli == 1_000 { ns } else { ns.saturating_mul(self.milli) / 1_000 };

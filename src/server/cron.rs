@@ -21,6 +21,33 @@ struct Needs {
     dirty: u64,
 }
 
+/// The ticks while nothing but short requests comes: [`Server::plan_cron`] for those who don't look at anything else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// The next tick.
+    pub next: Instant,
+    /// The tick that has work; [`Instant::NEVER`]: none.
+    pub due: Instant,
+    planned: Instant,
+    found: Instant,
+}
+
+impl Plan {
+    /// No ticks.
+    pub(crate) const NONE: Plan =
+        Plan { next: Instant::ZERO, due: Instant::NEVER, planned: Instant::ZERO, found: Instant::NEVER };
+
+    /// After another request.
+    #[inline(always)]
+    pub(crate) fn go_on(&mut self, now: Instant) {
+        if now < self.planned + PLAN_EVERY {
+            self.due = self.due.min(self.next);
+        } else {
+            (self.planned, self.due) = (now, self.found);
+        }
+    }
+}
+
 /// Where the ticks stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Cron {
@@ -88,6 +115,21 @@ impl Cron {
             self.next = now;
             self.due = Some(now);
         }
+    }
+
+    /// What is planned, and for how many more changes to a dataset of so many it holds; `None`: it may not.
+    pub(crate) fn plan(&self, dirty: u64) -> Option<(Plan, u64)> {
+        let changes = self.lasting?.dirty.checked_sub(dirty + 1)?;
+        let (found, next) = self.found;
+        let never = |at: Option<Instant>| at.unwrap_or(Instant::NEVER);
+        let plan = Plan { next, due: never(self.due), planned: self.planned, found: never(found) };
+        (next == self.next && !self.paused).then_some((plan, changes))
+    }
+
+    /// Goes on from a plan that was taken from here.
+    pub(crate) fn resume(&mut self, plan: &Plan) {
+        self.planned = plan.planned;
+        self.due = (plan.due != Instant::NEVER).then_some(plan.due);
     }
 
     /// When the server must wake for a tick.

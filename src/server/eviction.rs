@@ -8,7 +8,7 @@ use super::session::{Flags, Session};
 use super::{Server, cost, replication};
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::time::{Instant, NS_PER_MS};
+use crate::time::{Instant, NS_PER_MS, Now};
 
 /// Candidates that are kept from one eviction to the next (`EVPOOL_SIZE`).
 const POOL: usize = 16;
@@ -157,6 +157,14 @@ impl Access {
     }
 }
 
+/// What an entry that is made now remembers of its last access, under a policy that doesn't count accesses.
+#[inline]
+#[must_use]
+pub(crate) fn uncounted(now: Now) -> u32 {
+    let seconds = u32::try_from(now.unix.secs()).unwrap_or(u32::MAX);
+    Access { seconds, counts: false }.fresh()
+}
+
 /// How an attempt to get below the limit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -190,13 +198,6 @@ impl Server {
     #[must_use]
     pub(crate) fn access(&self) -> u32 {
         self.access_now().fresh()
-    }
-
-    /// The same of one who knows that the policy doesn't count accesses.
-    #[inline]
-    #[must_use]
-    pub(crate) fn uncounted_access(&self) -> u32 {
-        Access { seconds: self.seconds(), counts: false }.fresh()
     }
 
     /// What a snapshot says of an entry's last access: seconds since then, or how often it was used

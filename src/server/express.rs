@@ -23,15 +23,16 @@ use crate::trace::Often;
 use crate::trace::digest::hash_pair;
 
 /// What SET answers.
-const OK: &[u8] = b"+OK\r\n";
+pub(super) const OK: &[u8] = b"+OK\r\n";
 
 /// What writing it costs.
-const WRITE_OK: u64 = cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16;
+pub(super) const WRITE_OK: u64 = cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16;
 
 /// Longer requests take the long way.
 const LONGEST: usize = 1_024;
 
-static SET: LazyLock<&'static Command> = LazyLock::new(|| commands::lookup(b"set").expect("SET is in the table"));
+pub(super) static SET: LazyLock<&'static Command> =
+    LazyLock::new(|| commands::lookup(b"set").expect("SET is in the table"));
 static GET: LazyLock<&'static Command> = LazyLock::new(|| commands::lookup(b"get").expect("GET is in the table"));
 
 impl Server {
@@ -82,8 +83,7 @@ impl Server {
             && replication::is_at_rest(self)
     }
 
-    /// The whole turn of one SET ([`crate::node::Node::quick_turn`]).
-    #[inline]
+    /// The whole turn of one SET, whatever came before it.
     pub(crate) fn swift_set(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
         if !self.swift || now.mono >= self.cron.next {
             return false;
@@ -92,7 +92,7 @@ impl Server {
         // Whichever way it goes, it begins so.
         self.now = now;
         // The policy counts no accesses: it is an ordinary time.
-        let access = self.uncounted_access();
+        let access = super::eviction::uncounted(now);
         let Server { sessions, keyspace, meter, stats, exec, repl, .. } = self;
         let Some(session) = sessions.get_mut(fd) else { return false };
         if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
@@ -363,6 +363,7 @@ mod tests {
                 }
             }
         }
+        rig.server.end_streak();
         let events = std::mem::take(rig.out.tracer.pending());
         (rig, events)
     }

@@ -46,6 +46,7 @@ mod session;
 mod shutdown;
 mod slowlog;
 mod stats;
+mod streak;
 mod tracking;
 
 use std::sync::Arc;
@@ -60,9 +61,12 @@ use crate::time::{Instant, Now, Span, Unix};
 use crate::trace::Kind;
 use crate::trace::event::ServerEvent;
 
-/// A redis-server process.
+/// A redis-server process. What most turns look at comes first.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Server {
+    streak: streak::Streak,
+    pub(crate) keyspace: Keyspace,
     pub(crate) init: Init,
     pub(crate) config: Arc<Config>,
     /// Both clocks, as of the newest input.
@@ -72,7 +76,6 @@ pub struct Server {
     /// Random draws of commands and cycles.
     pub(crate) rng: Rng,
     pub(crate) sessions: session::Sessions,
-    pub(crate) keyspace: Keyspace,
     pub(crate) watchers: multi::Watchers,
     pub(crate) blocking: blocking::Blocking,
     pub(crate) pubsub: pubsub::PubSub,
@@ -134,6 +137,7 @@ impl Server {
         let zero = Now { mono: Instant::ZERO, unix: Unix(0) };
         let databases = usize::try_from(config.databases).unwrap_or(16);
         Server {
+            streak: streak::Streak::default(),
             run_id: HexId::random(&mut init.seed.stream(&init.name, "run id")),
             rng: init.seed.stream(&init.name, "server"),
             repl: replication::Replication::new(&init),
@@ -361,6 +365,7 @@ impl Node for Server {
     }
 
     fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        self.end_streak();
         if self.shutdown.exited {
             return;
         }
@@ -395,10 +400,11 @@ impl Node for Server {
     }
 
     fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
-        self.swift_set(now, fd, data, out)
+        self.quick_set(now, fd, data, out)
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {
+        self.end_streak();
         self.now = now;
         if self.migrate.is_running() || self.persistence.reading.is_some() {
             self.handle(now, Input::Bytes { fd, data }, out);
@@ -421,16 +427,21 @@ impl Node for Server {
     }
 
     fn waits_for_disk(&mut self, op: &DiskOp, takes: Span) {
+        self.end_streak();
         if self.config.latency_monitor_threshold > 0 {
             persistence::aof::waits(self, op, takes.ms());
         }
     }
 
     fn stalled(&mut self, since: Instant, _until: Option<Instant>) {
+        self.end_streak();
         self.cron.stall(since);
     }
 
     fn wake_at(&self) -> Option<Instant> {
+        if let Some(wake) = self.streak.wake() {
+            return (wake != Instant::NEVER).then_some(wake);
+        }
         self.migrate.deadline().or(self.wake).filter(|_| !self.shutdown.exited)
     }
 
