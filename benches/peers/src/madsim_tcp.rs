@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::LATENCY;
 use crate::request::{OK, Requests, Store};
+use crate::tally;
 
-pub fn run(nodes: usize, messages: u64) -> u64 {
+pub fn run(nodes: usize, messages: u64) {
     let pairs = nodes / 2;
-    let exchanges = messages / 2 / pairs as u64;
+    let exchanges = messages.div_ceil(2 * pairs as u64);
     let mut config = madsim::Config::default();
     config.net.send_latency = LATENCY;
     let runtime = Runtime::with_seed_and_config(1, config);
@@ -42,6 +43,7 @@ pub fn run(nodes: usize, messages: u64) -> u64 {
                 stream.flush().await.expect("connected");
                 let len = stream.read(&mut buffer).await.expect("connected");
                 assert_eq!(&buffer[..len], OK);
+                tally::count(2);
             }
         }));
     }
@@ -50,5 +52,4 @@ pub fn run(nodes: usize, messages: u64) -> u64 {
             client.await.expect("the client finishes");
         }
     });
-    exchanges * 2 * pairs as u64
 }

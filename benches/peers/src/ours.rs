@@ -3,14 +3,13 @@
 use splitbrain::rng::Seed;
 use splitbrain::world::World;
 
-use crate::deploy;
+use crate::{deploy, tally};
 
-pub fn run(nodes: usize, messages: u64) -> u64 {
+pub fn run(nodes: usize, _messages: u64) {
     let mut world = World::new(deploy::exchange(nodes), Seed(1));
-    let (mut at, mut done) = (0, 0);
-    while done < messages {
+    let mut at = 0;
+    while !tally::is_over() {
         at += 100;
-        done += 2 * deploy::advance(&mut world, at);
+        tally::count(2 * deploy::advance(&mut world, at));
     }
-    done
 }

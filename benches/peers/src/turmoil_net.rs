@@ -8,6 +8,7 @@ use turmoil::{Builder, Sim};
 
 use crate::LATENCY;
 use crate::request::{OK, Requests, Store};
+use crate::tally;
 
 fn sim<'a>() -> Sim<'a> {
     Builder::new()
@@ -20,19 +21,19 @@ fn sim<'a>() -> Sim<'a> {
 }
 
 /// One request in flight for each client, as everywhere else.
-pub fn udp(nodes: usize, messages: u64) -> u64 {
+pub fn udp(nodes: usize, messages: u64) {
     udp_window(nodes, messages, 1)
 }
 
 /// Sixteen in flight. A tick visits every host whether or not it has work; with more messages a tick that cost is
 /// shared, so this is what turmoil can do at its best.
-pub fn udp_16(nodes: usize, messages: u64) -> u64 {
+pub fn udp_16(nodes: usize, messages: u64) {
     udp_window(nodes, messages, 16)
 }
 
-fn udp_window(nodes: usize, messages: u64, window: u64) -> u64 {
+fn udp_window(nodes: usize, messages: u64, window: u64) {
     let pairs = nodes / 2;
-    let exchanges = messages / 2 / pairs as u64;
+    let exchanges = messages.div_ceil(2 * pairs as u64);
     let mut sim = sim();
     for pair in 0..pairs {
         sim.host(format!("server-{pair}"), || async {
@@ -59,18 +60,18 @@ fn udp_window(nodes: usize, messages: u64, window: u64) -> u64 {
                 if sent >= window {
                     let (len, _) = socket.recv_from(&mut buffer).await?;
                     assert_eq!(&buffer[..len], OK);
+                    tally::count(2);
                 }
             }
             Ok(())
         });
     }
     sim.run().expect("every client finishes");
-    exchanges * 2 * pairs as u64
 }
 
-pub fn tcp(nodes: usize, messages: u64) -> u64 {
+pub fn tcp(nodes: usize, messages: u64) {
     let pairs = nodes / 2;
-    let exchanges = messages / 2 / pairs as u64;
+    let exchanges = messages.div_ceil(2 * pairs as u64);
     let mut sim = sim();
     for pair in 0..pairs {
         sim.host(format!("server-{pair}"), || async {
@@ -94,10 +95,10 @@ pub fn tcp(nodes: usize, messages: u64) -> u64 {
                 stream.write_all(requests.next()).await?;
                 let len = stream.read(&mut buffer).await?;
                 assert_eq!(&buffer[..len], OK);
+                tally::count(2);
             }
             Ok(())
         });
     }
     sim.run().expect("every client finishes");
-    exchanges * 2 * pairs as u64
 }
