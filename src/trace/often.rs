@@ -126,8 +126,8 @@ pub(super) fn feed(event: &Event, digest: &mut Digest) {
     }
 }
 
-/// How many wait at most.
-const ROOM: usize = 64;
+/// How many wait at most: as many as those who look at events let pile up (`run::limits`), and those of one more turn.
+const ROOM: usize = 72;
 
 /// Some of them in a row, with the number of the last one. A value without a destructor is written where it will lie; one
 /// that has one is copied twice.
