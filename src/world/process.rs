@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::World;
 use super::disk::{Asked, Disk};
-use super::net::{Alone, Arrived, Caller, Listener, Sock, What, Wire};
+use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
 use crate::id::{EventId, Fd, MachineId, NodeId};
 use crate::node::{DiskOp, FdTable, Input, Node, Outbox, Output, Short};
@@ -56,12 +56,12 @@ enum Effect {
 
 /// What is left of a turn that went the short way when its answer is due.
 #[derive(Clone, Debug)]
-struct Rest {
-    fd: Fd,
-    message: Short,
-    cause: EventId,
+pub(super) struct Rest {
+    pub(super) fd: Fd,
+    pub(super) message: Short,
+    pub(super) cause: EventId,
     /// How long the main thread is occupied then.
-    busy_after: Span,
+    pub(super) busy_after: Span,
 }
 
 /// One process and the kernel's side of it. What every turn looks at comes first and fills one cache line.
@@ -98,7 +98,7 @@ pub(super) struct Process {
     /// How many inputs of this turn are left.
     inputs_left: usize,
     /// What is left of a turn that went the short way; its memory is used again.
-    rest: Option<Box<Rest>>,
+    pub(super) rest: Option<Box<Rest>>,
     /// Effects that come after what occupies the main thread, with their causes.
     pending: VecDeque<(Effect, EventId)>,
     /// What the inputs of this turn were caused by, for its end.
@@ -312,7 +312,7 @@ impl World {
 
     /// What follows the inputs of a turn.
     #[inline]
-    fn run_rest(&mut self, id: NodeId, stage: Stage) {
+    pub(super) fn run_rest(&mut self, id: NodeId, stage: Stage) {
         if stage != Stage::Over && !self.run_end(id, stage) {
             return;
         }
@@ -519,35 +519,6 @@ impl World {
         if self.processes[id.index()].stage == Stage::Reply { self.reply(id) } else { self.run(id) }
     }
 
-    /// The main thread is occupied before the message of a turn that went the short way can leave, and something else
-    /// happens before it is free.
-    pub(super) fn put_off_reply(&mut self, id: NodeId) {
-        let Outbox { quick, .. } = &self.out;
-        let Some(fd) = quick.fd else { unreachable!("only what sends is put off") };
-        let (until, cause) = (self.now + quick.busy, self.out.cause());
-        let rest = Rest { fd, message: quick.message, cause, busy_after: quick.busy_after };
-        let process = &mut self.processes[id.index()];
-        match &mut process.rest {
-            Some(place) => **place = rest,
-            None => process.rest = Some(Box::new(rest)),
-        }
-        (process.busy_until, process.stage) = (until, Stage::Reply);
-        self.occupied(id, until);
-    }
-
-    /// The message of a turn that went the short way leaves: the turn is over.
-    fn reply(&mut self, id: NodeId) {
-        let process = &mut self.processes[id.index()];
-        process.stage = Stage::Over;
-        let rest = process.rest.as_deref().expect("it was put off");
-        let (sock, span) = (process.sock(rest.fd), rest.busy_after);
-        let World { net, queue, inboxes, out, now, .. } = self;
-        let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };
-        net.send_short(sock, &rest.message, rest.cause, &mut wire);
-        self.occupy(id, span);
-        self.run_rest(id, Stage::Over);
-    }
-
     /// The output at `index` takes effect where it lies; what is left of it is nothing. True if the main thread is
     /// occupied from now on, or the process is gone.
     #[inline(always)]
@@ -584,7 +555,7 @@ impl World {
 
     /// The main thread has something to do for so long. True unless that is no time at all.
     #[inline(always)]
-    fn occupy(&mut self, id: NodeId, span: Span) -> bool {
+    pub(super) fn occupy(&mut self, id: NodeId, span: Span) -> bool {
         let process = &mut self.processes[id.index()];
         let span = process.slowed(span);
         process.busy_until = self.now + span;

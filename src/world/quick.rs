@@ -3,9 +3,9 @@
 
 use super::World;
 use super::net::Wire;
-use super::process::STALL;
+use super::process::{Rest, STALL, Stage};
 use crate::id::{EventId, Fd, NodeId};
-use crate::node::Short;
+use crate::node::{Outbox, Short};
 use crate::time::Instant;
 use crate::trace::Via;
 
@@ -83,6 +83,35 @@ impl World {
     fn end_quick_turn(&mut self, id: NodeId) {
         self.processes[id.index()].busy_until = self.now + self.out.quick.busy_after;
         self.set_wake(id, self.out.quick.wake);
+    }
+
+    /// The main thread is occupied before the message of a turn that went the short way can leave, and something else
+    /// happens before it is free.
+    fn put_off_reply(&mut self, id: NodeId) {
+        let Outbox { quick, .. } = &self.out;
+        let Some(fd) = quick.fd else { unreachable!("only what sends is put off") };
+        let (until, cause) = (self.now + quick.busy, self.out.cause());
+        let rest = Rest { fd, message: quick.message, cause, busy_after: quick.busy_after };
+        let process = &mut self.processes[id.index()];
+        match &mut process.rest {
+            Some(place) => **place = rest,
+            None => process.rest = Some(Box::new(rest)),
+        }
+        (process.busy_until, process.stage) = (until, Stage::Reply);
+        self.occupied(id, until);
+    }
+
+    /// The message of a turn that went the short way leaves: the turn is over.
+    pub(super) fn reply(&mut self, id: NodeId) {
+        let process = &mut self.processes[id.index()];
+        process.stage = Stage::Over;
+        let rest = process.rest.as_deref().expect("it was put off");
+        let (sock, span) = (process.sock(rest.fd), rest.busy_after);
+        let World { net, queue, inboxes, out, now, .. } = self;
+        let mut wire = Wire { now: *now, queue, inboxes, tracer: &mut out.tracer };
+        net.send_short(sock, &rest.message, rest.cause, &mut wire);
+        self.occupy(id, span);
+        self.run_rest(id, Stage::Over);
     }
 
     /// Whether the main thread can be occupied up to an instant without anything else in the world happening: then

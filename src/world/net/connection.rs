@@ -175,8 +175,6 @@ pub(super) struct Pipe {
     pub(super) unacked: bool,
     /// The receiver's window is shut.
     pub(super) shut: bool,
-    /// The receiver takes nothing for the time being, and so neither does the sender's socket.
-    pub(super) held_up: bool,
     /// The process waits for room in the socket.
     pub(super) wants_room: bool,
     /// Transmitted and not yet in the receiver's kernel, in order.
@@ -187,6 +185,8 @@ pub(super) struct Pipe {
     /// How many of `flight` are holes.
     pub(super) holes: u32,
     pub(super) rto_epoch: u32,
+    /// The receiver takes nothing for the time being, and so neither does the sender's socket.
+    pub(super) held_up: bool,
     /// The retransmission timer.
     pub(super) rto_armed: bool,
     /// How often it has expired in a row.
@@ -216,6 +216,7 @@ impl Default for Pipe {
             unsent_bytes: 0,
             holes: 0,
             rto_epoch: 0,
+            held_up: false,
             rto_armed: false,
             backoff: 0,
             departs: Instant::ZERO,
