@@ -85,7 +85,7 @@ fn mix(word: u64) -> u64 {
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product fits 64 bits")]
 pub fn scaled(word: u64, bound: u64) -> u64 {
-    (u128::from(word) * u128::from(bound) >> 64) as u64
+    ((u128::from(word) * u128::from(bound)) >> 64) as u64
 }
 
 impl Rng {
