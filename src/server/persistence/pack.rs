@@ -133,6 +133,26 @@ pub(super) fn from_ziplist(data: &Bytes) -> Option<Vec<Bytes>> {
     (cursor.at + 1 == data.len()).then_some(texts)
 }
 
+/// The texts of a zip map, as Redis wrote small hashes before 2.6; `None` when it is broken.
+pub(super) fn from_zipmap(data: &Bytes) -> Option<Vec<Bytes>> {
+    let mut cursor = Cursor { data, at: 0 };
+    let count = usize::from(cursor.byte()?);
+    let mut texts = Vec::new();
+    loop {
+        let len = match cursor.byte()? {
+            0xff => break,
+            0xfe => cursor.u32()?,
+            len => usize::from(len),
+        };
+        // Room behind a value that has become shorter.
+        let free = if texts.len() % 2 == 1 { usize::from(cursor.byte()?) } else { 0 };
+        texts.push(cursor.take(len)?);
+        cursor.take(free)?;
+    }
+    let whole = texts.len() % 2 == 0 && (count >= 0xfe || count * 2 == texts.len());
+    (cursor.at == data.len() && whole).then_some(texts)
+}
+
 /// An integer set of ascending integers.
 pub(super) fn intset(ints: &[i64]) -> Bytes {
     let width = |n: &i64| match () {
@@ -201,7 +221,21 @@ mod tests {
                 bytes[..head].copy_from_slice(&len.to_le_bytes());
             }
             let bytes = Bytes::from(bytes);
-            let _ = (from_listpack(&bytes), from_ziplist(&bytes), from_intset(&bytes));
+            let _ = (from_listpack(&bytes), from_ziplist(&bytes), from_intset(&bytes), from_zipmap(&bytes));
+        }
+    }
+
+    #[test]
+    fn zip_maps_are_read() {
+        let read = |bytes: &'static [u8]| from_zipmap(&Bytes::from_static(bytes));
+        let wanted = [&b"f1"[..], b"v1", b"f2", b"v2"].map(Bytes::from_static);
+        assert_eq!(read(b"\x02\x02f1\x02\x00v1\x02f2\x02\x00v2\xff").expect("a zip map"), wanted);
+        // A value that was longer once, and a length of four bytes.
+        assert_eq!(read(b"\x02\x02f1\x02\x01v1x\xfe\x02\x00\x00\x00f2\x02\x00v2\xff").expect("a zip map"), wanted);
+        for broken in
+            [&b"\x01\x02f1\xff"[..], b"\x02\x02f1\x02\x00v1\xff", b"\x01\x02f1\x09\x00v1\xff", b"\x00\xff\xff"]
+        {
+            assert_eq!(read(broken), None);
         }
     }
 

@@ -486,7 +486,6 @@ impl Loaded {
 /// The value types that real files may hold and that are not modelled, by name.
 fn unknown_type(byte: u8) -> RdbError {
     let name = match byte {
-        9 => "a hash of Redis 2.4",
         6 | 7 => "a value of a module",
         15 | 19 => "a stream",
         other => return RdbError::Corrupt(format!("Unknown RDB encoding type {other}")),

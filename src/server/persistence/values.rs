@@ -18,6 +18,7 @@ mod kind {
     pub(super) const ZSET: u8 = 3;
     pub(super) const HASH: u8 = 4;
     pub(super) const ZSET_2: u8 = 5;
+    pub(super) const HASH_ZIPMAP: u8 = 9;
     pub(super) const LIST_ZIPLIST: u8 = 10;
     pub(super) const SET_INTSET: u8 = 11;
     pub(super) const ZSET_ZIPLIST: u8 = 12;
@@ -38,7 +39,7 @@ const NODE_MAX: usize = 8 << 10;
 
 /// True for a byte that begins a value.
 pub(super) fn is_value(byte: u8) -> bool {
-    matches!(byte, 0..=5 | 10..=19)
+    matches!(byte, 0..=5 | 9..=19)
 }
 
 impl Writer {
@@ -146,6 +147,7 @@ impl Reader<'_> {
                 distinct(self.packed("Intset", pack::from_intset)?, "Duplicate set members detected").map(RdbValue::Set)
             }
             kind::HASH => pairs(self.strings(2)?),
+            kind::HASH_ZIPMAP => pairs(self.packed("Hash zipmap", pack::from_zipmap)?),
             kind::HASH_ZIPLIST => pairs(self.packed("Hash ziplist", pack::from_ziplist)?),
             kind::HASH_LISTPACK => pairs(self.packed("Hash listpack", pack::from_listpack)?),
             kind::ZSET | kind::ZSET_2 => self.scored(byte == kind::ZSET_2),
