@@ -11,6 +11,7 @@ use super::folders::Folder;
 use super::{Options, Trouble};
 use crate::host::{Entry, Session};
 use crate::id::NodeId;
+use crate::world::{Life, Presence};
 
 /// Stands for a forked child: it does nothing for as long as it is let live.
 const STAND_IN: [&str; 2] = ["sleep", "2147483647"];
@@ -22,11 +23,20 @@ struct Forks {
     child: Option<Child>,
 }
 
+/// A server's log.
+#[derive(Debug)]
+struct Log {
+    node: NodeId,
+    file: File,
+    /// What isn't written yet.
+    lines: Vec<String>,
+}
+
 /// Those of all nodes.
 #[derive(Debug, Default)]
 pub(super) struct Belongings {
     folders: Vec<Folder>,
-    logs: Vec<(NodeId, File)>,
+    logs: Vec<Log>,
     forks: Vec<Forks>,
 }
 
@@ -39,7 +49,7 @@ impl Belongings {
             let trouble = |error| Trouble::Log(PathBuf::from(path), error);
             let file = OpenOptions::new().append(true).create(true).open(path).map_err(trouble)?;
             inodes.push(file.metadata().map_err(trouble)?.ino());
-            own.logs.push((*node, file));
+            own.logs.push(Log { node: *node, file, lines: Vec::new() });
         }
         for (node, path) in &options.folders {
             let folder = Folder::new(*node, path.clone(), inodes.clone());
@@ -92,10 +102,17 @@ impl Belongings {
             }
         }
         if !self.logs.is_empty() {
-            for (node, mut line) in session.take_log() {
-                line.push('\n');
-                if let Some((_, file)) = self.logs.iter_mut().find(|(own, _)| *own == node) {
-                    file.write_all(line.as_bytes())?;
+            for (node, line) in session.take_log() {
+                if let Some(log) = self.logs.iter_mut().find(|log| log.node == node) {
+                    log.lines.extend([line, "\n".to_owned()]);
+                }
+            }
+            for log in &mut self.logs {
+                // Whoever reads that a server is ready can connect.
+                let starts = session.world().life(log.node) == Life::Up
+                    && session.world().presence(log.node) != Presence::Listens;
+                if !starts && !log.lines.is_empty() {
+                    log.file.write_all(std::mem::take(&mut log.lines).concat().as_bytes())?;
                 }
             }
         }
