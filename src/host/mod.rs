@@ -55,13 +55,15 @@ impl Session {
         for (name, files) in &header.disks {
             let Some((node, _)) = (0..).zip(&scenario.nodes).find(|(_, spec)| *spec.name == **name) else { continue };
             for (file, content) in files {
-                let content = content.clone().bytes().expect("looked at when the header was read");
-                live.inject(Injection::File { node: NodeId(node), name: file.as_str().into(), content: Some(content) });
+                let content = Some(content.0.clone());
+                live.inject(Injection::File { node: NodeId(node), name: file.as_str().into(), content });
             }
         }
         let mut session = Session { header, live, log, broken: None, flush_at: Instant::ZERO, orders: 0 };
-        let header = serde_json::to_string(&session.header);
-        session.write(&header.expect("plain data is JSON"));
+        if session.log.is_some() {
+            let header = serde_json::to_string(&session.header);
+            session.write(&header.expect("plain data is JSON"));
+        }
         Ok(session)
     }
 

@@ -45,38 +45,55 @@ pub struct Header {
     pub disks: BTreeMap<String, BTreeMap<String, Content>>,
 }
 
-/// Bytes as they are written: text where they are text, and hexadecimal digits where they aren't.
+/// What a file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Spelled", into = "Spelled")]
+pub struct Content(pub Bytes);
+
+/// Bytes as they are written: text where they are text, and hexadecimal digits where they aren't.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Content {
-    /// Text.
+enum Spelled {
     Text(String),
-    /// Hexadecimal digits.
     Hex(String),
 }
 
-impl From<&Bytes> for Content {
-    fn from(data: &Bytes) -> Content {
-        match std::str::from_utf8(data) {
-            Ok(text) => Content::Text(text.to_owned()),
-            Err(_) => Content::Hex(data.iter().map(|byte| format!("{byte:02x}")).collect()),
+impl From<&Bytes> for Spelled {
+    fn from(data: &Bytes) -> Spelled {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if let Ok(text) = std::str::from_utf8(data) {
+            return Spelled::Text(text.to_owned());
         }
+        let digits = data.iter().flat_map(|byte| [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)] as char));
+        Spelled::Hex(digits.collect())
     }
 }
 
-impl Content {
-    /// The bytes.
-    ///
-    /// # Errors
-    /// What was expected.
-    pub fn bytes(self) -> Result<Bytes, &'static str> {
-        let digits = match self {
-            Content::Text(text) => return Ok(Bytes::from(text)),
-            Content::Hex(digits) => digits,
+impl TryFrom<Spelled> for Bytes {
+    type Error = &'static str;
+
+    fn try_from(written: Spelled) -> Result<Bytes, &'static str> {
+        let digits = match written {
+            Spelled::Text(text) => return Ok(Bytes::from(text)),
+            Spelled::Hex(digits) => digits,
         };
         let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         let data: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
         Ok(data.ok_or("expected hexadecimal digits")?.into())
+    }
+}
+
+impl From<Content> for Spelled {
+    fn from(content: Content) -> Spelled {
+        Spelled::from(&content.0)
+    }
+}
+
+impl TryFrom<Spelled> for Content {
+    type Error = &'static str;
+
+    fn try_from(written: Spelled) -> Result<Content, &'static str> {
+        Bytes::try_from(written).map(Content)
     }
 }
 
@@ -101,8 +118,8 @@ impl Header {
     /// The same with files on a node's disk.
     #[must_use]
     pub fn with_disk(mut self, node: &str, files: &BTreeMap<String, Bytes>) -> Header {
-        let written = files.iter().map(|(name, data)| (name.clone(), Content::from(data))).collect();
-        self.disks.insert(node.to_owned(), written);
+        let files = files.iter().map(|(name, data)| (name.clone(), Content(data.clone()))).collect();
+        self.disks.insert(node.to_owned(), files);
         self
     }
 
@@ -128,9 +145,6 @@ impl Header {
             .map_err(|error| format!("expected the first line of what `splitbrain serve --record` writes: {error}"))?;
         if header.record != FORMAT {
             return Err(format!("a record of format {}, this version reads {FORMAT}", header.record));
-        }
-        for content in header.disks.values().flat_map(BTreeMap::values) {
-            content.clone().bytes()?;
         }
         Ok(header)
     }
@@ -262,9 +276,9 @@ impl From<Entry> for Written {
     fn from(entry: Entry) -> Written {
         match entry {
             Entry::Call(id, to, from) => Written::Call(id, to, from),
-            Entry::Bytes(id, data) => match Content::from(&data) {
-                Content::Text(text) => Written::Text(id, text),
-                Content::Hex(digits) => Written::Hex(id, digits),
+            Entry::Bytes(id, data) => match Spelled::from(&data) {
+                Spelled::Text(text) => Written::Text(id, text),
+                Spelled::Hex(digits) => Written::Hex(id, digits),
             },
             Entry::Close(id) => Written::Close(id),
             Entry::PickUp(id) => Written::PickUp(id),
@@ -274,7 +288,7 @@ impl From<Entry> for Written {
             Entry::Await(id) => Written::Await(id),
             Entry::Fault(fields) => Written::Fault(fields),
             Entry::Heal(fault) => Written::Heal(fault),
-            Entry::Put(node, name, data) => Written::Put(node, name, Content::from(&data)),
+            Entry::Put(node, name, data) => Written::Put(node, name, Content(data)),
             Entry::Remove(node, name) => Written::Remove(node, name),
             Entry::KillChild(node) => Written::KillChild(node),
         }
@@ -288,7 +302,7 @@ impl TryFrom<Written> for Entry {
         Ok(match written {
             Written::Call(id, to, from) => Entry::Call(id, to, from),
             Written::Text(id, text) => Entry::Bytes(id, Bytes::from(text)),
-            Written::Hex(id, digits) => Entry::Bytes(id, Content::Hex(digits).bytes()?),
+            Written::Hex(id, digits) => Entry::Bytes(id, Spelled::Hex(digits).try_into()?),
             Written::Close(id) => Entry::Close(id),
             Written::PickUp(id) => Entry::PickUp(id),
             Written::TurnDown(id) => Entry::TurnDown(id),
@@ -297,7 +311,7 @@ impl TryFrom<Written> for Entry {
             Written::Await(id) => Entry::Await(id),
             Written::Fault(fields) => Entry::Fault(fields),
             Written::Heal(fault) => Entry::Heal(fault),
-            Written::Put(node, name, content) => Entry::Put(node, name, content.bytes()?),
+            Written::Put(node, name, content) => Entry::Put(node, name, content.0),
             Written::Remove(node, name) => Entry::Remove(node, name),
             Written::KillChild(node) => Entry::KillChild(node),
         })
