@@ -118,13 +118,8 @@ impl Server {
                 }
             });
         }
-        self.eviction.out_of_memory = false;
-        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
-            // Clients go before keys.
-            self.evict_clients(out);
-            if self.sessions.get(fd).is_none() {
-                return Verdict::Gone;
-            }
+        if self.is_evicted(fd, out) {
+            return Verdict::Gone;
         }
         if self.config.maxmemory > 0 && !self.is_busy() && self.out_of_memory(fd, command, flags, out) {
             return Verdict::Refuse("OOM command not allowed when used memory > 'maxmemory'.");
@@ -155,6 +150,16 @@ impl Server {
     /// A replica that can't write to its disk would rather end than go on (`replica-ignore-disk-write-errors`).
     fn must_not_apply(&self) -> bool {
         !self.config.replica_ignore_disk_write_errors && self.persistence.write_error(self).is_some()
+    }
+
+    /// Clients go before keys: evicts some if that is needed; true when this one was among them.
+    fn is_evicted(&mut self, fd: Fd, out: &mut Outbox) -> bool {
+        self.eviction.out_of_memory = false;
+        if self.config.maxmemory_clients == ClientsLimit::Bytes(0) {
+            return false;
+        }
+        self.evict_clients(out);
+        self.sessions.get(fd).is_none()
     }
 
     /// Evicts if that is needed; true when it didn't help and the command would need more memory. What a transaction
