@@ -16,9 +16,11 @@ const ATTEMPT: u64 = 1_000;
 /// All attempts to leave something out together may visit so many times as much, or this much if it is less.
 const ATTEMPTS: u64 = 30;
 const ATTEMPTS_MAX: u64 = 2_000_000;
-/// What finding the fewest operations may visit: as many times as much as the verdict, this at least, and that at most.
-const PROOF: u64 = 300_000;
-const PROOF_MAX: u64 = 3_000_000;
+/// Finding the fewest operations may visit so many times as much as the verdict did, and at least such a part of what the
+/// verdict might have.
+const PROOF_SHARE: u64 = 10;
+/// What drawing may visit: the operations are few by then.
+const DRAWING: u64 = 300_000;
 /// Operations that are shown beside those that contradict one another, at most.
 const BESIDE: usize = 8;
 
@@ -252,18 +254,19 @@ pub(super) fn leave_out<M: Model>(model: &mut M, ops: &[Timed<M::Op>], units: &[
 }
 
 /// Explains why no order exists for `ops`; `suspects` are the fewest that contradict one another, if those are known already.
-/// `None` if it can't be told without much more effort than the `visited` configurations that showed that there is none.
+/// `None` if it can't be told without much more effort than the `visited` configurations that showed that there is none, of
+/// the `budget` that there was for them.
 pub(super) fn explain<M: Model>(
     model: &mut M,
     ops: &[Timed<M::Op>],
     suspects: Option<&[usize]>,
     entries: &[Entry],
-    visited: u64,
+    (visited, budget): (u64, u64),
 ) -> Option<Contradiction> {
     model.study(ops);
     let least = match suspects {
         Some(suspects) => Some(Least { counted: suspects.to_vec(), proven: true }),
-        None => least::find(model, ops, visited.saturating_mul(ATTEMPTS).clamp(PROOF, PROOF_MAX)),
+        None => least::find(model, ops, visited.saturating_mul(ATTEMPTS).max(budget / PROOF_SHARE)),
     };
     let found = least.and_then(|least| few(model, ops, &least, entries));
     found.or_else(|| many(model, ops, entries, visited))
@@ -286,7 +289,7 @@ fn few<M: Model>(model: &mut M, ops: &[Timed<M::Op>], least: &Least, entries: &[
         model.units(ops).into_iter().filter(free).collect()
     };
     let mut units = loose(model, &shown);
-    let (mut size, mut purse) = (units.len(), PROOF);
+    let (mut size, mut purse) = (units.len(), DRAWING);
     while size > 0 {
         let mut at = 0;
         while at < units.len() {
@@ -302,25 +305,22 @@ fn few<M: Model>(model: &mut M, ops: &[Timed<M::Op>], least: &Least, entries: &[
         size /= 2;
     }
     shown.sort_by_key(|timed| timed.interval.call);
-    let beside = beside(&shown, &among(&shown));
-    let left = shown.len() - beside.len();
-    let shown: Vec<_> = beside.into_iter().map(|index| shown[index].clone()).collect();
-    let order = among(&shown);
-    let (order, blocked) = longest(model, &shown, &order)?;
-    let operations = draw(model, &shown, &order, blocked, entries, &counted);
-    Some(Contradiction { key: None, start: None, operations, thinned, of, least: least.proven, others: left })
-}
-
-/// What is shown: the operations that count, and of the others those that were under way at the time if there are many.
-fn beside<O>(ops: &[Timed<O>], counted: &[usize]) -> Vec<usize> {
-    let others: Vec<usize> = (0..ops.len()).filter(|index| !counted.contains(index)).collect();
-    let interval = |index: &usize| ops[*index].interval;
-    let from = counted.iter().map(|index| interval(index).call).min().unwrap_or(0);
-    let near = |index: &usize| others.len() <= BESIDE || interval(index).ret > from;
+    let part = among(&shown);
+    let (mut order, blocked) = longest(model, &shown, &part)?;
+    // Those that count or are in the order, and of the others the last ones that were under way meanwhile, if there are many.
+    let needed = |index: &usize| part.contains(index) || order.iter().any(|(op, _)| op == index);
+    let (mut visible, others): (Vec<usize>, Vec<usize>) = (0..shown.len()).partition(needed);
+    let from = part.iter().map(|&index| shown[index].interval.call).min().unwrap_or(0);
+    let near = |index: &usize| others.len() <= BESIDE || shown[*index].interval.ret > from;
     let near: Vec<usize> = others.iter().copied().filter(near).collect();
-    let mut out: Vec<usize> = near[near.len().saturating_sub(BESIDE)..].iter().chain(counted).copied().collect();
-    out.sort_unstable();
-    out
+    visible.extend(&near[near.len().saturating_sub(BESIDE)..]);
+    visible.sort_unstable();
+    let seat = |index: usize| visible.binary_search(&index).expect("what is in the order is shown");
+    order.iter_mut().for_each(|(op, _)| *op = seat(*op));
+    let others = shown.len() - visible.len();
+    let seen: Vec<Timed<M::Op>> = visible.iter().map(|&index| shown[index].clone()).collect();
+    let operations = draw(model, &seen, &order, seat(blocked), entries, &counted);
+    Some(Contradiction { key: None, start: None, operations, thinned, of, least: least.proven, others })
 }
 
 /// Operations in an order, each with what the object holds after it, in words.
@@ -329,7 +329,9 @@ type Order = Vec<(usize, String)>;
 /// The longest order that there is, and the operation that has no place in it.
 fn longest<M: Model>(model: &M, ops: &[Timed<M::Op>], counted: &[usize]) -> Option<(Order, usize)> {
     let found = [Look::Blurred, Look::Ahead].into_iter().find_map(|look| {
-        match Part::new(model, ops, counted, look).search(&mut { PROOF })? {
+        let mut part = Part::new(model, ops, counted, look);
+        part.frugal = true;
+        match part.search(&mut { DRAWING })? {
             Found::Illegal { step, choices } => Some((step, choices)),
             Found::Legal(_) => None,
         }

@@ -23,6 +23,8 @@ pub(super) struct Part<'a, M: Model> {
     /// Which of the operations of the history those of the task are.
     pub(super) ops: Vec<usize>,
     optional: Vec<bool>,
+    /// Whether orders with few operations that needn't have happened are tried first: they are shown.
+    pub(super) frugal: bool,
 }
 
 impl<'a, M: Model> Part<'a, M> {
@@ -49,7 +51,7 @@ impl<'a, M: Model> Part<'a, M> {
         let timed: Vec<Timed<M::Op>> = kept.iter().map(|&index| ops[index].clone()).collect();
         let (machine, task) = Numbered::seeing(model, model.start(), &timed, look, sight);
         let optional = kept.iter().map(|&index| !counts[index]).collect();
-        Part { machine, task, ops: kept, optional }
+        Part { machine, task, ops: kept, optional, frugal: false }
     }
 
     /// Whether it allows an order; `None`: the budget was used up before that could be told.
@@ -60,7 +62,7 @@ impl<'a, M: Model> Part<'a, M> {
     /// Like [`super::search::search`], but for one more way on: an operation that isn't counted may return without having
     /// happened.
     fn walk<X: Mask>(&mut self, budget: &mut u64) -> Option<Found> {
-        let Part { machine, task, optional, .. } = self;
+        let Part { machine, task, optional, frugal, .. } = self;
         let mut seen: FxHashSet<(u32, u32, X)> = FxHashSet::default();
         let mut links: Vec<(Choice, usize)> = Vec::new();
         let mut stack = vec![(0, 0, X::empty(task.schedule.slots), usize::MAX)];
@@ -76,9 +78,10 @@ impl<'a, M: Model> Part<'a, M> {
             }
             *budget = budget.checked_sub(1)?;
             let may_return = optional[task.schedule.steps[step as usize].op as usize];
-            if may_return {
-                stack.push((step + 1, state, mask.clone(), link));
-            } else if step > furthest.0 {
+            let without = (step + 1, state, mask.clone(), link);
+            if may_return && !*frugal {
+                stack.push(without.clone());
+            } else if !may_return && step > furthest.0 {
                 furthest = (step, link);
             }
             let goal = task.goals.get(step as usize).copied().flatten();
@@ -107,6 +110,10 @@ impl<'a, M: Model> Part<'a, M> {
                 stack.push((step, next, mask, links.len() - 1));
             }
             stack[from..].reverse();
+            if *frugal {
+                stack[from..].sort_by_key(|(.., link)| !optional[links[*link].0.1 as usize]);
+                stack.extend(may_return.then_some(without));
+            }
         }
         Some(Found::Illegal { step: furthest.0 as usize, choices: choices(&links, furthest.1) })
     }

@@ -188,6 +188,7 @@ fn check_with<M: Model>(history: &History, mut model: M, effort: Effort) -> Resu
         (0, _) => Answer::Unknown,
         _ => Answer::Illegal,
     };
-    let contradiction = if effort.explain { objects::explain(&mut model, &objects, &history.entries) } else { None };
+    let contradiction =
+        if effort.explain { objects::explain(&mut model, &objects, &history.entries, effort.budget) } else { None };
     Ok(Report { answer, objects: objects.len(), illegal, unknown, operations, visited, contradiction })
 }

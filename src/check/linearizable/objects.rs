@@ -130,7 +130,12 @@ impl Purse {
 }
 
 /// The shortest explanation why there is an object without an order, of those that are easy to judge.
-pub(super) fn explain<M: Model>(model: &mut M, objects: &[Object<'_, M>], entries: &[Entry]) -> Option<Contradiction> {
+pub(super) fn explain<M: Model>(
+    model: &mut M,
+    objects: &[Object<'_, M>],
+    entries: &[Entry],
+    budget: u64,
+) -> Option<Contradiction> {
     let mut illegal: Vec<_> = objects.iter().filter(|object| object.answer == Answer::Illegal).collect();
     illegal.sort_by_key(|object| object.visited);
     let mut visited = 0;
@@ -139,7 +144,8 @@ pub(super) fn explain<M: Model>(model: &mut M, objects: &[Object<'_, M>], entrie
         visited <= REST || visited == object.visited
     });
     let found = easy.filter_map(|object| {
-        let found = explain::explain(model, &object.ops, object.suspects.as_deref(), entries, object.visited)?;
+        let found =
+            explain::explain(model, &object.ops, object.suspects.as_deref(), entries, (object.visited, budget))?;
         Some(Contradiction { key: object.key.map(Datum::to_string), ..found })
     });
     let counted = |found: &Contradiction| found.operations.iter().filter(|shown| shown.counts).count();

@@ -9,7 +9,7 @@ use super::model::{Look, Model, Numbered, Timed};
 use super::models::{Counter, Kv, List, Lock, Mutex, Queue, Register, Set};
 use super::schedule::{Interval, NEVER};
 use super::search::{Found, search};
-use super::{Answer, Effort, ModelName, Report, check};
+use super::{Answer, Effort, ModelName, Report, Shown, check};
 use super::{explain, least, registers};
 use crate::check::histories::{Format, read};
 
@@ -134,6 +134,28 @@ fn contradictions_are_small() {
     let texts: Vec<&str> = contradiction.operations.iter().map(|shown| &*shown.what).collect();
     assert_eq!(texts, ["append 2", "append 3", "read → [3 2] and more"]);
     assert!(contradiction.thinned && contradiction.start.is_none());
+}
+
+/// Of a long history of a lock and of a counter only what contradicts itself is shown, and a little beside it.
+#[test]
+fn long_histories_have_short_explanations() {
+    let mut rows = String::new();
+    for n in 0..60 {
+        let at = 10 * n;
+        rows += &format!("p{} | acquire | nil | nil | {}-{}\n", n % 3, at + 1, at + 2);
+        rows += &format!("p{} | release | nil | nil | {}-{}\n", n % 3, at + 3, at + 4);
+    }
+    rows += "p1 | acquire | nil | nil | 1000-1001\np2 | acquire | nil | nil | 1002-1003\np1 | release | nil | nil | 1004-1005\n";
+    for model in [ModelName::Lock, ModelName::Mutex] {
+        let found = report(&rows, model).contradiction.expect("illegal");
+        let counted: Vec<&Shown> = found.operations.iter().filter(|shown| shown.counts).collect();
+        assert!(found.least && counted.len() == 2 && counted[1].blocked, "{model}: {found:#?}");
+        assert!(found.operations.len() <= 10 && found.of == 122, "{model}: {found:#?}");
+    }
+    let adds: String = (0..8).map(|n| format!("p | add | 1 | nil | {}-{}\n", 10 * n + 1, 10 * n + 2)).collect();
+    let found = report(&(adds + "q | read | nil | 6 | 900-901\n"), ModelName::Counter).contradiction.expect("illegal");
+    let counted = found.operations.iter().filter(|shown| shown.counts).count();
+    assert_eq!((counted, found.least), (8, true), "seven of eight are more than six: {found:#?}");
 }
 
 /// Every order that respects the intervals, until one is legal.
