@@ -127,7 +127,7 @@ fn legend(picture: &Picture<'_>, (from, to): (Instant, Instant)) -> Vec<Entry> {
     legend.push((line(LockStep::Acquire), "asks for it".into()));
     legend.push((line(LockStep::Release), "gives it back".into()));
     if fold.asked.iter().any(|asked| asked.step == LockStep::Extend) {
-        legend.push((line(LockStep::Extend), "extends it; white: its time begins anew".into()));
+        legend.push((line(LockStep::Extend), "extends it".into()));
     }
     if fold.asked.iter().any(|asked| asked.at >= from && asked.at <= to && is_lost(asked)) {
         legend.push((Key::Glyph("×", VERMILLION), "no answer".into()));
