@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{self, Unit, Value, Values};
-use crate::conf::parse_memory;
 use crate::time::Span;
 
 /// How a metric is compared.
@@ -232,8 +231,7 @@ fn parse_value(metric: &metrics::Metric, statistic: bool, text: &str) -> Result<
                 )
             })
         }
-        // A space before the unit does no harm.
-        Unit::Bytes => parse_memory(&text.replacen(' ', "", 1))
+        Unit::Bytes => parse_bytes(text)
             .map(Value::Count)
             .ok_or_else(|| wrong(format!("\"{}\" is a number of bytes, not \"{text}\"", metric.name), "\"<= 64kb\"")),
         Unit::Count if statistic => number().map(Value::Number).ok_or_else(|| {
@@ -244,6 +242,23 @@ fn parse_value(metric: &metrics::Metric, statistic: bool, text: &str) -> Result<
             .map(Value::Count)
             .map_err(|_| wrong(format!("\"{}\" is a whole number, not \"{text}\"", metric.name), "\"<= 10\"")),
     }
+}
+
+/// Bytes with Redis's units: `k` is 1000, `kb` is 1024, and so on.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1_024,
+        "m" => 1_000_000,
+        "mb" => 1_024 * 1_024,
+        "g" => 1_000_000_000,
+        "gb" => 1_024 * 1_024 * 1_024,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 impl fmt::Display for Comparison {
