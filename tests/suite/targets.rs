@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -160,9 +160,12 @@ impl Real {
         let process = command.arg("--dir").arg(folder.path()).stdout(Stdio::null()).spawn().ok()?;
         let mut real = Real { process, port, sockets: BTreeMap::new(), _folder: folder };
         for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                // That connection counts: it takes the number of the control connection of ours.
-                std::thread::sleep(Duration::from_millis(20));
+            if let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) {
+                // That connection counts: it takes the number of the control connection of ours. The server has let go of
+                // it when it closes its end: no list of clients has it then.
+                socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+                socket.shutdown(Shutdown::Write).ok()?;
+                let _ = socket.read(&mut [0]);
                 real.exchange(CONTROL, b"PING\r\n");
                 return Some(real);
             }
