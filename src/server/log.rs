@@ -137,7 +137,7 @@ mod tests {
         let pid = persistence::pid(&rig.server);
         assert!(lines[0].starts_with(&format!("{pid}:S 28 Nov 2026 10:45:17.")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains(" * Connecting to MASTER 10.0.0.9:6379")), "{lines:?}");
-        assert!(lines.last().is_some_and(|line| line.contains(":M ") && line.contains(" # ") || line.contains(" * ")));
+        assert!(lines.iter().any(|line| line.contains(":M ") && line.ends_with(" * MASTER MODE enabled")), "{lines:?}");
         rig.out.log = Some(Vec::new());
         rig.ask("a", "CONFIG SET loglevel warning");
         rig.ask("a", "REPLICAOF 10.0.0.9 6379");
