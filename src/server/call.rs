@@ -67,6 +67,8 @@ pub(crate) struct Exec {
     pub from_master: bool,
     /// Whose request is being processed (`server.current_client`).
     pub client: Option<Fd>,
+    /// How much of the session's reply it hears in any case: what a session that doesn't want replies loses lies behind.
+    pub heard: usize,
     /// Nanoseconds of DEBUG SLEEP since the outermost call began: afterwards it is that much later.
     pub slept: u64,
 }

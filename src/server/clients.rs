@@ -108,7 +108,7 @@ impl Server {
 
     /// Executes one request and keeps what it answers, unless the session doesn't want answers.
     fn execute(&mut self, fd: Fd, args: &Args, from_master: bool, out: &mut Outbox) {
-        let before = self.sessions.at(fd).reply.len();
+        self.exec.heard = self.sessions.at(fd).reply.len();
         self.exec.from_master = from_master;
         self.exec.client = Some(fd);
         self.process_command(fd, args, out);
@@ -123,7 +123,7 @@ impl Server {
         };
         let muted = Flags::MASTER.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP);
         if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
-            session.reply.truncate(before);
+            session.reply.truncate(self.exec.heard);
         }
         if tracked {
             self.send_pending_invalidations(fd);

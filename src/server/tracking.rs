@@ -166,7 +166,7 @@ impl Server {
         }
         let id = session.id.swap_bytes();
         let parts: SmallVec<[&[u8]; 8]> = args.iter().collect();
-        for key in keyspecs::keys_of(command, &parts) {
+        for key in keyspecs::keys_called(command, &parts) {
             let key = args.get(key.at);
             let at = self.tracking.find(key).unwrap_or_else(|| {
                 let new = Remembered { key: Bytes::copy_from_slice(key), ids: BTreeSet::new() };

@@ -13,6 +13,7 @@ mod compare;
 mod conformance;
 mod cost;
 mod differential;
+mod every_form;
 mod gallery;
 #[cfg(unix)]
 mod hosts;

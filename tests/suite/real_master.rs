@@ -16,11 +16,11 @@ use splitbrain::server::{Server, config::Config};
 use splitbrain::time::{Instant, Now, Unix};
 
 /// A real server, stopped when it goes out of scope.
-struct Master {
+pub(crate) struct Master {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
     socket: TcpStream,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Drop for Master {
@@ -32,8 +32,12 @@ impl Drop for Master {
 
 impl Master {
     /// `None` when there is no redis-server here.
-    fn start(options: &[&str]) -> Option<Master> {
-        let folder = tempfile::tempdir().ok()?;
+    pub(crate) fn start(options: &[&str]) -> Option<Master> {
+        Master::start_in(tempfile::tempdir().ok()?, options)
+    }
+
+    /// The same in a folder that may have files already.
+    pub(crate) fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Option<Master> {
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--save", "", "--enable-debug-command", "yes"])
@@ -46,7 +50,7 @@ impl Master {
         for _ in 0..500 {
             if let Ok(socket) = TcpStream::connect(("127.0.0.1", port)) {
                 socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-                return Some(Master { process, port, socket, _folder: folder });
+                return Some(Master { process, port, socket, folder });
             }
             pause(10);
         }
@@ -58,7 +62,7 @@ impl Master {
         self.ask_parts(&parts)
     }
 
-    fn ask_parts(&mut self, parts: &[&[u8]]) -> Value {
+    pub(crate) fn ask_parts(&mut self, parts: &[&[u8]]) -> Value {
         let mut request = BytesMut::new();
         encode::command(&mut request, parts);
         self.socket.write_all(&request).expect("it takes requests");
@@ -74,7 +78,7 @@ impl Master {
     }
 
     /// A field of INFO.
-    fn info(&mut self, name: &str) -> String {
+    pub(crate) fn info(&mut self, name: &str) -> String {
         field(&self.ask("INFO all"), name)
     }
 }
@@ -91,7 +95,7 @@ fn pause(ms: u64) {
 }
 
 /// One simulated server whose connections are real sockets and whose clock is the real one.
-struct Host {
+pub(crate) struct Host {
     server: Server,
     out: Outbox,
     began: RealInstant,
@@ -109,7 +113,7 @@ struct Host {
 
 impl Host {
     #[allow(clippy::disallowed_methods, reason = "a real master runs in real time")]
-    fn start(conf: &str, master: u16) -> Host {
+    pub(crate) fn start(conf: &str, master: Option<u16>) -> Host {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().expect("bound").port();
@@ -122,7 +126,8 @@ impl Host {
             hosts: Arc::default(),
             cpu_milli: 0,
         };
-        let text = format!("save \"\"\nport {port}\nreplicaof 127.0.0.1 {master}\n{conf}\n");
+        let follows = master.map(|master| format!("replicaof 127.0.0.1 {master}\n")).unwrap_or_default();
+        let text = format!("save \"\"\nport {port}\nenable-debug-command yes\n{follows}{conf}\n");
         let directives = splitbrain::conf::parse(text.as_bytes()).expect("valid");
         let (config, _) = Config::from_directives(&directives).expect("valid");
         let mut host = Host {
@@ -243,7 +248,7 @@ impl Host {
         self.apply(now.mono);
     }
 
-    fn run_ms(&mut self, ms: u64) {
+    pub(crate) fn run_ms(&mut self, ms: u64) {
         for _ in 0..ms {
             self.turn();
             pause(1);
@@ -255,7 +260,7 @@ impl Host {
         self.ask_parts(&parts)
     }
 
-    fn ask_parts(&mut self, parts: &[&[u8]]) -> Value {
+    pub(crate) fn ask_parts(&mut self, parts: &[&[u8]]) -> Value {
         let fd = match self.asking {
             Some(fd) => fd,
             None => {
@@ -279,7 +284,7 @@ impl Host {
         panic!("no answer to {:?}", String::from_utf8_lossy(parts[0]));
     }
 
-    fn info(&mut self, name: &str) -> String {
+    pub(crate) fn info(&mut self, name: &str) -> String {
         field(&self.ask("INFO all"), name)
     }
 
@@ -292,7 +297,7 @@ impl Host {
     }
 
     /// Runs until both stand at the same offset with the link up.
-    fn settle(&mut self, master: &mut Master) {
+    pub(crate) fn settle(&mut self, master: &mut Master) {
         for _ in 0..400 {
             self.run_ms(20);
             let up = self.info("master_link_status") == "up";
@@ -426,7 +431,7 @@ fn a_simulated_replica_follows_a_real_master() {
             return;
         };
         write_some(&mut master, 1);
-        let mut host = Host::start(conf, master.port);
+        let mut host = Host::start(conf, Some(master.port));
         host.settle(&mut master);
         compare(&mut master, &mut host);
         write_some(&mut master, 2);
@@ -445,7 +450,7 @@ fn a_simulated_replica_follows_a_real_master() {
 }
 
 impl Host {
-    fn server_port(&self) -> u16 {
+    pub(crate) fn server_port(&self) -> u16 {
         self.listener.local_addr().expect("bound").port()
     }
 }
@@ -458,7 +463,7 @@ fn a_real_master_hands_its_role_to_a_simulated_replica_and_back() {
         return;
     };
     write_some(&mut master, 1);
-    let mut host = Host::start("", master.port);
+    let mut host = Host::start("", Some(master.port));
     host.settle(&mut master);
     let port = host.server_port();
     let ok = Value::Simple(Bytes::from_static(b"OK"));

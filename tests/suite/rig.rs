@@ -105,9 +105,14 @@ impl Rig {
 
     /// Sends a command and waits for the answer, for a second at most.
     pub(crate) fn try_cmd_on(&mut self, n: usize, c: char, parts: &[&str]) -> Option<Value> {
-        let mut request = BytesMut::new();
         let words: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        encode::command(&mut request, &words);
+        self.try_words_on(n, c, &words)
+    }
+
+    /// The same with words that need not be text.
+    pub(crate) fn try_words_on(&mut self, n: usize, c: char, words: &[&[u8]]) -> Option<Value> {
+        let mut request = BytesMut::new();
+        encode::command(&mut request, words);
         self.send(n, c, request.freeze());
         for _ in 0..10_000 {
             let Some(value) = self.conns.get_mut(&(n, c))?.reader.read().expect("a reply") else {

@@ -152,12 +152,13 @@ impl Real {
     pub(crate) fn start(config: &[(String, String)]) -> Option<Real> {
         let folder = tempfile::tempdir().ok()?;
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--save", "", "--enable-debug-command", "yes"]);
+        let mut text = format!("port {port}\ndir {}\nsave \"\"\nenable-debug-command yes\n", folder.path().display());
         for (name, value) in config {
-            command.arg(format!("--{name}")).args(value.split(' '));
+            text.push_str(&format!("{name} {}\n", if value.is_empty() { "\"\"" } else { value }));
         }
-        let process = command.arg("--dir").arg(folder.path()).stdout(Stdio::null()).spawn().ok()?;
+        let file = folder.path().join("redis.conf");
+        std::fs::write(&file, text).ok()?;
+        let process = Command::new("redis-server").arg(&file).stdout(Stdio::null()).spawn().ok()?;
         let mut real = Real { process, port, sockets: BTreeMap::new(), _folder: folder };
         for _ in 0..200 {
             if let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) {
@@ -177,7 +178,7 @@ impl Real {
     fn socket(&mut self, conn: &str) -> &mut TcpStream {
         self.sockets.entry(conn.to_owned()).or_insert_with(|| {
             let socket = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-            socket.set_read_timeout(Some(Duration::from_millis(1_000))).expect("a socket");
+            socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
             socket.set_nodelay(true).expect("a socket");
             socket
         })

@@ -204,11 +204,26 @@ fn list(cx: &mut Cx<'_>) {
     cx.add_verbatim(text.as_bytes(), *b"txt");
 }
 
+impl Cx<'_> {
+    /// A session that doesn't want replies loses at once what it would lose when the command or the transaction ends: what
+    /// follows it may hear.
+    pub(crate) fn forget_unheard(&mut self) {
+        let heard = self.s.exec.heard;
+        let session = self.session_mut();
+        if session.flags.has(Flags::REPLY_OFF.with(Flags::REPLY_SKIP)) {
+            session.reply.truncate(heard);
+        }
+    }
+}
+
 fn reply(cx: &mut Cx<'_>) {
     if cx.arg_is(2, "on") {
+        cx.forget_unheard();
         cx.session_mut().flags.clear(Flags::REPLY_OFF.with(Flags::REPLY_SKIP));
         cx.add_ok();
     } else if cx.arg_is(2, "off") {
+        cx.forget_unheard();
+        cx.s.exec.heard = cx.session().reply.len();
         cx.session_mut().flags.set(Flags::REPLY_OFF);
     } else if cx.arg_is(2, "skip") {
         if !cx.session().flags.has(Flags::REPLY_OFF) {

@@ -291,30 +291,34 @@ fn debug_digest_value(cx: &mut Cx<'_>) {
     }
 }
 
+/// `DEBUG POPULATE` makes its keys in a buffer of 128 bytes.
+const MOST_OF_A_KEY: usize = 127;
+
 /// `DEBUG POPULATE <count> [<prefix>] [<size>]`: keys that are not there yet.
 fn debug_populate(cx: &mut Cx<'_>) {
     use crate::server::keyspace::Key;
     let (db, access, args) = (cx.db(), cx.s.access(), cx.args);
-    let error = "ERR value is out of range, must be positive";
     let mut numbers = [0, 0];
     for (number, i) in numbers.iter_mut().zip([2, 4]).filter(|(_, i)| *i < args.len()) {
-        let Some(value) = cx.int_arg(i) else { return };
-        let Ok(value) = usize::try_from(value) else { return cx.add_error(error) };
-        *number = value;
+        let Some(value) = cx.positive_arg(i) else { return };
+        *number = usize::try_from(value).unwrap_or(usize::MAX);
     }
     let [count, size] = numbers;
-    let prefix = if args.len() > 3 { String::from_utf8_lossy(args.get(3)).into_owned() } else { "key".to_owned() };
+    // A text of C.
+    let prefix = if args.len() > 3 { args.get(3) } else { b"key" };
+    let prefix = prefix.split(|&byte| byte == 0).next().unwrap_or_default();
     for n in 0..count {
-        let key = format!("{prefix}:{n}");
-        if cx.s.keyspace.db(db).find(key.as_bytes()).is_some() {
+        let mut key = [prefix, format!(":{n}").as_bytes()].concat();
+        key.truncate(MOST_OF_A_KEY);
+        if cx.s.keyspace.db(db).find(&key).is_some() {
             continue;
         }
         let mut value = format!("value:{n}").into_bytes();
         if size > 0 {
             value.resize(size, 0);
         }
-        cx.s.keyspace.db_mut(db).add(Key::copy(key.as_bytes()), Value::string(value.into()), access);
-        cx.s.signal_modified(db, key.as_bytes());
+        cx.s.keyspace.db_mut(db).add(Key::copy(&key), Value::string(value.into()), access);
+        cx.s.signal_modified(db, &key);
     }
     cx.s.meter.add(count as u64 * cost::LOAD_KEY);
     cx.add_ok();

@@ -48,9 +48,9 @@ pub(super) fn strings(cx: &mut Cx<'_>) {
     let key = args.get(2);
     let Some(at) = cx.s.keyspace.db(db).find(key) else { return cx.add_error("ERR no such key") };
     let value = &cx.entry(at).value;
-    let (len, embedded) = match (value.encoding(), value.len()) {
-        ("embstr", len) => (len, true),
-        ("raw", len) => (len, false),
+    let (len, embedded) = match value.encoding() {
+        "embstr" => (value.len(), true),
+        "raw" => (value.len(), false),
         _ => return cx.add_error("ERR Not an sds encoded string."),
     };
     let (room, taken) = match string_room(len) {

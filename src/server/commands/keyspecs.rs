@@ -32,6 +32,15 @@ pub(crate) fn keys_of(command: &Command, args: &[&[u8]]) -> Keys {
     by_command(command.spec.name, args)
 }
 
+/// The keys of a request that has been executed: those of some commands, which parse their own arguments, are other ones
+/// where the arguments are wrong (`getKeysFromCommand`).
+#[must_use]
+pub(crate) fn keys_called(command: &Command, args: &[&[u8]]) -> Keys {
+    let name = command.spec.name;
+    let own = matches!(name, "sort_ro" | "xread" | "zunion" | "zinter" | "zdiff" | "zintercard" | "sintercard");
+    if own { by_command(name, args) } else { keys_of(command, args) }
+}
+
 fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
 }

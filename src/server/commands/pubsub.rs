@@ -61,7 +61,7 @@ fn sunsubscribe(cx: &mut Cx<'_>) {
 fn confirm(cx: &mut Cx<'_>, topic: Topic, word: &[u8], name: Option<&[u8]>) {
     let count = cx.session().subscriptions.as_ref().map_or(0, |own| own.count(topic));
     // It reaches also those who don't want replies.
-    cx.session_mut().flags.set(Flags::FORCE_REPLY);
+    cx.forget_unheard();
     cx.add_push(3);
     cx.add_bulk(word);
     match name {
@@ -69,6 +69,9 @@ fn confirm(cx: &mut Cx<'_>, topic: Topic, word: &[u8], name: Option<&[u8]>) {
         None => cx.add_null(),
     }
     cx.add_count(count);
+    if !cx.session().flags.has(Flags::MASTER) {
+        cx.s.exec.heard = cx.session().reply.len();
+    }
 }
 
 fn subscribe_all(cx: &mut Cx<'_>, topic: Topic, word: &[u8]) {

@@ -104,7 +104,15 @@ fn run(cx: &mut Cx<'_>, sha: [u8; 20], keys: usize, read_only: bool) {
 }
 
 fn debug(cx: &mut Cx<'_>) {
-    cx.add_error("ERR the debugger of scripts is not modelled");
+    if !cx.session().reply.is_empty() {
+        cx.add_error("ERR SCRIPT DEBUG must be called outside a pipeline");
+    } else if cx.arg_is(2, "no") {
+        cx.add_ok();
+    } else if cx.arg_is(2, "yes") || cx.arg_is(2, "sync") {
+        cx.add_error("ERR the debugger of scripts is not modelled");
+    } else {
+        cx.add_error("ERR Use SCRIPT DEBUG YES/SYNC/NO");
+    }
 }
 
 fn exists(cx: &mut Cx<'_>) {

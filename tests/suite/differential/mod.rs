@@ -5,6 +5,7 @@
 //! sequences are the same in every run; `DIFFERENTIAL_SEED` draws others, `DIFFERENTIAL_CASES` says how many,
 //! `DIFFERENTIAL_GROUPS=hash,list` of which groups.
 
+mod coverage;
 mod draw;
 mod grammar;
 mod sessions;

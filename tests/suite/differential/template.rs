@@ -41,6 +41,8 @@ pub(super) enum How {
     Head,
     /// The type only.
     Kind,
+    /// Not at all: it depends on what a child has come to.
+    Not,
 }
 
 #[derive(Clone)]
@@ -138,6 +140,7 @@ fn line(text: &str) -> Option<Line> {
         "~" => How::Masked,
         "#" => How::Head,
         "?" => How::Kind,
+        "!" => How::Not,
         _ => return None,
     };
     let conns = head.chars().filter(char::is_ascii_lowercase).collect();
