@@ -41,9 +41,13 @@ impl Server {
         let from_master = session.flags.has(Flags::MASTER);
         *(if from_master { &mut self.stats.net_repl_in } else { &mut self.stats.net_in }) += len;
         self.stats.reads += 1;
-        self.meter.add(cost::READ + len / 16 * cost::COPY_16);
-        if self.plain && self.take_short_way(fd, &data, out) {
-            return;
+        let cost = cost::READ + len / 16 * cost::COPY_16;
+        let postponed = self.threads.active && self.postpones_read(fd);
+        if !postponed {
+            self.meter.add(cost);
+            if self.plain && self.take_short_way(fd, &data, out) {
+                return;
+            }
         }
         self.plain = false;
         let session = self.sessions.at_mut(fd);
@@ -52,6 +56,9 @@ impl Server {
         session.buffers.request(unread, now);
         if !from_master && unread as u64 > self.config.client_query_buffer_limit {
             return self.close_later(fd);
+        }
+        if postponed {
+            return self.threads.postpone(fd, cost);
         }
         self.process_input(fd, out);
     }
@@ -240,6 +247,10 @@ impl Server {
     /// The peer closed, or the connection broke.
     pub(crate) fn closed(&mut self, fd: Fd, why: crate::node::CloseWhy, out: &mut Outbox) {
         if self.sessions.get(fd).is_some() {
+            if self.threads.has_read(fd) {
+                // A real server learns of the end in the next turn.
+                self.handle_pending_reads(out);
+            }
             self.forget_session(fd, out);
         } else {
             super::migrate::on_closed(self, fd);
@@ -260,6 +271,10 @@ impl Server {
     pub(crate) fn flush_sessions(&mut self, out: &mut Outbox) {
         let mut pending = std::mem::take(&mut self.sessions.pending_writes);
         let mut kept = Vec::new();
+        let mut shared = self.threads_write(pending.len());
+        if shared.is_some() {
+            self.stats.io_writes += pending.len() as u64;
+        }
         for &fd in &pending {
             let Some(session) = self.sessions.get_mut(fd) else { continue };
             if session.flags.has(Flags::PENDING_INPUT.with(Flags::BUSY_SCRIPT)) {
@@ -273,7 +288,12 @@ impl Server {
             }
             let is_replica = session.flags.has(Flags::REPLICA);
             let sent = session.flush(out) as u64;
-            self.meter.add(cost::WRITE + sent / 16 * cost::COPY_16);
+            let cost = cost::WRITE + sent / 16 * cost::COPY_16;
+            match &mut shared {
+                None => self.meter.add(cost),
+                Some(deal) if is_replica => deal.add_to_main(cost),
+                Some(deal) => deal.add(cost),
+            }
             let all_gone = session.reply.is_empty();
             let done = all_gone && session.flags.has(Flags::CLOSE_AFTER_REPLY);
             let unlimited = all_gone && session.soft_limit_since.is_none();
@@ -287,6 +307,9 @@ impl Server {
             } else if !unlimited {
                 self.check_output_limit(fd);
             }
+        }
+        if let Some(deal) = shared {
+            self.meter.add(deal.longest());
         }
         if kept.is_empty() && self.sessions.pending_writes.is_empty() {
             // The list's memory is used again.

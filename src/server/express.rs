@@ -61,6 +61,7 @@ impl Server {
             && self.blocking.is_empty()
             && self.pause.is_off()
             && !self.is_busy()
+            && self.config.io_threads == 1
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)
     }

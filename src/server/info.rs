@@ -107,7 +107,8 @@ fn server(s: &Server, t: &mut Text) {
     t.field("uptime_in_days", uptime / 86_400);
     t.field("hz", s.config.hz).field("configured_hz", s.config.hz);
     t.field("lru_clock", s.now.unix.secs() & 0x00ff_ffff);
-    t.lit("executable:/usr/bin/redis-server\r\nconfig_file:/etc/redis/redis.conf\r\nio_threads_active:0\r\n");
+    t.lit("executable:/usr/bin/redis-server\r\nconfig_file:/etc/redis/redis.conf\r\n");
+    t.field("io_threads_active", u64::from(s.threads.active));
     if let Some(left) = s.shutdown_in() {
         t.field("shutdown_in_milliseconds", left.ms());
     }
@@ -221,7 +222,7 @@ fn stats(s: &Server, t: &mut Text) {
     t.field("unexpected_error_replies", stats.unexpected_errors).field("total_error_replies", stats.error_replies);
     t.lit("dump_payload_sanitizations:0\r\n");
     t.field("total_reads_processed", stats.reads).field("total_writes_processed", stats.writes);
-    t.lit("io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\n");
+    t.field("io_threaded_reads_processed", stats.io_reads).field("io_threaded_writes_processed", stats.io_writes);
     let (shrunk, grown) = s.reply_buffers_changed();
     t.field("reply_buffer_shrinks", shrunk).field("reply_buffer_expands", grown);
 }

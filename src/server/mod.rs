@@ -47,6 +47,7 @@ mod shutdown;
 mod slowlog;
 mod stats;
 mod streak;
+mod threads;
 mod tracking;
 
 use std::sync::Arc;
@@ -104,6 +105,8 @@ pub struct Server {
     pub(crate) monitors: Vec<Fd>,
     /// How buffers of replies adapt.
     pub(crate) adapting: footprint::Adapting,
+    /// Threads that read and write sockets.
+    pub(crate) threads: threads::IoThreads,
     /// Sessions whose input waits for the next turn.
     pub(crate) pending_input: Vec<Fd>,
     /// Sessions that were unblocked and have yet to go on.
@@ -169,6 +172,7 @@ impl Server {
             active_expire: true,
             monitors: Vec::new(),
             adapting: footprint::Adapting::default(),
+            threads: threads::IoThreads::default(),
             pending_input: Vec::new(),
             unblocked: Vec::new(),
             closing: Vec::new(),
@@ -192,6 +196,9 @@ impl Server {
         }
         if !self.blocking.is_empty() {
             self.end_waits();
+        }
+        if self.has_pending_reads() {
+            self.handle_pending_reads(out);
         }
         if self.eviction.running {
             self.perform_evictions(out);

@@ -75,6 +75,10 @@ pub(crate) struct Stats {
     pub reads: u64,
     /// Writes of sockets.
     pub writes: u64,
+    /// Sessions that threads have read.
+    pub io_reads: u64,
+    /// Sessions that threads have written.
+    pub io_writes: u64,
     /// Keys removed for want of memory.
     pub evicted_keys: u64,
     /// Sessions closed for want of memory.

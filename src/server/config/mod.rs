@@ -110,6 +110,10 @@ pub struct Config {
     pub databases: u64,
     pub hz: u64,
     pub timeout: u64,
+    /// `io-threads`, the main one among them
+    pub io_threads: u64,
+    /// `io-threads-do-reads`
+    pub io_threads_do_reads: bool,
     pub maxclients: u64,
     pub proto_max_bulk_len: u64,
     pub client_query_buffer_limit: u64,
@@ -225,6 +229,8 @@ impl Default for Config {
             databases: 16,
             hz: 10,
             timeout: 0,
+            io_threads: 1,
+            io_threads_do_reads: false,
             maxclients: 10_000,
             proto_max_bulk_len: 512 << 20,
             client_query_buffer_limit: 1 << 30,
@@ -629,9 +635,9 @@ mod tests {
 
     #[test]
     fn what_is_not_modelled_warns() {
-        let text = "io-threads 4\nmaxmemory 1gb\nmaxclients 5\nloglevel debug\nactivedefrag no\n";
+        let text = "tls-port 7000\nmaxmemory 1gb\nmaxclients 5\nloglevel debug\nactivedefrag no\n";
         let (_, warnings) = config(text).expect("valid");
         assert_eq!(warnings.len(), 1);
-        assert_eq!(warnings[0].directive, "io-threads");
+        assert_eq!(warnings[0].directive, "tls-port");
     }
 }

@@ -121,7 +121,7 @@ pub fn find(name: &str) -> Option<&'static Row> {
 pub const ROWS: &[Row] = &[
     row("rdbchecksum", "", Domain::Bool, "yes", IMMUTABLE, flag!(rdbchecksum)),
     row("daemonize", "", Domain::Bool, "no", IMMUTABLE, Field::Harmless),
-    row("io-threads-do-reads", "", Domain::Bool, "no", IMMUTABLE, Field::Harmless),
+    row("io-threads-do-reads", "", Domain::Bool, "no", IMMUTABLE, flag!(io_threads_do_reads)),
     row("always-show-logo", "", Domain::Bool, "no", IMMUTABLE, Field::Harmless),
     row("protected-mode", "", Domain::Bool, "yes", 0, Field::Harmless),
     row("rdbcompression", "", Domain::Bool, "yes", 0, flag!(rdbcompression)),
@@ -205,7 +205,7 @@ pub const ROWS: &[Row] = &[
     row("shutdown-on-sigterm", "", Domain::Choices(&["default", "save", "nosave", "now", "force"]), "default", MULTI_ARG, Field::Special(special::get_shutdown_on_sigterm, special::set_shutdown_on_sigterm)),
     row("databases", "", Domain::Number(1, 2147483647, Unit::Plain), "16", IMMUTABLE, number!(databases)),
     row("port", "", Domain::Number(0, 65535, Unit::Plain), "6379", 0, number!(port)),
-    row("io-threads", "", Domain::Number(1, 128, Unit::Plain), "1", IMMUTABLE, Field::Inert),
+    row("io-threads", "", Domain::Number(1, 128, Unit::Plain), "1", IMMUTABLE, number!(io_threads)),
     row("auto-aof-rewrite-percentage", "", Domain::Number(0, 2147483647, Unit::Plain), "100", 0, number!(auto_aof_rewrite_percentage)),
     row("cluster-replica-validity-factor", "cluster-slave-validity-factor", Domain::Number(0, 2147483647, Unit::Plain), "10", 0, Field::Harmless),
     row("list-max-listpack-size", "list-max-ziplist-size", Domain::Number(-2147483648, 2147483647, Unit::Plain), "-2", 0, Field::Harmless),

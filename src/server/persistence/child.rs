@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::forked::{self, Forked};
 use super::{Server, aof, file_name, pid, rdb::StreamPosition, snapshot};
 use crate::node::{DiskOp, Outbox};
 use crate::server::cost;
@@ -64,6 +65,8 @@ pub(super) struct Child {
     pub(super) began: u64,
     /// A disk operation has failed.
     failed: bool,
+    /// What the server was then.
+    pub(super) forked: Forked,
 }
 
 /// What the running child, or one that has not been reaped, writes to.
@@ -161,7 +164,12 @@ fn begin(s: &mut Server, kind: ChildKind, data: Bytes, ns: u64, slice_takes: Spa
     let slices = if kind == ChildKind::Socket { data.len().div_ceil(SLICE) as u64 } else { 1 };
     let delay = Span::from_ns(s.config.save_delay(s.keyspace.len()) / slices.max(1));
     let slice_takes = slice_takes + delay;
-    s.persistence.child = Some(Child { kind, phase, data, job, slice_takes, began, failed: false });
+    let takes = match kind {
+        ChildKind::Socket => slice_takes.times(slices),
+        ChildKind::Disk | ChildKind::Aof => s.meter.scaled(ns) + delay,
+    };
+    let forked = Forked::now(s, takes);
+    s.persistence.child = Some(Child { kind, phase, data, job, slice_takes, began, failed: false, forked });
     s.keyspace.hold_tables(true);
     s.notice(out, || {
         let what = match kind {
@@ -285,7 +293,13 @@ pub(super) fn drop_child(s: &mut Server, out: &mut Outbox) {
 
 /// `checkChildrenDone`: a child that has exited is noticed, and whoever waits for its file learns of it.
 pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
-    let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) else { return };
+    let Some((Phase::Exited(ok), forked)) = s.persistence.child.as_ref().map(|child| (child.phase, child.forked))
+    else {
+        return;
+    };
+    if ok {
+        forked::note_copied(s, forked);
+    }
     let child = s.persistence.child.take().expect("just seen");
     note_reaped(s, child.kind, ok, out);
     s.keyspace.hold_tables(false);

@@ -9,6 +9,7 @@
 
 pub(crate) mod aof;
 mod child;
+mod forked;
 pub(crate) mod loading;
 pub mod lzf;
 mod pack;
@@ -97,6 +98,8 @@ pub(crate) enum Unloaded {
 #[derive(Clone, Debug, Default)]
 pub struct Persistence {
     child: Option<Child>,
+    /// Memory that children have had copied.
+    copied: forked::Copied,
     /// The RDB that goes to replicas' sockets, from its beginning until its child is reaped.
     pub(crate) pipe: Option<Pipe>,
     loading: Option<Loading>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ChildKind, aof, child_kind};
+use super::{ChildKind, aof, child_kind, forked};
 use crate::server::Server;
 
 /// The lines of INFO's persistence section after its header, each ended by CRLF.
@@ -21,18 +21,20 @@ fn write_info(s: &Server, text: &mut String) -> std::fmt::Result {
         .map_or("-1".to_owned(), |child| now.saturating_sub(child.began).to_string());
     let last = p.last_took.map_or("-1".to_owned(), |seconds| seconds.to_string());
     let (loaded, expired) = p.last_load;
-    let to_disk = child_kind(s) == Some(ChildKind::Disk);
-    let keys = if to_disk { s.keyspace.len() } else { 0 };
+    let child = forked::progress(s);
     write!(text, "loading:{}\r\n", u8::from(s.loading && !s.async_loading))?;
     write!(text, "async_loading:{}\r\n", u8::from(s.async_loading))?;
-    write!(text, "current_cow_peak:0\r\ncurrent_cow_size:0\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:0.00\r\n")?;
-    write!(text, "current_save_keys_processed:0\r\ncurrent_save_keys_total:{keys}\r\n")?;
+    let share = child.keys * 10_000 / child.total.max(1);
+    write!(text, "current_cow_peak:{0}\r\ncurrent_cow_size:{0}\r\n", child.copied)?;
+    write!(text, "current_cow_size_age:{}\r\n", child.age)?;
+    write!(text, "current_fork_perc:{}.{:02}\r\n", share / 100, share % 100)?;
+    write!(text, "current_save_keys_processed:{}\r\ncurrent_save_keys_total:{}\r\n", child.keys, child.total)?;
     write!(text, "rdb_changes_since_last_save:{}\r\n", s.exec.dirty)?;
     write!(text, "rdb_bgsave_in_progress:{}\r\n", u8::from(running))?;
     write!(text, "rdb_last_save_time:{}\r\n", p.last_save)?;
     write!(text, "rdb_last_bgsave_status:{}\r\n", if p.failed { "err" } else { "ok" })?;
     write!(text, "rdb_last_bgsave_time_sec:{last}\r\nrdb_current_bgsave_time_sec:{current}\r\n")?;
-    write!(text, "rdb_saves:{}\r\nrdb_last_cow_size:0\r\n", p.saves)?;
+    write!(text, "rdb_saves:{}\r\nrdb_last_cow_size:{}\r\n", p.saves, p.copied.rdb)?;
     write!(text, "rdb_last_load_keys_expired:{expired}\r\nrdb_last_load_keys_loaded:{loaded}\r\n")?;
     aof::info(s, text)?;
     if let Some(loading) = &p.loading {

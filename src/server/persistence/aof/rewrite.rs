@@ -317,6 +317,7 @@ pub(super) fn info(s: &Server, text: &mut String) -> std::fmt::Result {
     write!(text, "aof_last_bgrewrite_status:{}\r\n", word(rewrites.failed))?;
     write!(text, "aof_rewrites:{}\r\naof_rewrites_consecutive_failures:{}\r\n", rewrites.count, rewrites.failures)?;
     write!(text, "aof_last_write_status:{}\r\n", word(aof.write_error.or(aof.fsync_error).is_some()))?;
-    text.push_str("aof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
+    write!(text, "aof_last_cow_size:{}\r\n", s.persistence.copied.aof)?;
+    text.push_str("module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
     Ok(())
 }
