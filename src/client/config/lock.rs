@@ -122,6 +122,12 @@ pub const REDISSON_SUBSCRIPTION: Span = Span::from_ms(7_500);
 pub const GO_REDIS_TIMEOUT: Span = Span::from_secs(3);
 
 impl Algorithm {
+    /// It needs servers that execute scripts.
+    #[must_use]
+    pub fn has_scripts(self) -> bool {
+        !matches!(self, Algorithm::UnsafeSetnx | Algorithm::UnsafeDel)
+    }
+
     /// Works with several independent servers.
     #[must_use]
     pub fn many(self) -> bool {

@@ -95,6 +95,14 @@ impl Resolver<'_> {
 
     /// What an algorithm can't do.
     fn check_lock(&mut self, load: &LockWorkload, algorithm: Algorithm, via: &Via, via_at: &At<String>) {
+        if cfg!(not(feature = "lua"))
+            && algorithm.has_scripts()
+            && let Some(named) = &load.algorithm
+        {
+            self.problems
+                .error(named.place, "this algorithm releases its lock by a script, and this program was built without Lua")
+                .help("build splitbrain with its feature `lua`, which is one of the default features");
+        }
         if matches!(via, Via::Servers(_)) && !algorithm.many() {
             self.problems
                 .error(via_at.place, "this algorithm locks at one server")
