@@ -100,7 +100,10 @@ impl Resolver<'_> {
             && let Some(named) = &load.algorithm
         {
             self.problems
-                .error(named.place, "this algorithm releases its lock by a script, and this program was built without Lua")
+                .error(
+                    named.place,
+                    "this algorithm releases its lock by a script, and this program was built without Lua",
+                )
                 .help("build splitbrain with its feature `lua`, which is one of the default features");
         }
         if matches!(via, Via::Servers(_)) && !algorithm.many() {
