@@ -54,13 +54,23 @@ impl Server {
         session.reader.feed(data);
         let unread = session.reader.unread();
         session.buffers.request(unread, now);
+        self.sessions.changed(fd);
         if !from_master && unread as u64 > self.config.client_query_buffer_limit {
-            return self.close_later(fd);
+            return self.close_session(fd, out);
         }
         if postponed {
             return self.threads.postpone(fd, cost);
         }
         self.process_input(fd, out);
+        self.before_next_client(fd, out);
+    }
+
+    /// A client that is to be closed, because it doesn't read what it asks for say, is closed as soon as its requests have
+    /// been executed (`beforeNextClient`).
+    fn before_next_client(&mut self, fd: Fd, out: &mut Outbox) {
+        if self.sessions.get(fd).is_some_and(|session| session.flags.has(Flags::CLOSE_ASAP)) {
+            self.close_session(fd, out);
+        }
     }
 
     /// Executes what has been read of a session (`processInputBuffer`).
@@ -143,6 +153,8 @@ impl Server {
         if session.flags.has(Flags::CLOSE_AFTER_COMMAND) {
             session.flags.set(Flags::CLOSE_AFTER_REPLY);
         }
+        self.sessions.changed(fd);
+        let session = self.sessions.at_mut(fd);
         if !session.reply.is_empty() || session.flags.has(Flags::CLOSE_AFTER_REPLY) {
             let waiting = session.reply.len() as u64;
             self.sessions.want_write(fd);
@@ -172,6 +184,7 @@ impl Server {
             if let Some(session) = self.sessions.get_mut(fd) {
                 session.flags.clear(Flags::PENDING_INPUT);
                 self.process_input(fd, out);
+                self.before_next_client(fd, out);
             }
         }
     }
@@ -204,6 +217,7 @@ impl Server {
                     }
                 }
                 self.process_input(fd, out);
+                self.before_next_client(fd, out);
             }
         }
     }
@@ -294,6 +308,8 @@ impl Server {
                 Some(deal) if is_replica => deal.add_to_main(cost),
                 Some(deal) => deal.add(cost),
             }
+            self.sessions.changed(fd);
+            let session = self.sessions.at_mut(fd);
             let all_gone = session.reply.is_empty();
             let done = all_gone && session.flags.has(Flags::CLOSE_AFTER_REPLY);
             let unlimited = all_gone && session.soft_limit_since.is_none();

@@ -1,12 +1,10 @@
-//! `maxmemory`: keys, and with `maxmemory-clients` sessions, that go when memory runs short (`evict.c`).
+//! `maxmemory`: keys that go when memory runs short (`evict.c`).
 
 use bytes::Bytes;
 
 use super::notify::Classes;
 use super::reply::encode_command;
-use super::session::{Flags, Session};
 use super::{Server, cost, replication};
-use crate::id::Fd;
 use crate::node::Outbox;
 use crate::time::{Instant, NS_PER_MS, Now};
 
@@ -256,9 +254,19 @@ impl Server {
     }
 
     /// How far memory is above the limit, without the buffers of replicas (`getMaxmemoryState`).
-    fn excess(&self) -> Option<u64> {
-        let used = self.used_memory().saturating_sub(replication::uncounted_memory(self));
+    fn excess(&mut self) -> Option<u64> {
+        let used = self.counted_used_memory().saturating_sub(replication::uncounted_memory(self));
         used.checked_sub(self.config.maxmemory).filter(|&excess| excess > 0)
+    }
+
+    /// Tables may grow as far as memory allows it before the next request (`dictExpandAllowed`).
+    pub(crate) fn limit_tables(&mut self) {
+        let limit = self.config.maxmemory;
+        let uncounted = replication::uncounted_memory(self);
+        let left = (limit > 0).then(|| (limit + uncounted).saturating_sub(self.counted_used_memory()));
+        for db in self.keyspace.dbs.iter_mut().filter(|db| db.ceiling.is_some() || left.is_some() && !db.is_empty()) {
+            db.ceiling = left.map(|left| db.memory() + left);
+        }
     }
 
     /// Evicts until memory is below the limit, or until there is no time or nothing left (`performEvictions`).
@@ -283,7 +291,7 @@ impl Server {
 
     fn evict(&mut self, out: &mut Outbox) -> Outcome {
         let Some(to_free) = self.excess() else { return Outcome::Fine };
-        self.stats.peak_memory = self.stats.peak_memory.max(self.used_memory());
+        self.stats.peak_memory = self.stats.peak_memory.max(self.counted_used_memory());
         let Policy::Evict { by, volatile } = self.config.maxmemory_policy else { return Outcome::Failed };
         let limit = time_limit_us(self.config.maxmemory_eviction_tenacity);
         let began = self.meter.total();
@@ -407,37 +415,6 @@ impl Server {
         }
         !sampled.is_empty()
     }
-
-    /// Closes the largest sessions while all together take more than `maxmemory-clients` (`evictClients`).
-    pub(crate) fn evict_clients(&mut self, out: &mut Outbox) {
-        let limit = self.config.clients_limit();
-        if limit == 0 {
-            return;
-        }
-        let counts = |session: &Session| !session.flags.has(Flags::REPLICA.with(Flags::MASTER));
-        let sizes: Vec<(Fd, u64, bool)> = self
-            .sessions
-            .iter()
-            .filter(|session| counts(session))
-            .map(|session| (session.fd, self.session_memory(session), session.flags.has(Flags::NO_EVICT)))
-            .collect();
-        let mut total: u64 = sizes.iter().map(|(_, size, _)| size).sum();
-        if total < limit {
-            return;
-        }
-        // From the largest power of two down, in each from the one that came to it first.
-        let mut victims: Vec<(Fd, u64)> =
-            sizes.iter().filter(|(_, _, exempt)| !exempt).map(|&(fd, size, _)| (fd, size)).collect();
-        victims.sort_by_key(|(_, size)| std::cmp::Reverse(size.max(&(1 << 14)).ilog2()));
-        for (fd, size) in victims {
-            if total < limit {
-                return;
-            }
-            total -= size;
-            self.stats.evicted_clients += 1;
-            self.close_session(fd, out);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -476,7 +453,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays() {
-        for (policy, most) in [("allkeys-lru", 300), ("allkeys-lfu", 700)] {
+        for (policy, most) in [("allkeys-lru", 300), ("allkeys-lfu", 800)] {
             let (busy, idle, evicted) = fill(policy);
             assert!(evicted > 1_500, "{policy}: {evicted}");
             assert!(busy > 150 && idle < most, "{policy}: {busy} of 200, {idle} of 1,800");
@@ -537,6 +514,25 @@ mod tests {
         rig.ask("a", "CONFIG SET replica-ignore-maxmemory no");
         assert!(rig.ask("a", "SET k v").starts_with("-OOM"));
         assert_eq!(rig.ask("a", "EXISTS k"), ":0\r\n");
+    }
+
+    #[test]
+    fn a_table_grows_only_within_the_limit() {
+        for conf in ["", "maxmemory-policy allkeys-random\n"] {
+            let mut rig = crate::server::rig::Rig::with(conf, 1_795_000_000_000, 1_000);
+            // The next table has 8,192 buckets, which take 64 kB.
+            rig.ask("a", "DEBUG POPULATE 4096 key 1");
+            let limit = rig.server.used_memory() + 10_240;
+            rig.ask("a", &format!("CONFIG SET maxmemory {limit}"));
+            for n in 1..3 {
+                assert_eq!(rig.ask("a", &format!("SET k{n} v")), "+OK\r\n", "{conf}");
+            }
+            assert_eq!((rig.server.keyspace.len(), rig.server.keyspace.db(0).keys().buckets()), (4_098, 4_096));
+            // There is no need for it, as long as chains are short.
+            rig.ask("a", "CONFIG SET maxmemory 0");
+            rig.ask("a", "DEBUG POPULATE 8000 key 1");
+            assert!(rig.server.keyspace.db(0).keys().buckets() >= 8_192);
+        }
     }
 
     #[test]

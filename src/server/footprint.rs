@@ -156,7 +156,7 @@ fn blocks_of(bytes: u64) -> (u64, u64) {
 }
 
 /// What pointers to so many arguments take.
-fn pointers(args: usize) -> u64 {
+pub(crate) fn pointers(args: usize) -> u64 {
     args as u64 * POINTER
 }
 
@@ -167,7 +167,7 @@ fn table(entries: usize) -> u64 {
 
 impl Server {
     /// Milliseconds after which a real server's timer comes to a session again (`clientsCron`).
-    fn client_period(&self) -> u64 {
+    pub(super) fn client_period(&self) -> u64 {
         let (hz, clients) = (self.config.hz.max(1), self.sessions.len() as u64);
         1_000 / hz * clients.div_ceil((clients / hz).max(5)).max(1)
     }
@@ -189,6 +189,13 @@ impl Server {
         let mut buffers = self.buffers(session);
         buffers.peak = buffers.peak.max(bytes.min(buffers.reply));
         self.sessions.at_mut(fd).buffers = buffers;
+    }
+
+    /// What the timer has done to a session's buffer of replies until now is settled.
+    pub(super) fn settle_reply_buffer(&mut self, fd: crate::id::Fd) {
+        if let Some(buffers) = self.sessions.get(fd).map(|session| self.buffers(session)) {
+            self.sessions.at_mut(fd).buffers = buffers;
+        }
     }
 
     /// How often buffers of replies have shrunk and grown.
@@ -268,8 +275,7 @@ impl Server {
         let (blocks, output) = blocks_of(waiting - in_buffer);
         let (mut queued, mut commands) = (0, 0);
         if let Some(multi) = &session.multi {
-            let each = |args: &Args| args.iter().map(<[u8]>::len).sum::<usize>() as u64 + pointers(args.len());
-            queued = multi.queue.iter().map(|(_, args)| each(args)).sum();
+            queued = multi.bytes;
             if !multi.queue.is_empty() {
                 commands = multi.queue.len().next_power_of_two().max(2) as u64 * QUEUED;
             }

@@ -168,6 +168,7 @@ impl Server {
         let failed = self.perform_evictions(out) == super::eviction::Outcome::Failed;
         self.eviction.out_of_memory = failed;
         self.send_pending_invalidations(fd);
+        self.limit_tables();
         let leaves = matches!(command.spec.name, "exec" | "discard" | "quit" | "reset");
         let queued = self.sessions.at(fd).flags.has(Flags::MULTI) && !leaves;
         failed && (flags & flag::DENYOOM != 0 || queued)
@@ -230,6 +231,8 @@ impl Server {
             let multi = session.multi.get_or_insert_default();
             multi.flags |= flags;
             multi.inv_flags |= !flags;
+            let bytes = args.iter().map(<[u8]>::len).sum::<usize>() as u64;
+            multi.bytes += bytes + super::footprint::pointers(args.len());
             multi.queue.push((command, args.clone()));
         }
         session.reply.constant(b"+QUEUED\r\n");

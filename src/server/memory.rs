@@ -66,11 +66,19 @@ impl Server {
         self.sessions.iter().map(|session| self.session_memory(session)).sum()
     }
 
+    fn memory_of_data(&self) -> u64 {
+        STARTUP + FUNCTIONS + replication::backlog_memory(self) + self.keyspace.memory()
+    }
+
     /// Bytes in use (`zmalloc_used_memory`).
     #[must_use]
     pub(crate) fn used_memory(&self) -> u64 {
-        let fixed = STARTUP + FUNCTIONS + replication::backlog_memory(self);
-        fixed + self.keyspace.memory() + self.sessions_memory()
+        self.memory_of_data() + self.sessions_memory()
+    }
+
+    /// The same without a look at each session, by one who asks with every request.
+    pub(crate) fn counted_used_memory(&mut self) -> u64 {
+        self.memory_of_data() + self.counted_memory()
     }
 
     /// Where memory goes.

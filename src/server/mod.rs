@@ -47,6 +47,7 @@ mod shutdown;
 mod slowlog;
 mod stats;
 mod streak;
+mod tally;
 mod threads;
 mod tracking;
 

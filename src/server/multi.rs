@@ -21,6 +21,8 @@ pub(crate) struct MultiState {
     pub flags: u64,
     /// Flags that at least one queued command lacks.
     pub inv_flags: u64,
+    /// What the arguments of the queued commands take (`argv_len_sums`).
+    pub bytes: u64,
 }
 
 /// A key that a session watches.

@@ -7,6 +7,7 @@ use super::acl::UserId;
 use super::footprint::Buffers;
 use super::multi::{MultiState, WatchedKey};
 use super::pubsub::Subscriptions;
+use super::tally::{Counted, Tally};
 use super::tracking::Mode;
 use crate::id::{Addr, Fd};
 use crate::node::{Outbox, SOCKET_ROOM};
@@ -244,6 +245,8 @@ pub(crate) struct Session {
     pub net_in: u64,
     /// Bytes sent.
     pub net_out: u64,
+    /// What of it is in the sum of all.
+    pub(super) counted: Counted,
 }
 
 impl Session {
@@ -278,6 +281,7 @@ impl Session {
             buffers: Buffers::new(now),
             net_in: 0,
             net_out: 0,
+            counted: Counted::default(),
         }
     }
 
@@ -370,6 +374,8 @@ pub(crate) struct Sessions {
     pub(crate) script: Option<Box<Session>>,
     /// How many there have been.
     created: u64,
+    /// What all take together.
+    pub(super) tally: Tally,
 }
 
 impl Sessions {
@@ -382,13 +388,16 @@ impl Sessions {
         let slot = &mut self.slots[fd.index()];
         assert!(slot.is_none(), "{fd:?} already has a session");
         self.order.push(fd);
-        slot.insert(Box::new(Session::new(fd, self.created + INTERNAL_CLIENTS, addr, laddr, now)))
+        let session = slot.insert(Box::new(Session::new(fd, self.created + INTERNAL_CLIENTS, addr, laddr, now)));
+        self.tally.note(session);
+        session
     }
 
     /// Removes one.
     pub(crate) fn remove(&mut self, fd: Fd) -> Option<Box<Session>> {
         let session = self.slots.get_mut(fd.index())?.take()?;
         self.order.retain(|&other| other != fd);
+        self.tally.forget(&session);
         if session.flags.has(Flags::PENDING_WRITE) {
             self.pending_writes.retain(|&other| other != fd);
         }
@@ -449,11 +458,41 @@ impl Sessions {
 
     /// Marks a session as having something to flush at the end of the turn.
     pub(crate) fn want_write(&mut self, fd: Fd) {
-        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut)
-            && !session.flags.has(Flags::PENDING_WRITE)
-        {
-            session.flags.set(Flags::PENDING_WRITE);
-            self.pending_writes.push(fd);
+        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut) {
+            self.tally.note(session);
+            if !session.flags.has(Flags::PENDING_WRITE) {
+                session.flags.set(Flags::PENDING_WRITE);
+                self.pending_writes.push(fd);
+            }
         }
+    }
+
+    /// What a session takes has changed.
+    #[inline]
+    pub(crate) fn changed(&mut self, fd: Fd) {
+        if let Some(session) = self.slots.get_mut(fd.index()).and_then(Option::as_deref_mut) {
+            self.tally.note(session);
+        }
+    }
+
+    /// The same of all.
+    pub(super) fn all_changed(&mut self) {
+        for session in self.slots.iter_mut().filter_map(Option::as_deref_mut) {
+            self.tally.note(session);
+        }
+    }
+
+    /// Nobody wants to know any more what sessions take.
+    pub(super) fn stop_tally(&mut self) {
+        self.tally = Tally::default();
+        for session in self.slots.iter_mut().filter_map(Option::as_deref_mut) {
+            session.counted = Counted::default();
+        }
+    }
+
+    /// The sums, and the session of a descriptor that is known to have one.
+    pub(super) fn tally_and(&mut self, fd: Fd) -> (&mut Tally, &mut Session) {
+        let session = self.slots[fd.index()].as_deref_mut().expect("it was looked at");
+        (&mut self.tally, session)
     }
 }

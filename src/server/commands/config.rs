@@ -158,9 +158,10 @@ fn set(cx: &mut Cx<'_>) {
                 let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
                 return cx.add_error(&text);
             }
-            if row.name == "maxmemory" && cx.s.config.maxmemory > 0 {
+            if row.name == "maxmemory" {
+                cx.s.limit_tables();
                 // At the end of the turn, as a timer of a real server does it.
-                cx.s.eviction.running = true;
+                cx.s.eviction.running = cx.s.config.maxmemory > 0;
             }
         }
     }

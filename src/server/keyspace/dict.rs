@@ -13,6 +13,11 @@ const FAIR_SAMPLE: usize = 15;
 /// While tables are held, one grows only with more than so many items for each bucket, and items are moved only to a table
 /// that is so many times larger or smaller (`dict_force_resize_ratio`).
 const FORCE_RATIO: usize = 5;
+/// While memory is short, a table with more than so many items for each bucket grows all the same
+/// (`HASHTABLE_MAX_LOAD_FACTOR`).
+const LOAD_MAX: f64 = 1.618;
+/// What a bucket takes in a real server.
+const BUCKET_BYTES: usize = 8;
 /// Lengths of chains that statistics tell apart (`DICT_STATS_VECTLEN`).
 const LENGTHS: usize = 50;
 
@@ -47,6 +52,8 @@ pub struct Dict<T> {
     free: u32,
     /// A child process shares the memory: what would copy much of it is put off (`DICT_RESIZE_AVOID`).
     held: bool,
+    /// There is no memory for a larger table (`expandAllowed`).
+    capped: bool,
     len: usize,
 }
 
@@ -60,6 +67,7 @@ impl<T> Default for Dict<T> {
             tables: [Vec::new(), Vec::new()],
             rehash: None,
             held: false,
+            capped: false,
         }
     }
 }
@@ -152,6 +160,25 @@ impl<T> Dict<T> {
     #[inline]
     pub fn hold(&mut self, held: bool) {
         self.held = held;
+    }
+
+    /// Whether there is no memory for a larger table. It grows all the same once it is too full.
+    #[inline]
+    pub fn cap(&mut self, capped: bool) {
+        self.capped = capped;
+    }
+
+    /// Bytes of the larger table that the next item needs; 0: it needs none.
+    #[must_use]
+    pub fn growth(&self) -> usize {
+        if self.is_full() { (self.len + 1).next_power_of_two() * BUCKET_BYTES } else { 0 }
+    }
+
+    /// The next item makes it grow, if it may.
+    fn is_full(&self) -> bool {
+        let buckets = self.tables[0].len();
+        let ratio = if self.held { self.len / buckets.max(1) > FORCE_RATIO } else { self.len >= buckets };
+        self.rehash.is_none() && buckets > 0 && ratio
     }
 
     /// The item at an index that [`Dict::find`] or [`Dict::insert`] returned.
@@ -281,12 +308,9 @@ impl<T> Dict<T> {
     }
 
     fn grow_if_needed(&mut self) {
-        if self.rehash.is_some() {
-            return;
-        }
         if self.tables[0].is_empty() {
             self.tables[0] = vec![EMPTY; INITIAL];
-        } else if self.len >= self.tables[0].len() && (!self.held || self.len / self.tables[0].len() > FORCE_RATIO) {
+        } else if self.is_full() && (!self.capped || self.len as f64 / self.tables[0].len() as f64 > LOAD_MAX) {
             self.begin_rehash((self.len + 1).next_power_of_two());
         }
     }

@@ -79,6 +79,8 @@ pub struct Db {
     pub avg_ttl: i64,
     /// A child process shares the tables (see [`Dict::hold`]).
     pub held: bool,
+    /// What the database may take with tables that grow (`maxmemory`); `None`: any.
+    pub ceiling: Option<u64>,
 }
 
 impl Db {
@@ -156,8 +158,11 @@ impl Db {
         let hash = hash_key(key.as_slice());
         let entry = Entry { key, value, expire: NO_EXPIRY, touched: seconds, expire_at: 0 };
         let held = self.held;
+        let full = |more: usize| self.ceiling.is_some_and(|most| more > 0 && self.memory() + more as u64 > most);
+        let capped = full(self.keys().growth());
         let tables = self.tables_mut();
         tables.keys.hold(held);
+        tables.keys.cap(capped);
         tables.memory += entry.memory();
         tables.keys.insert(hash, entry)
     }
@@ -221,8 +226,11 @@ impl Db {
     pub fn set_expire(&mut self, at: u32, when: i64) {
         self.earliest = self.earliest.min(when);
         let held = self.held;
+        let full = |more: usize| self.ceiling.is_some_and(|most| more > 0 && self.memory() + more as u64 > most);
+        let capped = full(self.expires().growth());
         let tables = self.tables_mut();
         tables.expires.hold(held);
+        tables.expires.cap(capped);
         let hash = tables.keys.hash_at(at);
         let entry = tables.keys.get_mut(at);
         if entry.expire == NO_EXPIRY {
@@ -274,7 +282,7 @@ impl Db {
     /// Removes everything; returns how many keys there were.
     pub fn clear(&mut self) -> usize {
         let len = self.len();
-        *self = Db { held: self.held, ..Db::new() };
+        *self = Db { held: self.held, ceiling: self.ceiling, ..Db::new() };
         len
     }
 
