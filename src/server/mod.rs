@@ -108,6 +108,8 @@ pub struct Server {
     pub(crate) adapting: footprint::Adapting,
     /// Threads that read and write sockets.
     pub(crate) threads: threads::IoThreads,
+    /// Elements of lists from this size on have a node to themselves (DEBUG QUICKLIST-PACKED-THRESHOLD).
+    pub(crate) large_element: usize,
     /// Sessions whose input waits for the next turn.
     pub(crate) pending_input: Vec<Fd>,
     /// Sessions that were unblocked and have yet to go on.
@@ -174,6 +176,7 @@ impl Server {
             monitors: Vec::new(),
             adapting: footprint::Adapting::default(),
             threads: threads::IoThreads::default(),
+            large_element: keyspace::list::LARGE,
             pending_input: Vec::new(),
             unblocked: Vec::new(),
             closing: Vec::new(),

@@ -7,6 +7,7 @@ use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
 use crate::server::footprint::Adapting;
 use crate::server::keyspace::Value;
+use crate::server::keyspace::list::LARGE;
 use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
 use crate::server::session::Flags;
@@ -157,7 +158,10 @@ fn debug_packed_threshold(cx: &mut Cx<'_>) {
     const MOST: u64 = (1 << 32) - (1 << 20);
     let text = String::from_utf8_lossy(cx.args.get(2)).into_owned();
     match crate::conf::parse_memory(&text).filter(|&size| size <= MOST) {
-        Some(_) => cx.add_ok(),
+        Some(size) => {
+            cx.s.large_element = if size == 0 { LARGE } else { usize::try_from(size).unwrap_or(usize::MAX) };
+            cx.add_ok();
+        }
         None => cx.add_error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"),
     }
 }
@@ -330,13 +334,13 @@ fn debug_object(cx: &mut Cx<'_>) {
     let entry = cx.entry(at);
     let idle = cx.s.idle_seconds(entry.touched);
     let list = if let Value::List(list) = &entry.value {
-        let (nodes, bytes) = list.layout(super::memory::node_size(cx));
-        let fill = cx.s.config.inert("list-max-listpack-size", "-2");
-        let compressed = cx.s.config.inert("list-compress-depth", "0") != "0";
         format!(
-            " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{fill} ql_compressed:{} ql_uncompressed_size:{bytes}",
-            list.len() as f64 / nodes as f64,
-            u8::from(compressed),
+            " ql_nodes:{} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+            list.nodes(),
+            list.len() as f64 / list.nodes() as f64,
+            list.cut().fill,
+            u8::from(list.cut().depth > 0),
+            list.bytes(),
         )
     } else {
         String::new()

@@ -54,6 +54,19 @@ impl Cx<'_> {
         })
     }
 
+    /// A list that is made now.
+    pub(super) fn new_list(&self) -> Value {
+        Value::List(Arc::new(List::new(self.s.config.list_cut())))
+    }
+
+    /// The elements at `from..to` of the list at argument 1 are read, which packs nodes if there is anything to pack.
+    pub(super) fn pass(&mut self, from: usize, to: usize, back: bool) {
+        let found = self.s.keyspace.db(self.db()).find(self.args.get(1));
+        if let Some(at) = found.filter(|&at| self.list_at(at).is_stale()) {
+            self.change_list(at, |list| list.pass(from, to, back));
+        }
+    }
+
     /// The argument behind the keys whose number is argument `number`; there must be one.
     pub(super) fn keys_counted_by(&mut self, number: usize) -> Option<usize> {
         let keys = self.ranged_arg(number, 1, i64::MAX, Some("ERR numkeys should be greater than 0"))?;
@@ -99,11 +112,14 @@ fn push(cx: &mut Cx<'_>, end: End, only_existing: bool) {
     let at = match found {
         Some(at) => at,
         None if only_existing => return cx.add_integer(0),
-        None => cx.add_key(1, Value::List(Arc::default())),
+        None => {
+            let list = cx.new_list();
+            cx.add_key(1, list)
+        }
     };
-    let args = cx.args;
+    let (args, large) = (cx.args, cx.s.large_element);
     let len = cx.change_list(at, |list| {
-        args.iter().skip(2).for_each(|text| list.push(end, text));
+        args.iter().skip(2).for_each(|text| list.push(end, text, large));
         list.len()
     });
     cx.dirty(args.len() as u64 - 2);
@@ -145,13 +161,17 @@ fn linsert(cx: &mut Cx<'_>) {
     }
     let Ok(found) = cx.write_as(1, Type::List) else { return };
     let Some(at) = found else { return cx.add_integer(0) };
-    let args = cx.args;
+    let (args, large) = (cx.args, cx.s.large_element);
     let place = cx.list_at(at).iter().position(|item| item.as_slice() == args.get(3));
     let passed = place.unwrap_or_else(|| cx.list_at(at).len());
     cx.s.meter.add(passed as u64 * cost::ELEMENT / 4);
-    let Some(place) = place else { return cx.add_integer(-1) };
+    let Some(place) = place else {
+        cx.pass(0, passed, false);
+        return cx.add_integer(-1);
+    };
     let len = cx.change_list(at, |list| {
-        list.insert(place + usize::from(after), args.get(4));
+        list.pass(0, place + 1, false);
+        list.insert(place, after, args.get(4), large);
         list.len()
     });
     cx.signal(1);
@@ -169,10 +189,10 @@ fn lindex(cx: &mut Cx<'_>) {
     let Ok(found) = cx.read_list() else { return };
     let Some(list) = found else { return cx.add_null() };
     let Some(index) = cx.int_arg(2) else { return };
-    match list.place(index).and_then(|place| list.get(place)) {
-        Some(text) => cx.add_bulk(text),
-        None => cx.add_null(),
-    }
+    let Some(place) = list.place(index) else { return cx.add_null() };
+    cx.add_bulk(list.get(place).expect("within the list"));
+    drop(list);
+    cx.pass(place, place + 1, false);
 }
 
 fn lset(cx: &mut Cx<'_>) {
@@ -180,8 +200,8 @@ fn lset(cx: &mut Cx<'_>) {
     let Some(at) = found else { return cx.add_error("ERR no such key") };
     let Some(index) = cx.int_arg(2) else { return };
     let Some(place) = cx.list_at(at).place(index) else { return cx.add_error("ERR index out of range") };
-    let args = cx.args;
-    cx.change_list(at, |list| list.replace(place, args.get(3)));
+    let (args, large) = (cx.args, cx.s.large_element);
+    cx.change_list(at, |list| list.replace(place, args.get(3), large));
     cx.add_ok();
     cx.signal(1);
     cx.notify(Classes::LIST, "lset", 1);
@@ -206,8 +226,12 @@ pub(super) fn take(
     answer: fn(&mut Cx<'_>, &[Key]),
 ) -> usize {
     let (taken, empty) = cx.change_list(at, |list| {
-        let taken: Vec<Key> = (0..count.min(list.len())).filter_map(|_| list.pop(end)).collect();
-        (taken, list.is_empty())
+        let len = list.len();
+        match end {
+            End::Head => list.pass(0, count.min(len), false),
+            End::Tail => list.pass(len.saturating_sub(count), len, true),
+        }
+        (list.take(end, count), list.is_empty())
     });
     answer(cx, &taken);
     cx.removed_elements(i, popped(end), taken.len() as u64, empty);
@@ -293,6 +317,8 @@ fn lrange(cx: &mut Cx<'_>) {
     for place in from..to {
         cx.add_bulk(list.get(place).expect("within the list"));
     }
+    drop(list);
+    cx.pass(from, to, false);
 }
 
 fn ltrim(cx: &mut Cx<'_>) {
@@ -370,6 +396,13 @@ fn lpos(cx: &mut Cx<'_>) {
     let matches = (0..len.min(limit)).map(place).filter(|&at| list.get(at) == Some(args.get(2)));
     let found: Vec<usize> = matches.skip(skip).take(most).collect();
     cx.s.meter.add(len.min(limit) as u64 * cost::ELEMENT / 4);
+    let passed =
+        found.get(most - 1).map_or(len.min(limit), |&at| if wanted.from == End::Head { at + 1 } else { len - at });
+    drop(list);
+    match wanted.from {
+        End::Head => cx.pass(0, passed, false),
+        End::Tail => cx.pass(len - passed, len, true),
+    }
     if wanted.count.is_some() {
         cx.add_array(found.len());
         found.iter().for_each(|&place| cx.add_count(place));
@@ -428,9 +461,13 @@ pub(super) fn move_between(cx: &mut Cx<'_>, from: End, to: End) -> bool {
 /// is there; answers it.
 pub(super) fn move_element(cx: &mut Cx<'_>, source: u32, target: Option<u32>, from: End, to: End) {
     let text = cx.change_list(source, |list| list.pop(from).expect("a key's list is not empty"));
-    let target = target.unwrap_or_else(|| cx.add_key(2, Value::List(Arc::default())));
+    let target = target.unwrap_or_else(|| {
+        let list = cx.new_list();
+        cx.add_key(2, list)
+    });
     cx.signal(2);
-    cx.change_list(target, |list| list.push(to, text.as_slice()));
+    let large = cx.s.large_element;
+    cx.change_list(target, |list| list.push(to, text.as_slice(), large));
     cx.notify(Classes::LIST, pushed(to), 2);
     cx.add_bulk(text.as_slice());
 }

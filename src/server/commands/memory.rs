@@ -4,7 +4,6 @@ use super::flag::{LOADING, READONLY, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
 use crate::server::keyspace::alloc;
-use crate::server::keyspace::list::NODE;
 use crate::server::memory::STARTUP;
 
 /// The rows of this group.
@@ -28,17 +27,6 @@ fn purge(cx: &mut Cx<'_>) {
     cx.add_ok();
 }
 
-/// Bytes of a list's node that `list-max-listpack-size` allows.
-pub(super) fn node_size(cx: &Cx<'_>) -> usize {
-    match cx.s.config.inert("list-max-listpack-size", "-2") {
-        "-1" => 4_096,
-        "-3" => 16_384,
-        "-4" => 32_768,
-        "-5" => 65_536,
-        _ => NODE,
-    }
-}
-
 fn usage(cx: &mut Cx<'_>) {
     let args = cx.args;
     let (mut samples, mut i) = (5, 3);
@@ -53,7 +41,7 @@ fn usage(cx: &mut Cx<'_>) {
     }
     // Expired keys that are still there count too.
     let Some(at) = cx.s.keyspace.db(cx.db()).find(args.get(2)) else { return cx.add_null() };
-    let value = cx.entry(at).value.usage(samples, node_size(cx));
+    let value = cx.entry(at).value.usage(samples);
     cx.add_count(value + alloc::string(args.get(2).len()) + alloc::ENTRY);
 }
 

@@ -171,7 +171,11 @@ fn sort_ro(cx: &mut Cx<'_>) {
 fn elements(cx: &mut Cx<'_>) -> Option<(Vec<Bytes>, bool)> {
     let Some(at) = cx.find_read(1) else { return Some((Vec::new(), false)) };
     match &cx.entry(at).value {
-        Value::List(list) => Some((list.iter().map(|item| item.to_bytes()).collect(), false)),
+        Value::List(list) => {
+            let items: Vec<Bytes> = list.iter().map(|item| item.to_bytes()).collect();
+            cx.pass(0, items.len(), false);
+            Some((items, false))
+        }
         Value::Set(set) => Some((set.iter().map(|member| member.to_bytes()).collect(), true)),
         Value::ZSet(set) => {
             let members = set.iter().map(|(_, member)| member.to_bytes()).collect();
@@ -277,14 +281,15 @@ fn answer(cx: &mut Cx<'_>, options: &Options<'_>, chosen: &[Bytes]) {
 
 /// Stores the result as a list under argument `target`, or deletes that key when there is none; answers its length.
 fn store(cx: &mut Cx<'_>, options: &Options<'_>, target: usize, chosen: &[Bytes]) {
-    let mut list = List::default();
+    // Cut as nobody has said how: also a real server doesn't ask its configuration here.
+    let (mut list, large) = (List::default(), cx.s.large_element);
     for element in chosen {
         if options.get.is_empty() {
-            list.push(End::Tail, element);
+            list.push(End::Tail, element, large);
         }
         for pattern in &options.get {
             let value = by_pattern(cx, pattern, element).unwrap_or_default();
-            list.push(End::Tail, &value);
+            list.push(End::Tail, &value, large);
         }
     }
     let len = list.len();

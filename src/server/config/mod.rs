@@ -12,6 +12,7 @@ pub use rows::{
 
 use super::acl::{self, ConfiguredUser};
 use super::eviction::Policy;
+use super::keyspace::list::Cut;
 use crate::conf::{ConfError, ConfWarning, Directive, nearest};
 
 /// `yes`, `no` or `local`: who may use DEBUG.
@@ -134,6 +135,10 @@ pub struct Config {
     pub stream_node_max_bytes: u64,
     /// `stream-node-max-entries`
     pub stream_node_max_entries: u64,
+    /// `list-max-listpack-size`
+    pub list_max_listpack_size: i64,
+    /// `list-compress-depth`
+    pub list_compress_depth: u64,
     /// `hash-max-listpack-entries`
     pub hash_max_listpack_entries: u64,
     /// `hash-max-listpack-value`
@@ -251,6 +256,8 @@ impl Default for Config {
             active_expire_effort: 1,
             stream_node_max_bytes: 4_096,
             stream_node_max_entries: 100,
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,
@@ -465,6 +472,12 @@ impl Config {
                 u64::try_from(limit).unwrap_or(u64::MAX).max(if limit == 0 { 0 } else { 128 << 10 })
             }
         }
+    }
+
+    /// How a list that is made now is cut into nodes.
+    #[must_use]
+    pub fn list_cut(&self) -> Cut {
+        Cut::of(self.list_max_listpack_size, self.list_compress_depth)
     }
 
     /// The text of a directive without effect here; `default` where it was not set.

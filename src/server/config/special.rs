@@ -193,6 +193,16 @@ pub(super) fn set_notify_keyspace_events(config: &mut Config, args: &[&str]) -> 
     Ok(())
 }
 
+pub(super) fn get_list_fill(config: &Config) -> String {
+    config.list_max_listpack_size.to_string()
+}
+
+pub(super) fn set_list_fill(config: &mut Config, args: &[&str]) -> Result<(), String> {
+    let invalid = "argument couldn't be parsed into an integer";
+    config.list_max_listpack_size = args[0].parse().map_err(|_| invalid)?;
+    Ok(())
+}
+
 pub(super) fn get_maxmemory_policy(config: &Config) -> String {
     config.maxmemory_policy.word().to_owned()
 }

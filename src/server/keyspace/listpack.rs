@@ -42,6 +42,21 @@ impl<'a> Element<'a> {
     }
 }
 
+/// A list pack of these texts.
+#[must_use]
+pub fn pack<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let (mut out, mut count) = (vec![0; HEADER], 0_usize);
+    for text in texts {
+        push_text(&mut out, text);
+        count += 1;
+    }
+    out.push(END);
+    let total = u32::try_from(out.len()).expect("small collections only are packed");
+    out[..4].copy_from_slice(&total.to_le_bytes());
+    out[4..HEADER].copy_from_slice(&u16::try_from(count.min(COUNT_MAX)).expect("limited").to_le_bytes());
+    out
+}
+
 /// Appends a text, as an integer when it reads like one (`lpAppend`).
 pub fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     if let Some(n) = (text.len() < 21).then(|| parse_i64(text)).flatten() {

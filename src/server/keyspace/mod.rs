@@ -9,6 +9,7 @@ pub mod hash;
 pub mod hll;
 pub mod list;
 pub mod listpack;
+pub mod lzf;
 pub mod packing;
 mod radix;
 pub mod set;

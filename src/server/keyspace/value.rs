@@ -182,7 +182,7 @@ impl Value {
     pub fn effort(&self) -> usize {
         match self {
             Value::Int(_) | Value::Str(_) | Value::Raw(_) => 1,
-            Value::List(list) => list.layout(super::list::NODE).0,
+            Value::List(list) => list.nodes(),
             Value::Set(set) => set.table().map_or(1, |_| set.len()),
             Value::ZSet(set) if set.is_packed() => 1,
             Value::ZSet(set) => set.len(),
@@ -259,16 +259,15 @@ impl Value {
 }
 
 impl Value {
-    /// What MEMORY USAGE says of it, looking at so many elements of a collection (`objectComputeSize`); a node of a list
-    /// has up to `node` bytes.
+    /// What MEMORY USAGE says of it, looking at so many elements of a collection (`objectComputeSize`).
     #[must_use]
-    pub fn usage(&self, samples: usize, node: usize) -> usize {
+    pub fn usage(&self, samples: usize) -> usize {
         match self {
             Value::Int(_) => alloc::OBJECT,
             Value::Str(text) if text.len() <= EMBSTR_MAX => alloc::embedded(text.len()),
             Value::Str(text) => alloc::OBJECT + alloc::string(text.len()),
             Value::Raw(text) => alloc::OBJECT + alloc::string(text.len()),
-            Value::List(list) => list.usage(samples, node),
+            Value::List(list) => list.usage(samples),
             Value::Set(set) => set.usage(samples),
             Value::ZSet(set) => set.usage(samples),
             Value::Hash(hash) => hash.usage(samples),

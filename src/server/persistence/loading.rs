@@ -132,7 +132,7 @@ fn stage(s: &Server, data: &Bytes, expire_before: Option<i64>) -> Result<Staged,
     let mut loader = Loader {
         keyspace: Keyspace::new(usize::try_from(databases).unwrap_or(16)),
         libraries: Libraries::default(),
-        limits: Limits::of(&s.config),
+        limits: Limits::of(&s.config, s.large_element),
         expire_before,
         expired: Vec::new(),
         access: s.access_now(),

@@ -11,7 +11,6 @@ pub(crate) mod aof;
 mod child;
 mod forked;
 pub(crate) mod loading;
-pub mod lzf;
 mod pack;
 pub mod rdb;
 mod report;
@@ -53,7 +52,8 @@ pub(crate) fn dump(s: &Server, value: &Value) -> Bytes {
 /// # Errors
 /// In the words of RESTORE.
 pub(crate) fn restore(s: &Server, payload: &Bytes) -> Result<Value, &'static str> {
-    rdb::from_payload(payload, !s.persistence.skip_checksum).map(|value| snapshot::Limits::of(&s.config).build(value))
+    rdb::from_payload(payload, !s.persistence.skip_checksum)
+        .map(|value| snapshot::Limits::of(&s.config, s.large_element).build(value))
 }
 
 /// The libraries of functions as FUNCTION DUMP answers them.

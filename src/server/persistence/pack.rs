@@ -8,21 +8,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::server::keyspace::listpack::{COUNT_MAX, push_text, signed};
-
-/// A list pack of these texts (`listpack.c`).
-pub(super) fn listpack<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let (mut out, mut count) = (vec![0; 6], 0_usize);
-    for text in texts {
-        push_text(&mut out, text);
-        count += 1;
-    }
-    out.push(0xff);
-    let total = u32::try_from(out.len()).expect("small collections only are packed");
-    out[..4].copy_from_slice(&total.to_le_bytes());
-    out[4..6].copy_from_slice(&u16::try_from(count.min(COUNT_MAX)).expect("limited").to_le_bytes());
-    out
-}
+use crate::server::keyspace::listpack::{COUNT_MAX, signed};
 
 fn decimal(n: i64) -> Bytes {
     Bytes::from(n.to_string())
@@ -187,6 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::server::keyspace::listpack;
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
@@ -201,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_pack_is_read_back(texts in prop::collection::vec(text(), 0..20)) {
-            let packed = Bytes::from(listpack(texts.iter().map(Vec::as_slice)));
+            let packed = Bytes::from(listpack::pack(texts.iter().map(Vec::as_slice)));
             let read = from_listpack(&packed).expect("a list pack");
             prop_assert_eq!(read, texts.iter().map(|text| Bytes::copy_from_slice(text)).collect::<Vec<_>>());
         }

@@ -6,12 +6,11 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 use crc::{CRC_64_REDIS, Crc, Table};
 
-use super::lzf;
 use super::values::is_value;
 use crate::id::HexId;
 use crate::resp::parse_i64;
-use crate::server::keyspace::Value;
 use crate::server::keyspace::stream::Stream;
+use crate::server::keyspace::{Value, lzf};
 
 /// The format's version that is written; older ones are read.
 const VERSION: u32 = 10;
@@ -79,6 +78,15 @@ pub struct KeyInfo {
     pub frequency: Option<u8>,
 }
 
+/// A node of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListNode {
+    /// It is one large element.
+    pub plain: bool,
+    /// Its elements.
+    pub items: Vec<Bytes>,
+}
+
 /// A value as it is in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RdbValue {
@@ -86,6 +94,8 @@ pub enum RdbValue {
     String(Bytes),
     /// A list's elements from its head.
     List(Vec<Bytes>),
+    /// A list in the nodes that it is cut into.
+    Nodes(Vec<ListNode>),
     /// A set's members.
     Set(Vec<Bytes>),
     /// A sorted set's members with their scores.
@@ -103,6 +113,7 @@ impl RdbValue {
         match self {
             RdbValue::String(_) | RdbValue::Stream(_) => false,
             RdbValue::List(items) | RdbValue::Set(items) => items.is_empty(),
+            RdbValue::Nodes(nodes) => nodes.is_empty(),
             RdbValue::ZSet(members) => members.is_empty(),
             RdbValue::Hash(pairs) => pairs.is_empty(),
         }
@@ -291,23 +302,31 @@ impl Writer {
                 return self.out.put_i32_le(number);
             }
         }
-        if self.options.compression && text.len() > 20 {
-            self.scratch.clear();
-            let mut scratch = std::mem::take(&mut self.scratch);
-            let smaller = self.compressor.compress(text, text.len() - 4, &mut scratch);
-            if smaller {
-                self.out.put_u8(0xc3);
-                self.length(scratch.len() as u64);
-                self.length(text.len() as u64);
-                self.out.put_slice(&scratch);
-            }
-            self.scratch = scratch;
-            if smaller {
-                return;
-            }
+        if self.options.compression && text.len() > 20 && self.compress(text, text.len() - 4) {
+            return;
         }
         self.length(text.len() as u64);
         self.out.put_slice(text);
+    }
+
+    /// A string in its compressed form, if that has at most so many bytes.
+    fn compress(&mut self, text: &[u8], len_max: usize) -> bool {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let smaller = self.compressor.compress(text, len_max, &mut scratch);
+        if smaller {
+            self.out.put_u8(0xc3);
+            self.length(scratch.len() as u64);
+            self.length(text.len() as u64);
+            self.out.put_slice(&scratch);
+        }
+        self.scratch = scratch;
+        smaller
+    }
+
+    /// A string that is kept compressed, whether or not others are compressed here (`rdbSaveLzfBlob`).
+    pub(super) fn compressed(&mut self, text: &[u8]) {
+        assert!(self.compress(text, text.len()), "it has been compressed before");
     }
 }
 

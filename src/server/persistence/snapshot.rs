@@ -8,7 +8,7 @@ use super::rdb::{About, KeyInfo, Load, Options, RdbValue, StreamPosition, Writer
 use crate::server::config::Config;
 use crate::server::eviction::Access;
 use crate::server::keyspace::hash::Hash;
-use crate::server::keyspace::list::{End, List};
+use crate::server::keyspace::list::{Cut, End, List};
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::set::Set;
 use crate::server::keyspace::text::Key;
@@ -75,13 +75,17 @@ pub(crate) struct Limits {
     hash: Packing,
     zset: Packing,
     ints_max: u64,
+    cut: Cut,
+    large: usize,
 }
 
 impl Limits {
-    /// Those of a configuration.
+    /// Those of a configuration; `large`: see [`crate::server::keyspace::list::LARGE`].
     #[must_use]
-    pub(crate) fn of(config: &Config) -> Limits {
+    pub(crate) fn of(config: &Config, large: usize) -> Limits {
         Limits {
+            cut: config.list_cut(),
+            large,
             hash: Packing { entries: config.hash_max_listpack_entries, value: config.hash_max_listpack_value },
             zset: Packing { entries: config.zset_max_listpack_entries, value: config.zset_max_listpack_value },
             ints_max: config.set_max_intset_entries,
@@ -94,8 +98,13 @@ impl Limits {
         match value {
             RdbValue::String(text) => Value::string(text),
             RdbValue::List(items) => {
-                let mut list = List::default();
-                items.iter().for_each(|item| list.push(End::Tail, item));
+                let mut list = List::new(self.cut);
+                items.iter().for_each(|item| list.push(End::Tail, item, self.large));
+                Value::List(Arc::new(list))
+            }
+            RdbValue::Nodes(nodes) => {
+                let mut list = List::new(self.cut);
+                nodes.iter().for_each(|node| list.push_node(&node.items, node.plain));
                 Value::List(Arc::new(list))
             }
             RdbValue::Set(members) => {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use bytes::{BufMut, Bytes};
 
 use super::pack;
-use super::rdb::{RdbError, RdbValue, Reader, Writer};
+use super::rdb::{ListNode, RdbError, RdbValue, Reader, Writer};
 use crate::server::keyspace::list::List;
 use crate::server::keyspace::zset::ZSet;
-use crate::server::keyspace::{Value, double};
+use crate::server::keyspace::{Value, double, listpack};
 
 /// Type bytes (`RDB_TYPE_*`).
 mod kind {
@@ -34,8 +34,6 @@ mod kind {
 /// A list's node that holds many elements (`QUICKLIST_NODE_CONTAINER_PACKED`), and one that is a single long one.
 const PACKED: u64 = 2;
 const PLAIN: u64 = 1;
-/// Bytes of a list's node (`list-max-listpack-size` -2), and of the longest element within one.
-const NODE_MAX: usize = 8 << 10;
 
 /// True for a byte that begins a value.
 pub(super) fn is_value(byte: u8) -> bool {
@@ -74,7 +72,7 @@ impl Writer {
             Value::ZSet(set) => self.zset(set),
             Value::Hash(hash) if hash.is_packed() => {
                 let texts = hash.iter().flat_map(|pair| [pair.field.as_slice(), pair.value.as_slice()]);
-                self.string(&pack::listpack(texts));
+                self.string(&listpack::pack(texts));
             }
             Value::Stream(stream) => self.stream(stream),
             Value::Hash(hash) => {
@@ -87,30 +85,16 @@ impl Writer {
         }
     }
 
-    /// A list in nodes of up to eight kilobytes, as pushing at its tail makes them.
+    /// A list in its nodes.
     fn list(&mut self, list: &List) {
-        let (mut nodes, mut node, mut size) = (Vec::new(), Vec::new(), 0);
-        for item in list.iter() {
-            let text = item.as_slice();
-            let long = text.len() > NODE_MAX;
-            if !node.is_empty() && (long || size + text.len() + 11 > NODE_MAX) {
-                nodes.push((PACKED, pack::listpack(node.drain(..))));
-                size = 0;
-            }
-            if long {
-                nodes.push((PLAIN, text.to_vec()));
+        self.length(list.nodes() as u64);
+        for node in list.written() {
+            self.length(if node.plain { PLAIN } else { PACKED });
+            if node.compressed {
+                self.compressed(&node.bytes);
             } else {
-                size += text.len() + 11;
-                node.push(text);
+                self.string(&node.bytes);
             }
-        }
-        if !node.is_empty() {
-            nodes.push((PACKED, pack::listpack(node)));
-        }
-        self.length(nodes.len() as u64);
-        for (container, data) in nodes {
-            self.length(container);
-            self.string(&data);
         }
     }
 
@@ -119,7 +103,7 @@ impl Writer {
             let scores: Vec<(String, &[u8])> =
                 set.iter().map(|(score, member)| (double::print(score), member.as_slice())).collect();
             let texts = scores.iter().flat_map(|(score, member)| [*member, score.as_bytes()]);
-            return self.string(&pack::listpack(texts));
+            return self.string(&listpack::pack(texts));
         }
         self.length(set.len() as u64);
         // From the greatest on: a server that loads it then inserts each at the beginning.
@@ -170,21 +154,25 @@ impl Reader<'_> {
     }
 
     fn quicklist(&mut self, second: bool) -> Result<RdbValue, RdbError> {
-        let mut items = Vec::new();
+        let mut nodes = Vec::new();
         for _ in 0..self.length()? {
             let container = if second { self.length()? } else { PACKED };
             let data = self.string()?;
             if data.is_empty() {
                 return Err(RdbError::ShortRead);
             }
-            match (container, second) {
-                (PLAIN, _) => items.push(data),
-                (PACKED, true) => items.extend(pack::from_listpack(&data).ok_or_else(|| broken("Listpack"))?),
-                (PACKED, false) => items.extend(pack::from_ziplist(&data).ok_or_else(|| broken("Ziplist"))?),
+            let items = match (container, second) {
+                (PLAIN, _) => vec![data],
+                (PACKED, true) => pack::from_listpack(&data).ok_or_else(|| broken("Listpack"))?,
+                (PACKED, false) => pack::from_ziplist(&data).ok_or_else(|| broken("Ziplist"))?,
                 _ => return Err(broken("Quicklist")),
+            };
+            // Those without elements are passed over.
+            if !items.is_empty() {
+                nodes.push(ListNode { plain: container == PLAIN, items });
             }
         }
-        Ok(RdbValue::List(items))
+        Ok(RdbValue::Nodes(nodes))
     }
 
     fn scored(&mut self, binary: bool) -> Result<RdbValue, RdbError> {
