@@ -62,6 +62,7 @@ impl Server {
             && self.pause.is_off()
             && !self.is_busy()
             && self.config.io_threads == 1
+            && self.config.renamed.is_empty()
             && self.persistence.write_error(self).is_none()
             && dearest <= Span::from_ns(10 * NS_PER_MS)
     }

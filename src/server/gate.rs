@@ -36,7 +36,8 @@ impl Server {
             self.sessions.at_mut(fd).flags.set(Flags::CLOSE_ASAP);
             return self.close_later(fd);
         }
-        let mut command = commands::lookup(name);
+        let renamed = &self.config.renamed;
+        let mut command = if renamed.is_empty() { commands::lookup(name) } else { renamed.lookup(name) };
         let container = command.filter(|command| !command.subs.is_empty());
         if let Some(container) = container
             && args.len() > 1

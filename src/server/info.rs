@@ -4,7 +4,7 @@
 use super::call::Cx;
 use super::keyspace::value::format_i64;
 use super::memory::STARTUP;
-use super::{Server, commands, config, cost, persistence, replication};
+use super::{Server, config, cost, persistence, replication};
 
 /// A section: its name, and whether INFO without arguments shows it.
 type Section = (&'static str, bool, fn(&Server, &mut Text));
@@ -260,7 +260,7 @@ fn modules(_: &Server, t: &mut Text) {
 
 fn commandstats(s: &Server, t: &mut Text) {
     t.lit("# Commandstats\r\n");
-    for command in commands::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
+    for command in s.config.renamed.commands().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
         let stat = s.stats.commands[command.id];
         if stat.calls + stat.rejected + stat.failed == 0 {
             continue;
@@ -282,7 +282,7 @@ fn errorstats(s: &Server, t: &mut Text) {
 fn latencystats(s: &Server, t: &mut Text) {
     t.lit("# Latencystats\r\n");
     let shown = s.config.get(config::find("latency-tracking-info-percentiles").expect("it is a directive"));
-    for command in commands::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
+    for command in s.config.renamed.commands().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
         let Some(histogram) = s.stats.latency_of(command.id) else { continue };
         t.lit("latency_percentiles_usec_").lit(command.spec.name).lit(":");
         let percentiles = shown.split(' ').zip(&s.config.latency_tracking_info_percentiles);

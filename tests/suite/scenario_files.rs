@@ -113,6 +113,32 @@ fn configuration_files_are_read_and_printed_inline() {
     assert_eq!(format!("{:#?}", loaded.scenario), format!("{:#?}", again.scenario));
 }
 
+/// What a file includes stands where it is included, and what is wrong with it is said of its own line.
+#[test]
+fn configuration_files_include_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    std::fs::create_dir(folder.path().join("conf")).expect("made");
+    file("conf/r.conf", "timeout 1\ninclude common.conf\nhz 20\n");
+    file("conf/common.conf", "timeout 2\nhz 50\nrename-command CONFIG \"\"\n");
+    let text = "duration = '10s'\n[[redis]]\nname = 'r1'\nconfig-file = 'conf/r.conf'\n";
+    let of = |text: &str| load(&folder.path().join("f.toml"), text, &[]);
+    let printed = of(text).unwrap_or_else(|report| panic!("{report}")).print();
+    let line = "config = { timeout = [\"1\", \"2\"], hz = [\"50\", \"20\"], rename-command = \"CONFIG \\\"\\\"\" }";
+    assert!(printed.lines().any(|printed| printed == line), "{line}\nis not in\n{printed}");
+    for (common, expected) in [
+        ("hz x\n", "common.conf"),
+        ("include r.conf\n", "\"conf/r.conf\" includes itself"),
+        ("include none.conf\n", "can't read \"conf/none.conf\""),
+        ("include *.conf\n", "an `include` of a pattern can't be followed here"),
+        ("rename-command NONE x\n", "No such command in rename-command"),
+    ] {
+        file("conf/common.conf", common);
+        let report = of(text).err().unwrap_or_else(|| panic!("{common} is wrong")).to_string();
+        assert!(report.contains(expected) && report.contains("common.conf"), "{common}{report}");
+    }
+}
+
 /// Addresses are given out in the file's order, and nodes that share a machine get ports of their own.
 #[test]
 fn nodes_get_addresses() {

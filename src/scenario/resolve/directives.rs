@@ -55,33 +55,63 @@ impl Resolver<'_> {
     }
 
     fn conf_file(&mut self, path: &At<String>) -> Vec<Placed> {
-        let bytes = match (self.read_file)(path) {
+        let mut all = Vec::new();
+        self.read_conf(&path.value, path.place, &mut Vec::new(), &mut all);
+        all
+    }
+
+    /// Reads a file and those that it includes, each where it is included (`loadServerConfig`). `within`: the files that
+    /// are being read.
+    fn read_conf(&mut self, name: &str, place: Place, within: &mut Vec<String>, all: &mut Vec<Placed>) {
+        if within.iter().any(|other| other == name) {
+            self.problems.error(place, format!("\"{name}\" includes itself"));
+            return;
+        }
+        let bytes = match (self.read_file)(name) {
             Ok(bytes) => bytes,
             Err(message) => {
-                self.problems.error(path.place, format!("can't read \"{}\": {message}", path.value));
-                return Vec::new();
+                self.problems.error(place, format!("can't read \"{name}\": {message}"));
+                return;
             }
         };
         // Lines are split at newlines either way, so their numbers agree even where bytes aren't text.
-        let source = self.sources.add(path.value.as_str(), &String::from_utf8_lossy(&bytes));
-        match crate::conf::parse(&bytes) {
-            Ok(directives) => {
-                let placed = |directive: Directive| Placed {
-                    place: self.sources.line(source, directive.line),
-                    name: directive.name,
-                    args: directive.args,
-                };
-                directives.into_iter().map(placed).collect()
-            }
+        let source = self.sources.add(name, &String::from_utf8_lossy(&bytes));
+        let directives = match crate::conf::parse(&bytes) {
+            Ok(directives) => directives,
             Err(error) => {
                 let place = self.sources.line(source, error.line);
                 let problem = self.problems.error(place, error.message);
                 if let Some(help) = error.help {
                     problem.help(help);
                 }
-                Vec::new()
+                return;
+            }
+        };
+        within.push(name.to_owned());
+        for Directive { name: directive, args, line } in directives {
+            let place = self.sources.line(source, line);
+            if directive == "include" && args.len() == 1 {
+                let included = String::from_utf8_lossy(&args[0]).into_owned();
+                if included.contains(['*', '?', '[']) {
+                    self.problems
+                        .error(place, "an `include` of a pattern can't be followed here")
+                        .help("include each file by its name");
+                } else {
+                    self.read_conf(&beside(name, &included), place, within, all);
+                }
+            } else {
+                all.push(Placed { name: directive, args, place });
             }
         }
+        within.pop();
+    }
+}
+
+/// A file that another one names: relative to the folder of the other.
+fn beside(other: &str, name: &str) -> String {
+    match other.rsplit_once('/') {
+        Some((folder, _)) if !name.starts_with('/') => format!("{folder}/{name}"),
+        _ => name.to_owned(),
     }
 }
 

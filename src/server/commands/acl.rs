@@ -245,7 +245,7 @@ fn dryrun(cx: &mut Cx<'_>) {
         return cx.add_error(&format!("ERR User '{}' not found", text(args.get(2))));
     };
     let request: Vec<&[u8]> = args.iter().skip(3).collect();
-    let Some(command) = super::lookup_request(&request) else {
+    let Some(command) = cx.s.config.renamed.lookup_request(&request) else {
         return cx.add_error(&format!("ERR Command '{}' not found", text(args.get(3))));
     };
     let name = command.spec.name;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::flag::{self, LOADING, STALE};
 use super::meta::{Begin, FLAG_NAMES, Find, KeySpec, access};
-use super::{Command, Spec, find, keyspecs, row};
+use super::{Command, Spec, keyspecs, row};
 use crate::server::call::Cx;
 use crate::server::glob;
 
@@ -118,8 +118,9 @@ fn describe(cx: &mut Cx<'_>, command: &'static Command) {
 }
 
 pub(super) fn all(cx: &mut Cx<'_>) {
-    cx.add_array(super::all().len());
-    for command in super::all() {
+    let commands: Vec<&'static Command> = cx.s.config.renamed.commands().collect();
+    cx.add_array(commands.len());
+    for command in commands {
         describe(cx, command);
     }
 }
@@ -131,7 +132,7 @@ fn info(cx: &mut Cx<'_>) {
     }
     cx.add_array(args.len() - 2);
     for i in 2..args.len() {
-        match find(args.get(i)) {
+        match cx.s.config.renamed.find(args.get(i)) {
             Some(command) => describe(cx, command),
             None => cx.add_null(),
         }
@@ -139,7 +140,7 @@ fn info(cx: &mut Cx<'_>) {
 }
 
 fn count(cx: &mut Cx<'_>) {
-    cx.add_count(super::all().len());
+    cx.add_count(cx.s.config.renamed.commands().count());
 }
 
 fn list(cx: &mut Cx<'_>) {
@@ -156,7 +157,7 @@ fn list(cx: &mut Cx<'_>) {
         _ => return cx.add_syntax_error(),
     };
     let mut names: Vec<&str> = Vec::new();
-    for command in super::all().iter().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
+    for command in cx.s.config.renamed.commands().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
         names.extend(chosen(command).then_some(command.spec.name));
     }
     cx.add_array(names.len());
@@ -172,9 +173,9 @@ static DOCS: LazyLock<Map<String, Value>> =
 fn docs(cx: &mut Cx<'_>) {
     let args = cx.args;
     let found: Vec<&'static Command> = if args.len() == 2 {
-        super::all().iter().collect()
+        cx.s.config.renamed.commands().collect()
     } else {
-        (2..args.len()).filter_map(|i| find(args.get(i))).collect()
+        (2..args.len()).filter_map(|i| cx.s.config.renamed.find(args.get(i))).collect()
     };
     cx.add_map(found.len());
     for command in found {
@@ -245,7 +246,7 @@ fn getkeysandflags(cx: &mut Cx<'_>) {
 /// The keys of the request that begins with argument 2 (`getKeysSubcommandImpl`).
 fn keys_of_request(cx: &mut Cx<'_>) -> Option<keyspecs::Keys> {
     let request: Vec<&[u8]> = cx.args.iter().skip(2).collect();
-    let Some(command) = super::lookup_request(&request) else {
+    let Some(command) = cx.s.config.renamed.lookup_request(&request) else {
         cx.add_error("ERR Invalid command specified");
         return None;
     };

@@ -79,9 +79,9 @@ fn reset(cx: &mut Cx<'_>) {
 fn histogram(cx: &mut Cx<'_>) {
     let args = cx.args;
     let chosen: Vec<&'static Command> = if args.len() == 2 {
-        super::all().iter().collect()
+        cx.s.config.renamed.commands().collect()
     } else {
-        (2..args.len()).filter_map(|i| super::find(args.get(i))).collect()
+        (2..args.len()).filter_map(|i| cx.s.config.renamed.find(args.get(i))).collect()
     };
     let whole = chosen.into_iter().flat_map(|command| std::iter::once(command).chain(&command.subs));
     let of = |command: &'static Command| Some((command.spec.name, cx.s.stats.latency_of(command.id)?));

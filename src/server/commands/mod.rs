@@ -352,16 +352,6 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Command> {
     }
 }
 
-/// The command that a request names, a container's subcommand if there is one (`lookupCommand`).
-#[must_use]
-pub(super) fn lookup_request(args: &[&[u8]]) -> Option<&'static Command> {
-    let command = lookup(args.first()?)?;
-    match args.get(1) {
-        Some(sub) if !command.subs.is_empty() => lookup_sub(command, sub),
-        _ => Some(command),
-    }
-}
-
 /// Containers have no handler of their own: a missing subcommand is refused before.
 pub(crate) fn no_handler(_: &mut Cx<'_>) {}
 

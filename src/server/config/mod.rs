@@ -1,5 +1,6 @@
 //! redis.conf directives as rows, shared by the parser and CONFIG.
 
+mod renamed;
 mod rewrite;
 mod rows;
 mod special;
@@ -220,6 +221,8 @@ pub struct Config {
     /// The same for loading.
     pub key_load_delay: i64,
     pub loading_process_events_interval_bytes: u64,
+    /// `rename-command`
+    pub(crate) renamed: renamed::Renamed,
     /// The number of the process, where it is a real one.
     pub process_id: Option<u32>,
     /// Directives without effect here that differ from their default, as text.
@@ -330,6 +333,7 @@ impl Default for Config {
             rdb_key_save_delay: 0,
             key_load_delay: 0,
             loading_process_events_interval_bytes: 2 << 20,
+            renamed: renamed::Renamed::default(),
             process_id: None,
             other: BTreeMap::new(),
         }
@@ -338,10 +342,24 @@ impl Default for Config {
 
 /// Directives that are not rows and whose effect is left out.
 const LEFT_OUT: &[(&str, &str)] = &[
-    ("include", "files are not read from within a configuration; give all directives in one file"),
+    ("include", "a file is included by the file that `config-file` names, not from here"),
     ("loadmodule", "modules are not modelled"),
-    ("rename-command", "commands keep their names"),
 ];
+
+/// What would keep other machines from a real server, and doesn't here: files made for one machine have it.
+fn unreachable(row: &Row, args: &[String]) -> Option<&'static str> {
+    let loopback = |address: &String| {
+        let address = address.trim_start_matches('-');
+        address.starts_with("127.") || address == "::1" || address == "localhost"
+    };
+    let mut addresses = args.iter().flat_map(|arg| arg.split(' ')).map(str::to_owned);
+    match row.name {
+        "bind" if !args.is_empty() && addresses.all(|address| loopback(&address)) => {
+            Some("other machines couldn't reach a real server that listens on loopback addresses only; here they can")
+        }
+        _ => None,
+    }
+}
 
 impl Config {
     /// The defaults of Redis 7.0 with `directives` applied in order.
@@ -367,6 +385,13 @@ impl Config {
                             help: None,
                         }),
                     }
+                } else if let ("rename-command", [from, to]) = (name.as_str(), args.as_slice()) {
+                    if let Err(message) = config.renamed.rename(from, to) {
+                        let help =
+                            "each command can be renamed by the name that it has, to one that none has".to_owned();
+                        let (line, directive) = (*line, name.clone());
+                        errors.push(ConfError { line, directive, message: message.to_owned(), help: Some(help) });
+                    }
                 } else if let Some((_, why)) = LEFT_OUT.iter().find(|(known, _)| known == name) {
                     warnings.push(warn((*why).to_owned()));
                 } else if !matches!(
@@ -387,6 +412,8 @@ impl Config {
                 errors.push(ConfError { line: *line, directive: name.clone(), message, help: None });
             } else if matches!(row.field, Field::Inert) && config.get(row) != row.default {
                 warnings.push(warn(format!("\"{} {}\" is accepted but not modelled", row.name, config.get(row))));
+            } else if let Some(why) = unreachable(row, &args) {
+                warnings.push(warn(why.to_owned()));
             }
         }
         config.hz = config.hz.clamp(1, 500);

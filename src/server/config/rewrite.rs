@@ -18,6 +18,10 @@ impl Config {
                 line(&mut text, row, &value);
             }
         }
+        for line in self.renamed.lines() {
+            text.push_str(&line);
+            text.push('\n');
+        }
         text
     }
 }
@@ -69,7 +73,8 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let text = "repl-backlog-size 3mb\nrequirepass \"a b\\\"\"\nsave 5 6\nsave 7 8\nreplicaof h 1\ntimeout 3\n\
-                    client-output-buffer-limit pubsub 1 2 3\nshutdown-on-sigint force\nlogfile \"x y\"\n";
+                    client-output-buffer-limit pubsub 1 2 3\nshutdown-on-sigint force\nlogfile \"x y\"\n\
+                    rename-command config \"\"\nrename-command GET fetch\n";
         let read = |text: &str| {
             Config::from_directives(&crate::conf::parse(text.as_bytes()).expect("quoted well")).expect("valid").0
         };

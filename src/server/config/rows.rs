@@ -135,7 +135,7 @@ pub const ROWS: &[Row] = &[
     row("lazyfree-lazy-server-del", "", Domain::Bool, "no", 0, flag!(lazyfree_lazy_server_del)),
     row("lazyfree-lazy-user-del", "", Domain::Bool, "no", 0, flag!(lazyfree_lazy_user_del)),
     row("lazyfree-lazy-user-flush", "", Domain::Bool, "no", 0, flag!(lazyfree_lazy_user_flush)),
-    row("repl-disable-tcp-nodelay", "", Domain::Bool, "no", 0, Field::Harmless),
+    row("repl-disable-tcp-nodelay", "", Domain::Bool, "no", 0, Field::Inert),
     row("repl-diskless-sync", "", Domain::Bool, "yes", 0, flag!(repl_diskless_sync)),
     row("aof-rewrite-incremental-fsync", "", Domain::Bool, "yes", 0, Field::Harmless),
     row("no-appendfsync-on-rewrite", "", Domain::Bool, "no", 0, flag!(no_appendfsync_on_rewrite)),

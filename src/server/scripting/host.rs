@@ -8,7 +8,7 @@ use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, busy, flag, lua, sheba
 use crate::resp::Args;
 use crate::server::acl::{Context, Denied};
 use crate::server::call::{ALL_TARGETS, Cx};
-use crate::server::commands::{self, Command, flag as command_flag};
+use crate::server::commands::{Command, flag as command_flag};
 use crate::server::session::{Flags, Session};
 use crate::server::{Server, cost};
 use crate::time::Span;
@@ -281,15 +281,6 @@ impl Caller<'_, '_> {
     }
 }
 
-/// The command that these words call.
-fn lookup(parts: &[&[u8]]) -> Option<&'static Command> {
-    let command = commands::lookup(parts[0])?;
-    match parts.get(1) {
-        Some(sub) if !command.subs.is_empty() => commands::lookup_sub(command, sub),
-        _ => Some(command),
-    }
-}
-
 impl Host for Caller<'_, '_> {
     fn call(&mut self, parts: &[&[u8]], resp: u8, targets: u8, work: u64) -> Answer {
         self.account(work);
@@ -297,7 +288,7 @@ impl Host for Caller<'_, '_> {
         if elapsed > self.longest {
             return Answer::Overrun;
         }
-        let command = lookup(parts);
+        let command = self.cx.s.config.renamed.lookup_request(parts);
         if let Some(text) = self.refusal(command, parts) {
             let s = &mut *self.cx.s;
             if let Some(command) = command
@@ -340,6 +331,7 @@ impl Host for Caller<'_, '_> {
     }
 
     fn may_run(&mut self, parts: &[&[u8]]) -> Option<bool> {
-        lookup(parts).map(|command| self.cx.s.may_not(self.cx.fd, command, parts).is_none())
+        let command = self.cx.s.config.renamed.lookup_request(parts)?;
+        Some(self.cx.s.may_not(self.cx.fd, command, parts).is_none())
     }
 }

@@ -282,7 +282,7 @@ impl Reader<'_> {
     ) -> Result<(), String> {
         let words: Vec<&[u8]> = args.iter().collect();
         let verb = || String::from_utf8_lossy(args.get(0)).into_owned();
-        let Some(command) = commands::lookup_request(&words).filter(|command| command.modelled) else {
+        let Some(command) = s.config.renamed.lookup_request(&words).filter(|command| command.modelled) else {
             return Err(format!("Unknown command '{}' reading the append only file {name}", verb()));
         };
         if !may_be_logged(command) {
