@@ -86,12 +86,6 @@ impl Pending {
         self.also.extend(later.also);
         self.writes.extend(later.writes);
     }
-
-    /// Forgets all but the first of each.
-    pub(crate) fn truncate(&mut self, (also, writes): (usize, usize)) {
-        self.also.truncate(also);
-        self.writes.truncate(writes);
-    }
 }
 
 impl Exec {
@@ -109,13 +103,6 @@ impl Exec {
     /// Has it wait again.
     pub(crate) fn put_pending(&mut self, pending: Pending) {
         (self.also, self.writes) = (pending.also, pending.writes);
-    }
-
-    /// How much waits.
-    #[must_use]
-    #[cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only an interpreter uses it"))]
-    pub(crate) fn count_pending(&self) -> (usize, usize) {
-        (self.also.len(), self.writes.len())
     }
 
     /// A command begins: what the one before asked for is over.
@@ -195,8 +182,13 @@ impl Server {
     /// Propagates a further command when the outermost call ends (`alsoPropagate`). The bytes are a request as
     /// [`encode_command`] makes it.
     pub(crate) fn propagate(&mut self, db: u32, bytes: Bytes) {
-        if self.should_propagate() {
-            self.exec.also.push((db, bytes, ALL_TARGETS));
+        self.propagate_also(db, bytes, ALL_TARGETS);
+    }
+
+    /// The same for these only.
+    pub(crate) fn propagate_also(&mut self, db: u32, bytes: Bytes, targets: u8) {
+        if targets != 0 && self.should_propagate() {
+            self.exec.also.push((db, bytes, targets));
         }
     }
 
@@ -300,7 +292,7 @@ impl Server {
         }
     }
 
-    /// Executes the commands of a transaction, until a script among them takes long.
+    /// Executes the commands of a transaction, until a script among them takes long or MIGRATE waits for its target.
     pub(crate) fn call_queued(&mut self, fd: Fd, queue: Vec<(&'static Command, Args)>, out: &mut Outbox) {
         self.exec.in_exec = true;
         self.exec.depth += 1;
@@ -309,6 +301,9 @@ impl Server {
             let refused = transactions::is_refused(&mut Cx { s: self, out, fd, command, args: &args });
             if !refused {
                 self.call(fd, command, &args, out);
+            }
+            if self.migrate.is_running() && !self.is_busy() {
+                super::scripting::busy::wait(&mut Cx { s: self, out, fd, command, args: &args });
             }
             if self.is_busy() {
                 self.set_busy_aside(queue.by_ref().collect());

@@ -80,6 +80,8 @@ struct Running {
     answers: Vec<Value>,
     deadline: Instant,
     may_retry: bool,
+    /// A transaction or a script has called it.
+    nested: bool,
     deferred: Vec<Input>,
 }
 
@@ -149,15 +151,23 @@ pub(crate) fn begin(cx: &mut Cx<'_>, order: Order) {
         answers: Vec::new(),
         deadline: cx.s.now.mono,
         may_retry: true,
+        nested: cx.s.exec.is_nested(),
         deferred: Vec::new(),
     };
-    cx.session_mut().flags.set(Flags::BLOCKED);
-    attempt(cx.s, running, cx.out);
+    let mut later = Span::ZERO;
+    if running.nested {
+        // What came before it in the transaction or the script has taken its time.
+        cx.out.busy(cx.s.meter.take());
+        later = Span::from_ns(cx.s.meter.turn());
+    } else {
+        cx.session_mut().flags.set(Flags::BLOCKED);
+    }
+    attempt(cx.s, running, later, cx.out);
 }
 
-/// `migrateGetSocket`
-fn attempt(s: &mut Server, mut running: Running, out: &mut Outbox) {
-    running.deadline = s.now.mono + running.order.timeout;
+/// `migrateGetSocket`; `later`: how long the process will have been busy by then.
+fn attempt(s: &mut Server, mut running: Running, later: Span, out: &mut Outbox) {
+    running.deadline = s.now.mono + later + running.order.timeout;
     running.answers.clear();
     running.reader = ReplyReader::default();
     if s.migrate.cached.contains_key(&running.name) {
@@ -340,7 +350,8 @@ fn defer(s: &mut Server, running: &mut Running, input: Input, out: &mut Outbox) 
         Some(session) => !session.flags.has(special),
         None => running.deferred.iter().any(|other| matches!(other, Input::Accepted { fd: new, .. } if *new == fd)),
     };
-    if is_client && running.deferred.iter().any(|other| fd_of(other) == Some(fd)) {
+    let calls = s.sessions.get(fd).is_some_and(|session| session.flags.has(Flags::BUSY_SCRIPT));
+    if is_client && (calls || running.deferred.iter().any(|other| fd_of(other) == Some(fd))) {
         s.migrate.gone.push(fd);
         running.deferred.push(input);
     } else {
@@ -363,12 +374,11 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
         let again = matches!(failure, Some(Failure::Lost | Failure::Refused));
         if again && answered == 0 && running.may_retry {
             running.may_retry = false;
-            return attempt(s, running, out);
+            return attempt(s, running, Span::ZERO, out);
         }
     } else if let Some(cached) = s.migrate.cached.get_mut(&running.name) {
         cached.db = refusal.is_none().then_some(running.order.db);
     }
-    delete_migrated(s, &running, out);
     let unwritten = failure == Some(Failure::Refused) || !running.unsent.is_empty();
     let text = match (refusal, failure) {
         (Some(refusal), _) => Some(format!("ERR Target instance replied with error: {refusal}")),
@@ -377,10 +387,21 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
         (None, Some(_)) => Some("IOERR error or timeout reading to target instance".to_owned()),
         (None, None) => None,
     };
+    let waiting = s.take_waiting();
+    if running.nested && waiting.is_none() {
+        // It has failed before anything had to wait: the transaction or the script goes on at once.
+        return answer(s, &running, text.as_deref());
+    }
+    delete_migrated(s, &running, waiting.as_ref().map_or(call::ALL_TARGETS, |busy| busy.targets()));
     s.cron.stall(running.began);
     answer(s, &running, text.as_deref());
     s.long_command_over(running.session, running.command, &running.args, s.now.mono.since(running.began), out);
-    s.process_input(running.session, out);
+    if let Some(waiting) = waiting {
+        s.go_on_after_migrate(waiting, text.as_deref(), out);
+    } else {
+        s.propagate_pending(out);
+        s.process_input(running.session, out);
+    }
     for input in running.deferred {
         if let Input::Closed { fd, .. } = &input {
             s.migrate.gone.retain(|other| other != fd);
@@ -390,7 +411,7 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
 }
 
 /// Keys that the target has taken are no longer here, unless they were copied.
-fn delete_migrated(s: &mut Server, running: &Running, out: &mut Outbox) {
+fn delete_migrated(s: &mut Server, running: &Running, targets: u8) {
     let (prelude, answers) = running.answers.split_at(running.answers.len().min(running.prelude()));
     if running.order.copy || prelude.iter().any(|answer| answer.error().is_some()) {
         return;
@@ -403,12 +424,15 @@ fn delete_migrated(s: &mut Server, running: &Running, out: &mut Outbox) {
         words.push(key);
     }
     if words.len() > 1 {
-        s.propagate(running.source, encode_command(&words));
-        s.propagate_pending(out);
+        s.propagate_also(running.source, encode_command(&words), targets);
     }
 }
 
 fn answer(s: &mut Server, running: &Running, error: Option<&str>) {
+    if let Some(text) = error {
+        s.stats.count_error(text);
+        s.stats.commands[running.command.id].failed += 1;
+    }
     let Some(session) = s.sessions.get_mut(running.session) else { return };
     session.flags.clear(Flags::BLOCKED);
     if !session.flags.has(Flags::REPLY_OFF) {
@@ -417,10 +441,6 @@ fn answer(s: &mut Server, running: &Running, error: Option<&str>) {
             None => session.reply.constant(b"+OK\r\n"),
         }
         s.sessions.want_write(running.session);
-    }
-    if let Some(text) = error {
-        s.stats.count_error(text);
-        s.stats.commands[running.command.id].failed += 1;
     }
 }
 

@@ -68,12 +68,12 @@ fn call(cx: &mut Cx<'_>, read_only: bool) {
         sha: library.sha,
         name: lossless(&name),
         body: library.code.clone(),
-        function: Some(&name),
+        function: Some((library.name.clone(), name)),
         flags,
         read_only,
         keys: (3, keys),
     };
-    host::run(cx, &request);
+    host::run(cx, request);
 }
 
 fn load(cx: &mut Cx<'_>) {

@@ -48,8 +48,8 @@ fn migrate(cx: &mut Cx<'_>) {
     if keys.is_empty() {
         return cx.add_simple(b"NOKEY");
     }
-    if cx.s.exec.is_nested() || cx.s.exec.from_master {
-        return cx.add_error("ERR MIGRATE is not modelled within a transaction or script");
+    if cx.s.exec.from_master {
+        return cx.add_error("ERR MIGRATE is not modelled in the stream of a master");
     }
     let text = |i: usize| String::from_utf8_lossy(args.get(i)).into_owned();
     let (host, port) = (text(1), text(2));

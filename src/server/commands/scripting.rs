@@ -100,7 +100,7 @@ fn run(cx: &mut Cx<'_>, sha: [u8; 20], keys: usize, read_only: bool) {
         read_only,
         keys: (3, keys),
     };
-    host::run(cx, &request);
+    host::run(cx, request);
 }
 
 fn debug(cx: &mut Cx<'_>) {

@@ -1,6 +1,6 @@
 //! What stands for the interpreter where it was left out: everything says so.
 
-use super::{Ending, Function, Host, Job, Run};
+use super::{Ending, Host, Job, Loaded, Run};
 
 const ABSENT: &str = "scripting is not part of this build: it needs the cargo feature 'lua'";
 
@@ -17,9 +17,10 @@ pub(super) fn run(job: &Job<'_>, _host: &mut dyn Host) -> Run {
         json: job.json,
         work: 0,
         line: 0,
+        state: None,
     }
 }
 
-pub(super) fn load(_code: &[u8], _budget: u64) -> (Result<Vec<Function>, String>, u64) {
+pub(super) fn load(_code: &[u8], _budget: u64) -> (Result<Loaded, String>, u64) {
     (Err(ABSENT.to_owned()), 0)
 }

@@ -1,22 +1,23 @@
-//! A script that works for longer than `busy-reply-threshold`: the server is busy until then, and answers -BUSY from
-//! then on until the script ends or is killed (`scriptInterrupt`, `scriptKill`).
+//! Commands that go on later: a script that works for longer than `busy-reply-threshold`, and a script or a transaction that
+//! has called MIGRATE.
 //!
-//! The interpreter can't be stopped and cloned in its midst, so it has run the script to its end already, or as far as
-//! it ever will. What came of it is kept here until the time has passed that it takes: nobody can see the dataset
-//! meanwhile. What it wrote after the threshold can still be taken back if it is killed before it did.
+//! A long script keeps the server busy until the threshold; others are told -BUSY from then on until it ends or is killed
+//! (`scriptInterrupt`, `scriptKill`). The interpreter can't be stopped and cloned in its midst: the script is run up to the
+//! threshold, and when that has passed it is run again from its start, twice as far, and so on. It is told again what it was
+//! answered, so that nothing is done twice. It may be ahead of the time that has passed, but never with its first write.
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::{Ending, Run, host};
+use super::host::{ENDLESS, Progress, Request};
+use super::{Answer, Ending, Journal, Run, host};
 use crate::id::Fd;
 use crate::node::Outbox;
 use crate::resp::{Args, encode};
 use crate::server::Server;
-use crate::server::call::{Cx, Pending};
+use crate::server::call::{ALL_TARGETS, Cx, Pending};
 use crate::server::commands::Command;
-use crate::server::keyspace::Keyspace;
-use crate::server::session::Flags;
+use crate::server::session::{Flags, Session};
 use crate::time::{Instant, Span};
 
 /// Stands for a caller that has left.
@@ -27,47 +28,23 @@ const EVAL: &str = "BUSY Redis is busy running a script. You can only call SCRIP
 /// The answer while FCALL runs.
 const FUNCTION: &str = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 
-/// The data as it was before the first write, when that came after the threshold.
-#[derive(Clone, Debug)]
-pub(crate) struct Before {
-    keyspace: Keyspace,
-    /// How many commands were waiting to be propagated.
-    pending: (usize, usize),
-}
-
-/// What is known of a script at its end.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    /// When it began.
-    pub began: Instant,
-    /// How long it took; `None`: it never ends.
-    pub took: Option<Span>,
-    /// How far it had come when it called the first command that writes.
-    pub dirty_after: Option<Span>,
-    /// The data before that, if it came late.
-    pub before: Option<Before>,
-    /// The line at which it was seen last.
-    pub line: u64,
-}
-
-/// A script that runs in simulated time.
+/// A command that was begun and goes on later.
 #[derive(Clone, Debug)]
 pub(crate) struct Busy {
     /// Who called it: its descriptor, and its number, for another may have the descriptor by now.
     fd: Fd,
     id: u64,
-    /// How errors call it.
-    name: String,
-    /// It is no function.
-    is_eval: bool,
     /// What was called.
+    command: &'static Command,
     words: Args,
     /// A master sent it.
     obeyed: bool,
-    facts: Facts,
+    began: Instant,
+    stage: Stage,
     /// SCRIPT KILL was called.
     killed: bool,
-    outcome: Outcome,
+    /// The script; `None`: a transaction waits.
+    script: Option<Box<Script>>,
     /// What it will propagate, and note in the trace.
     pending: Pending,
     /// Commands of the transaction that are still to be executed.
@@ -76,62 +53,127 @@ pub(crate) struct Busy {
     in_exec: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Script {
+    request: Request,
+    progress: Progress,
+    /// The session that calls its commands.
+    session: Option<Box<Session>>,
+}
+
+/// What comes next.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// It goes on when it has worked for so many nanoseconds.
+    GoesOn(u64),
+    /// It never ends.
+    Endless,
+    /// MIGRATE waits for its target.
+    Migrates,
+    /// It has ended, which others see when it has worked for so many nanoseconds.
+    Over(u64, Outcome),
+}
+
 /// What the caller will be told.
 #[derive(Clone, Debug)]
 struct Outcome {
     reply: BytesMut,
     errors: Vec<String>,
     failed: Option<(String, bool)>,
+    /// What the library's variables are then.
+    state: Option<Journal>,
 }
 
-impl Before {
-    /// The data of now.
-    #[must_use]
-    pub(crate) fn of(s: &Server) -> Before {
-        Before { keyspace: s.keyspace.clone(), pending: s.exec.count_pending() }
+impl Outcome {
+    fn of(run: Run, name: &str) -> Outcome {
+        let failed = match run.ending {
+            Ending::Returned | Ending::Stopped => None,
+            Ending::Failed(text, at, counted) => Some((host::placed(&text, at, name), counted)),
+        };
+        Outcome { reply: run.reply, errors: run.errors, failed, state: run.state }
+    }
+}
+
+impl Script {
+    fn stage_after(&self, run: Run, has_threshold: bool) -> Stage {
+        let p = &self.progress;
+        match run.ending {
+            Ending::Stopped if p.migrates.is_some() => Stage::Migrates,
+            Ending::Stopped if p.early => Stage::GoesOn(p.elapsed),
+            Ending::Stopped if p.answers.is_full() || p.limit >= ENDLESS || !has_threshold => Stage::Endless,
+            Ending::Stopped => Stage::GoesOn(p.elapsed.max(p.limit)),
+            Ending::Returned | Ending::Failed(..) => Stage::Over(p.elapsed, Outcome::of(run, &self.request.name)),
+        }
+    }
+
+    /// The instant at which it has worked for so many nanoseconds.
+    fn at(&self, ns: u64) -> Instant {
+        self.progress.began + Span::from_ns(self.progress.waited.saturating_add(ns))
     }
 }
 
 /// A script goes on for longer than its one turn.
-pub(crate) fn begin(cx: &mut Cx<'_>, request: &host::Request<'_>, run: Run, facts: Facts) {
-    let failed = match run.ending {
-        Ending::Returned | Ending::Overran => None,
-        Ending::Failed(text, at, counted) => Some((host::placed(&text, at, &request.name), counted)),
-    };
+pub(super) fn begin(cx: &mut Cx<'_>, request: Request, progress: Progress, run: Run) {
+    let began = progress.began;
+    let mut script = Box::new(Script { request, progress, session: cx.s.sessions.script.take() });
+    let stage = script.stage_after(run, host::threshold(cx.s).is_some());
+    script.progress.answers = script.progress.answers.copy();
+    hold(cx, began, stage, Some(script));
+}
+
+/// A transaction waits for MIGRATE, which is one of its commands.
+pub(crate) fn wait(cx: &mut Cx<'_>) {
+    let began = cx.s.now.mono;
+    hold(cx, began, Stage::Migrates, None);
+}
+
+fn hold(cx: &mut Cx<'_>, began: Instant, stage: Stage, script: Option<Box<Script>>) {
     let session = cx.session_mut();
     session.flags.set(Flags::BUSY_SCRIPT);
     let (id, obeyed) = (session.id, session.flags.has(Flags::MASTER));
     cx.s.scripting.busy = Some(Box::new(Busy {
         fd: cx.fd,
         id,
-        name: request.name.clone(),
-        is_eval: request.function.is_none(),
+        command: cx.command,
         words: cx.args.clone(),
         obeyed,
-        facts,
+        began,
+        stage,
         killed: false,
-        outcome: Outcome { reply: run.reply, errors: run.errors, failed },
+        script,
         pending: Pending::default(),
         rest: Vec::new(),
         in_exec: cx.s.exec.in_exec,
     }));
 }
 
+impl Busy {
+    fn is_eval(&self) -> bool {
+        self.script.as_ref().is_none_or(|script| script.request.function.is_none())
+    }
+
+    /// Whom the effects of MIGRATE go to.
+    #[must_use]
+    pub(crate) fn targets(&self) -> u8 {
+        self.script.as_ref().and_then(|script| script.progress.migrates).unwrap_or(ALL_TARGETS)
+    }
+}
+
 impl Server {
-    /// A script runs, and others are answered.
+    /// A script runs, and others are answered; or everything waits in the midst of a command.
     #[inline]
     #[must_use]
     pub(crate) fn is_busy(&self) -> bool {
         self.scripting.is_busy()
     }
 
-    /// What those are told.
+    /// What others are told.
     #[must_use]
     pub(crate) fn busy_error(&self) -> Option<&'static str> {
-        self.scripting.busy.as_ref().map(|busy| if busy.is_eval { EVAL } else { FUNCTION })
+        self.scripting.busy.as_ref().map(|busy| if busy.is_eval() { EVAL } else { FUNCTION })
     }
 
-    /// Keeps for its end what the script has to propagate, and what is left of its transaction.
+    /// Keeps for later what the command has to propagate, and what is left of its transaction.
     pub(crate) fn set_busy_aside(&mut self, rest: Vec<(&'static Command, Args)>) {
         let pending = self.exec.take_pending();
         let busy = self.scripting.busy.as_mut().expect("the caller has looked");
@@ -139,43 +181,125 @@ impl Server {
         busy.rest.extend(rest);
     }
 
-    /// When the running script ends.
+    /// When the running script ends, or goes on.
     #[must_use]
     pub(crate) fn busy_until(&self) -> Option<Instant> {
         let busy = self.scripting.busy.as_ref()?;
-        if busy.killed { Some(self.now.mono) } else { busy.facts.took.map(|took| busy.facts.began + took) }
+        let script = busy.script.as_ref()?;
+        match &busy.stage {
+            _ if busy.killed => Some(self.now.mono),
+            Stage::GoesOn(ns) | Stage::Over(ns, _) => Some(script.at(*ns)),
+            Stage::Endless | Stage::Migrates => None,
+        }
     }
 
-    /// Ends the running script if it is time.
+    /// Ends the running script if it is time, or goes on with it.
     pub(crate) fn end_busy_if_due(&mut self, out: &mut Outbox) {
         if self.busy_until().is_some_and(|until| until <= self.now.mono)
             && let Some(busy) = self.scripting.busy.take()
         {
-            self.end_busy(*busy, out);
+            if busy.killed {
+                self.end_killed(*busy, out);
+            } else if let Stage::Over(..) = busy.stage {
+                self.end_busy(*busy, out);
+            } else {
+                self.go_on(busy, out);
+            }
         }
     }
 
-    fn end_busy(&mut self, mut busy: Busy, out: &mut Outbox) {
-        if busy.killed {
-            if let Some(before) = busy.facts.before.take() {
-                self.keyspace = before.keyspace;
-                busy.pending.truncate(before.pending);
-            }
-            let chunk = if busy.is_eval { "@user_script" } else { "@user_function" };
-            let text = format!(
-                "ERR Script killed by user with SCRIPT KILL... script: {}, on {chunk}:{}.",
-                busy.name, busy.facts.line
-            );
-            busy.outcome = Outcome { reply: BytesMut::new(), errors: Vec::new(), failed: Some((text, false)) };
-        }
-        let is_here = self.sessions.get(busy.fd).is_some_and(|session| session.id == busy.id);
-        let fd = if is_here { busy.fd } else { GONE };
+    /// The command that waits for MIGRATE, if one does. What it has done so far is to be propagated again.
+    pub(crate) fn take_waiting(&mut self) -> Option<Box<Busy>> {
+        let mut busy = self.scripting.busy.take_if(|busy| matches!(busy.stage, Stage::Migrates))?;
         self.exec.put_pending(std::mem::take(&mut busy.pending));
-        self.answer_busy(fd, busy.outcome);
+        Some(busy)
+    }
+
+    /// MIGRATE has this answer: the command that called it goes on.
+    pub(crate) fn go_on_after_migrate(&mut self, mut busy: Box<Busy>, error: Option<&str>, out: &mut Outbox) {
+        let Some(script) = &mut busy.script else {
+            // The transaction has its answer already.
+            return self.end_busy(*busy, out);
+        };
+        let mut reply = BytesMut::new();
+        match error {
+            Some(text) => encode::error(&mut reply, text),
+            None => encode::simple(&mut reply, b"OK"),
+        }
+        script.progress.answers.push(&Answer::Reply(reply));
+        let since = self.now.mono.since(script.progress.began).ns();
+        script.progress.waited = since.saturating_sub(script.progress.elapsed);
+        busy.pending = self.exec.take_pending();
+        self.go_on(busy, out);
+    }
+
+    /// Runs the script further than before.
+    fn go_on(&mut self, mut held: Box<Busy>, out: &mut Outbox) {
+        let busy = &mut *held;
+        let script = busy.script.as_mut().expect("only a script goes on");
+        let (request, p) = (&script.request, &mut script.progress);
+        let threshold = host::threshold(self);
+        let (before, least) = (p.elapsed, threshold.unwrap_or(p.limit));
+        let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited).max(before).max(least);
+        let limit = if p.early || p.migrates.is_some() { p.limit.max(before) } else { p.limit.max(before) * 2 };
+        let blocks = p.migrates.is_some() && before <= least;
+        self.exec.put_pending(std::mem::take(&mut busy.pending));
+        self.sessions.script = script.session.take();
+        let fd = self.caller_of(busy.fd, busy.id);
+        self.exec.client = Some(fd).filter(|&fd| fd != GONE);
+        self.exec.enter();
+        let mut cx = Cx { s: self, out, fd, command: busy.command, args: &busy.words };
+        let run = host::step(&mut cx, request, p, limit.clamp(least, ENDLESS), passed);
+        self.exec.leave();
+        self.exec.client = None;
+        script.session = self.sessions.script.take();
+        let spent = p.elapsed - before;
+        let long = threshold.is_some_and(|threshold| p.elapsed > threshold);
+        let migrates = p.migrates.is_some() && matches!(run.ending, Ending::Stopped);
+        if !blocks || !migrates && long {
+            // What it works for behind the threshold passes by itself.
+            self.meter.correct(spent, if blocks { least - before } else { 0 });
+        }
+        busy.stage = script.stage_after(run, threshold.is_some());
+        let is_over = matches!(busy.stage, Stage::Over(..));
+        let due = is_over && (blocks && !long || script.at(script.progress.elapsed) <= self.now.mono);
+        if due {
+            return self.end_busy(*held, out);
+        }
+        self.scripting.busy = Some(held);
+        self.set_busy_aside(Vec::new());
+    }
+
+    /// The caller of a command that was begun earlier, or who stands for one that has left.
+    fn caller_of(&self, fd: Fd, id: u64) -> Fd {
+        if self.sessions.get(fd).is_some_and(|session| session.id == id) { fd } else { GONE }
+    }
+
+    fn end_killed(&mut self, mut busy: Busy, out: &mut Outbox) {
+        let script = busy.script.as_ref().expect("only a script is killed");
+        let (request, p) = (&script.request, &script.progress);
+        let chunk = if busy.is_eval() { "@user_script" } else { "@user_function" };
+        let text =
+            format!("ERR Script killed by user with SCRIPT KILL... script: {}, on {chunk}:{}.", request.name, p.line);
+        let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited);
+        let state = p.state_after(request, &busy.words, passed);
+        let outcome = Outcome { reply: BytesMut::new(), errors: Vec::new(), failed: Some((text, false)), state };
+        busy.stage = Stage::Over(passed, outcome);
+        self.end_busy(busy, out);
+    }
+
+    /// The command's time is over: it is answered, and what it did is propagated.
+    fn end_busy(&mut self, mut busy: Busy, out: &mut Outbox) {
+        let fd = self.caller_of(busy.fd, busy.id);
+        busy.pending.append(self.exec.take_pending());
+        self.exec.put_pending(std::mem::take(&mut busy.pending));
+        if let (Some(script), Stage::Over(_, outcome)) = (busy.script, busy.stage) {
+            self.answer_busy(fd, &script.request, outcome);
+        }
         if busy.in_exec && !self.go_on_with_exec(fd, busy.rest, out) {
             return;
         }
-        self.cron.stall(busy.facts.began);
+        self.cron.stall(busy.began);
         self.propagate_pending(out);
         let offset = self.repl.offset();
         if let Some(session) = self.sessions.get_mut(fd) {
@@ -189,7 +313,10 @@ impl Server {
         self.unblocked.extend(master.filter(|&master| master != fd));
     }
 
-    fn answer_busy(&mut self, fd: Fd, outcome: Outcome) {
+    fn answer_busy(&mut self, fd: Fd, request: &Request, outcome: Outcome) {
+        if let (Some((library, _)), Some(state)) = (&request.function, outcome.state) {
+            self.scripting.libraries.set_state(library, state);
+        }
         for error in &outcome.errors {
             self.stats.count_error(error);
         }
@@ -207,7 +334,7 @@ impl Server {
         }
     }
 
-    /// Executes what the transaction had behind the script. False if another script in it goes on for long.
+    /// Executes what the transaction had behind the command. False if another one in it goes on later.
     fn go_on_with_exec(&mut self, fd: Fd, rest: Vec<(&'static Command, Args)>, out: &mut Outbox) -> bool {
         if self.sessions.get(fd).is_none() {
             return true;
@@ -226,21 +353,21 @@ impl Server {
 
 /// SCRIPT KILL and FUNCTION KILL (`scriptKill`).
 pub(crate) fn kill(cx: &mut Cx<'_>, is_eval: bool) {
-    let now = cx.s.now.mono;
     let Some(busy) = cx.s.scripting.busy.as_mut() else {
         return cx.add_error("NOTBUSY No scripts in execution right now.");
     };
+    let dirty = busy.script.as_ref().is_some_and(|script| script.progress.dirty || script.progress.answers.is_full());
     let refusal = if busy.obeyed {
         Some(
             "UNKILLABLE The busy script was sent by a master instance in the context of replication and cannot be killed.",
         )
-    } else if busy.facts.dirty_after.is_some_and(|after| busy.facts.began + after <= now) {
+    } else if dirty {
         Some(
             "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
              script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
         )
     } else {
-        match (is_eval, busy.is_eval) {
+        match (is_eval, busy.is_eval()) {
             (true, false) => Some(FUNCTION),
             (false, true) => Some(EVAL),
             (true, true) | (false, false) => None,
@@ -259,10 +386,8 @@ type Running = (String, SmallVec<[Bytes; 4]>, i64);
 /// What FUNCTION STATS says of the running function; the error is its reply.
 pub(crate) fn running_function(cx: &Cx<'_>) -> Result<Option<Running>, &'static str> {
     let Some(busy) = cx.s.scripting.busy.as_ref() else { return Ok(None) };
-    if busy.is_eval {
-        return Err(EVAL);
-    }
+    let Some(script) = busy.script.as_ref().filter(|_| !busy.is_eval()) else { return Err(EVAL) };
     let words = (0..busy.words.len()).map(|i| busy.words.bytes(i)).collect();
-    let ms = i64::try_from(cx.s.now.mono.since(busy.facts.began).ms()).unwrap_or(i64::MAX);
-    Ok(Some((busy.name.clone(), words, ms)))
+    let ms = i64::try_from(cx.s.now.mono.since(busy.began).ms()).unwrap_or(i64::MAX);
+    Ok(Some((script.request.name.clone(), words, ms)))
 }

@@ -4,26 +4,28 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Answer, Code, Ending, Host, Job, Run, SCRIPT, busy, flag, lua, shebang};
+use super::answers::{Answers, Cursor};
+use super::journal::Journal;
+use super::{Answer, Code, Ending, Host, Job, JsonSettings, Rand48, Run, SCRIPT, SoFar, busy, flag, lua, shebang};
 use crate::resp::Args;
 use crate::server::acl::{Context, Denied};
 use crate::server::call::{ALL_TARGETS, Cx};
 use crate::server::commands::{Command, flag as command_flag};
 use crate::server::session::{Flags, Session};
 use crate::server::{Server, cost};
-use crate::time::Span;
+use crate::time::{Instant, Now, Span};
 
 /// What is to be run.
-#[derive(Debug)]
-pub(crate) struct Request<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
     /// The SHA1 of the script's text, or of the library's.
     pub sha: [u8; 20],
     /// How errors call it: its SHA1, or the function's name.
     pub name: String,
     /// The text.
     pub body: Bytes,
-    /// The function of the library.
-    pub function: Option<&'a [u8]>,
+    /// The library, and the function of it.
+    pub function: Option<(Bytes, Bytes)>,
     /// Its flags.
     pub flags: u8,
     /// A command that ends in `_RO` runs it.
@@ -32,31 +34,58 @@ pub(crate) struct Request<'a> {
     pub keys: (usize, usize),
 }
 
+/// A script on its way, and what is needed to go on with it.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    /// It must not write.
+    read_only: bool,
+    /// It may go on when memory is short.
+    allow_oom: bool,
+    client_resp: u8,
+    random: Rand48,
+    json: JsonSettings,
+    state: Option<Journal>,
+    /// What it was answered so far.
+    pub answers: Answers,
+    /// What the clocks showed, and when it began.
+    now: Now,
+    pub began: Instant,
+    /// Nanoseconds that it has worked for, and those that it has waited for another server.
+    pub elapsed: u64,
+    pub waited: u64,
+    /// It was to be stopped after so many nanoseconds of work.
+    pub limit: u64,
+    /// Instructions accounted for.
+    pub work: u64,
+    /// It has called a command that writes.
+    pub dirty: bool,
+    /// It was stopped because its time has not come to do what can't be taken back.
+    pub early: bool,
+    /// It has called MIGRATE, and these are told of what comes of it (`redis.set_repl`).
+    pub migrates: Option<u8>,
+    /// The line at which it was seen last.
+    pub line: u64,
+}
+
 /// The server as the script sees it.
 struct Caller<'a, 'b> {
     cx: &'a mut Cx<'b>,
-    /// The script must not write.
-    read_only: bool,
-    /// When it first called a command that writes, in nanoseconds since it began.
-    dirty: Option<u64>,
-    /// The data before that, if it came after the threshold.
-    before: Option<busy::Before>,
-    /// Nanoseconds after which the server answers others (`busy-reply-threshold`); none: it never does.
-    threshold: Option<u64>,
-    /// Nanoseconds after which the script is taken for an endless one.
-    longest: u64,
-    /// Instructions accounted for.
-    work: u64,
-    /// Nanoseconds since it began.
+    p: &'a mut Progress,
+    /// How far it has been told again what it knew before.
+    cursor: Cursor,
+    /// The meter, and what the script had taken, when it began or went on.
     began: u64,
-    /// It may go on when memory is short.
-    allow_oom: bool,
+    before: u64,
+    /// Nanoseconds after which it is stopped.
+    limit: u64,
+    /// Nanoseconds of its time that have passed for others, when it is stopped.
+    passed: u64,
 }
 
-/// A script that takes longer than this, and than twice the threshold, is taken for an endless one: nanoseconds.
+/// What a script may take while nothing bounds how long others wait: nanoseconds. One that takes longer is an endless one.
 const LONGEST: u64 = 10_000_000_000;
-/// However high the threshold is, a script that takes longer than this is an endless one.
-const ENDLESS: u64 = 100_000_000_000;
+/// A script that takes longer than this is an endless one.
+pub(super) const ENDLESS: u64 = 100_000_000_000;
 /// What a server with an endless script and no threshold is busy for: a year.
 const FOREVER: u64 = 365 * 86_400 * 1_000_000_000;
 
@@ -72,8 +101,14 @@ pub(crate) fn nanoseconds(instructions: u64) -> u64 {
     instructions.saturating_mul(cost::INSTRUCTION)
 }
 
+/// Nanoseconds after which the server answers others (`busy-reply-threshold`); none: it never does.
+pub(super) fn threshold(s: &Server) -> Option<u64> {
+    let ms = s.config.busy_reply_threshold;
+    (ms > 0).then(|| ms.saturating_mul(1_000_000).min(ENDLESS))
+}
+
 /// Why a script can't begin (`scriptPrepareForRun`).
-fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<Cow<'static, str>> {
+fn refusal(cx: &Cx<'_>, request: &Request) -> Option<Cow<'static, str>> {
     let s = &*cx.s;
     let stale = !s.config.replica_serve_stale_data && s.repl.stale();
     if request.flags & flag::COMPAT != 0 {
@@ -106,67 +141,82 @@ fn refusal(cx: &Cx<'_>, request: &Request<'_>) -> Option<Cow<'static, str>> {
 }
 
 /// Runs a script and answers its caller.
-pub(crate) fn run(cx: &mut Cx<'_>, request: &Request<'_>) {
+pub(crate) fn run(cx: &mut Cx<'_>, request: Request) {
     cx.prevent_propagation();
-    if let Some(text) = refusal(cx, request) {
+    if let Some(text) = refusal(cx, &request) {
         return cx.add_error(&text);
     }
-    let (caller, now) = (cx.session(), cx.s.now.unix);
-    let client_resp = caller.resp;
-    let mut session = Session::new(SCRIPT, 0, caller.addr, caller.laddr, now);
-    session.db = caller.db;
-    session.authenticated = true;
-    session.flags.set(Flags::SCRIPT);
-    cx.s.sessions.script = Some(Box::new(session));
-    let ms = cx.s.config.busy_reply_threshold;
-    let threshold = (ms > 0).then(|| ms.saturating_mul(1_000_000).min(ENDLESS));
-    let longest = LONGEST.max(threshold.unwrap_or(0) * 2).min(ENDLESS);
-    let args = cx.args;
-    let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
-    let (keys, rest) = words.split_at(request.keys.1);
-    let job = Job {
-        sha: request.sha,
-        code: Code::new(&request.body),
-        function: request.function,
-        keys,
-        args: rest,
-        client_resp,
-        random: cx.s.scripting.random,
-        json: cx.s.scripting.json[usize::from(request.function.is_some())],
-        budget: longest / cost::INSTRUCTION,
-    };
-    let read_only = request.read_only || request.flags & flag::COMPAT == 0 && request.flags & flag::NO_WRITES != 0;
-    let (began, began_at) = (cx.s.meter.total(), cx.s.now.mono + Span::from_ns(cx.s.meter.turn()));
-    cx.s.meter.add(cost::SCRIPT);
-    let allow_oom = request.flags & flag::COMPAT == 0 && request.flags & flag::ALLOW_OOM != 0;
-    let mut host = Caller { cx, read_only, allow_oom, dirty: None, before: None, threshold, longest, work: 0, began };
-    let run = lua::run(&job, &mut host);
-    host.account(run.work);
-    let (dirty, before) = (host.dirty, host.before.take());
-    cx.s.scripting.random = run.random;
-    cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
-    cx.s.sessions.script = None;
-    cx.s.exec.failed = false;
-    let took = cx.s.meter.total() - began;
-    let endless = matches!(run.ending, Ending::Overran);
-    if endless || threshold.is_some_and(|threshold| took > threshold) {
-        let facts = busy::Facts {
-            began: began_at,
-            took: (!endless).then_some(Span::from_ns(took)),
-            dirty_after: dirty.map(Span::from_ns),
-            before,
-            line: run.line,
-        };
-        cx.s.meter.correct(took, threshold.unwrap_or(FOREVER));
-        busy::begin(cx, request, run, facts);
+    open_session(cx);
+    let mut p = Progress::new(cx, &request);
+    let threshold = threshold(cx.s);
+    let limit = threshold.unwrap_or(LONGEST);
+    let run = step(cx, &request, &mut p, limit, limit);
+    let stopped = matches!(run.ending, Ending::Stopped);
+    if stopped || threshold.is_some_and(|threshold| p.elapsed > threshold) {
+        if !(stopped && p.migrates.is_some()) {
+            cx.s.meter.correct(p.elapsed, threshold.unwrap_or(FOREVER));
+        }
+        busy::begin(cx, request, p, run);
     } else {
-        finish(cx, request, run);
+        cx.s.sessions.script = None;
+        p.answers.clear();
+        cx.s.scripting.answers = p.answers;
+        finish(cx, &request, run);
     }
     cx.prevent_propagation();
 }
 
+/// The session that calls the script's commands. It has the caller's rights.
+fn open_session(cx: &mut Cx<'_>) {
+    let (caller, now) = (cx.session(), cx.s.now.unix);
+    let mut session = Session::new(SCRIPT, 0, caller.addr, caller.laddr, now);
+    session.db = caller.db;
+    session.user = caller.user;
+    session.authenticated = true;
+    session.flags.set(Flags::SCRIPT);
+    if caller.flags.has(Flags::LIMITED) {
+        session.flags.set(Flags::LIMITED);
+    }
+    cx.s.sessions.script = Some(Box::new(session));
+}
+
+/// Runs a script from its start; what it was answered before it is answered again. It is stopped when it has worked for
+/// `limit` nanoseconds, and before it does what can't be taken back when it has worked for more than `passed`.
+pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: u64, passed: u64) -> Run {
+    let args = cx.args;
+    let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
+    let (keys, rest) = words.split_at(request.keys.1);
+    let state = p.state.clone();
+    let job = Job {
+        sha: request.sha,
+        code: Code::new(&request.body),
+        function: request.function.as_ref().map(|(_, function)| &function[..]),
+        state: state.as_ref(),
+        keys,
+        args: rest,
+        client_resp: p.client_resp,
+        random: p.random,
+        json: p.json,
+        budget: limit / cost::INSTRUCTION,
+    };
+    (p.limit, p.early, p.migrates) = (limit, false, None);
+    let (began, before, cursor) = (cx.s.meter.total(), p.elapsed, Cursor::new(&p.answers));
+    let mut host = Caller { cx, p, cursor, began, before, limit, passed };
+    let run = lua::run(&job, &mut host);
+    host.account(run.work);
+    p.elapsed = host.elapsed();
+    p.line = run.line;
+    cx.s.scripting.random = run.random;
+    cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
+    cx.s.exec.failed = false;
+    run
+}
+
 /// Answers the caller.
-fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
+fn finish(cx: &mut Cx<'_>, request: &Request, run: Run) {
+    if let (Some((library, _)), Some(state)) = (&request.function, run.state) {
+        cx.s.scripting.libraries.set_state(library, state);
+    }
     match run.ending {
         Ending::Returned => {
             cx.s.exec.failed = run.reply.first() == Some(&b'-');
@@ -184,7 +234,7 @@ fn finish(cx: &mut Cx<'_>, request: &Request<'_>, run: Run) {
                 cx.add_error(&text);
             }
         }
-        Ending::Overran => unreachable!("an endless script is busy"),
+        Ending::Stopped => unreachable!("what was stopped is kept"),
     }
 }
 
@@ -224,14 +274,72 @@ impl Server {
     }
 }
 
+impl Progress {
+    /// The script begins.
+    fn new(cx: &mut Cx<'_>, request: &Request) -> Progress {
+        let client_resp = cx.session().resp;
+        let s = &mut *cx.s;
+        let (total, began) = (s.meter.total(), s.now.mono + Span::from_ns(s.meter.turn()));
+        s.meter.add(cost::SCRIPT);
+        let is_compat = request.flags & flag::COMPAT != 0;
+        let library = request.function.as_ref().map(|(library, _)| library);
+        Progress {
+            read_only: request.read_only || !is_compat && request.flags & flag::NO_WRITES != 0,
+            allow_oom: !is_compat && request.flags & flag::ALLOW_OOM != 0,
+            client_resp,
+            random: s.scripting.random,
+            json: s.scripting.json[usize::from(request.function.is_some())],
+            state: library.and_then(|library| s.scripting.libraries.state(library)).cloned(),
+            answers: std::mem::take(&mut s.scripting.answers),
+            now: s.now,
+            began,
+            elapsed: s.meter.total() - total,
+            waited: 0,
+            limit: 0,
+            work: 0,
+            dirty: false,
+            early: false,
+            migrates: None,
+            line: 0,
+        }
+    }
+
+    /// The library's variables when the function is stopped after so many nanoseconds, which were fewer than those it worked for.
+    pub(super) fn state_after(&self, request: &Request, words: &Args, ns: u64) -> Option<Journal> {
+        let state = self.state.as_ref()?;
+        let commands = self.elapsed.saturating_sub(nanoseconds(self.work));
+        let budget = (ns.saturating_sub(commands) / cost::INSTRUCTION).min(self.work);
+        let words: smallvec::SmallVec<[&[u8]; 8]> = words.iter().skip(request.keys.0).collect();
+        let (keys, args) = words.split_at(request.keys.1);
+        let job = Job {
+            sha: request.sha,
+            code: Code::new(&request.body),
+            function: request.function.as_ref().map(|(_, function)| &function[..]),
+            state: None,
+            keys,
+            args,
+            client_resp: self.client_resp,
+            random: self.random,
+            json: self.json,
+            budget,
+        };
+        Some(state.after(super::journal::Call::of(&job, self.answers.copy(), budget)))
+    }
+}
+
 impl Caller<'_, '_> {
     /// Charges the instructions executed since the last time.
     fn account(&mut self, work: u64) {
-        let more = work - self.work;
+        let more = work.saturating_sub(self.p.work);
         if more > 0 {
-            self.work = work;
+            self.p.work = work;
             self.cx.s.meter.add(more * cost::INSTRUCTION);
         }
+    }
+
+    /// Nanoseconds that the script has worked for.
+    fn elapsed(&self) -> u64 {
+        self.before + (self.cx.s.meter.total() - self.began)
     }
 
     /// Why a command can't be called (`scriptVerify…`).
@@ -248,11 +356,16 @@ impl Caller<'_, '_> {
         if command.is(command_flag::NOSCRIPT) && !self.cx.s.scripting.denied_allowed {
             return Some("This Redis command is not allowed from script".to_owned());
         }
+        if command.spec.name == "migrate" && self.p.answers.is_full() {
+            return Some(
+                "MIGRATE is not modelled for a script that was answered more than 64 megabytes before".to_owned(),
+            );
+        }
         let s = &*self.cx.s;
         if s.repl.stale() && !s.config.replica_serve_stale_data && !command.is(command_flag::STALE) {
             return Some("Can not execute the command on a stale replica".to_owned());
         }
-        if let Some(denied) = s.may_not(self.cx.fd, command, parts) {
+        if let Some(denied) = s.may_not(SCRIPT, command, parts) {
             let why = match denied {
                 Denied::Command => "can't run this command or subcommand",
                 Denied::Key(_) => "can't access at least one of the keys mentioned in the command arguments",
@@ -260,10 +373,10 @@ impl Caller<'_, '_> {
             };
             return Some(format!("The user executing the script {why}"));
         }
-        if self.read_only && command.is(command_flag::WRITE | command_flag::MAY_REPLICATE) {
+        if self.p.read_only && command.is(command_flag::WRITE | command_flag::MAY_REPLICATE) {
             return Some("Write commands are not allowed from read-only scripts.".to_owned());
         }
-        if !command.is(command_flag::WRITE) || self.dirty.is_some() {
+        if !command.is(command_flag::WRITE) || self.p.dirty {
             return None;
         }
         if !s.repl.is_master() && s.config.replica_read_only && !s.exec.from_master {
@@ -275,50 +388,46 @@ impl Caller<'_, '_> {
         if !s.repl.enough_good_replicas(&s.config) {
             return Some("-NOREPLICAS Not enough good replicas to write.".to_owned());
         }
-        let refused = s.eviction.out_of_memory && !self.allow_oom && !s.exec.from_master;
+        let refused = s.eviction.out_of_memory && !self.p.allow_oom && !s.exec.from_master;
         (refused && command.is(command_flag::DENYOOM))
             .then(|| "-OOM command not allowed when used memory > 'maxmemory'.".to_owned())
     }
 }
 
-impl Host for Caller<'_, '_> {
-    fn call(&mut self, parts: &[&[u8]], resp: u8, targets: u8, work: u64) -> Answer {
-        self.account(work);
-        let elapsed = self.cx.s.meter.total() - self.began;
-        if elapsed > self.longest {
-            return Answer::Overrun;
+impl Caller<'_, '_> {
+    /// A command that can't be called is refused: counted and logged.
+    fn refuse(&mut self, text: String, command: Option<&'static Command>, parts: &[&[u8]]) -> Answer {
+        let s = &mut *self.cx.s;
+        if let Some(command) = command
+            && text.starts_with("The user")
+            && let Some(denied) = s.may_not(SCRIPT, command, parts)
+        {
+            let own = Args::from_parts(parts);
+            let who = if s.sessions.get(self.cx.fd).is_some() { self.cx.fd } else { SCRIPT };
+            s.log_refusal(who, (command, &own), self.cx.args, denied, Context::Script);
         }
-        let command = self.cx.s.config.renamed.lookup_request(parts);
-        if let Some(text) = self.refusal(command, parts) {
-            let s = &mut *self.cx.s;
-            if let Some(command) = command
-                && text.starts_with("The user")
-                && let Some(denied) = s.may_not(self.cx.fd, command, parts)
-            {
-                let own = Args::from_parts(parts);
-                s.log_refusal(self.cx.fd, (command, &own), self.cx.args, denied, Context::Script);
-            }
-            s.stats.count_error(text.strip_prefix('-').unwrap_or("ERR"));
-            if let Some(command) = command {
-                s.stats.commands[command.id].rejected += 1;
-            }
-            return Answer::Refused(text);
+        s.stats.count_error(text.strip_prefix('-').unwrap_or("ERR"));
+        if let Some(command) = command {
+            s.stats.commands[command.id].rejected += 1;
         }
-        let command = command.expect("there is one, or it would have been refused");
-        if command.is(command_flag::WRITE) && self.dirty.is_none() {
-            self.dirty = Some(elapsed);
-            if self.threshold.is_some_and(|threshold| elapsed > threshold) {
-                self.before = Some(busy::Before::of(self.cx.s));
-            }
-        }
+        Answer::Refused(text)
+    }
+
+    /// Executes a command that may be called.
+    fn execute(&mut self, command: &'static Command, parts: &[&[u8]], so_far: &SoFar<'_>) -> Answer {
+        let (elapsed, waited) = (self.elapsed(), self.p.waited);
         let args = Args::from_parts(parts);
         let (s, out) = (&mut *self.cx.s, &mut *self.cx.out);
-        s.sessions.at_mut(SCRIPT).resp = resp;
-        s.exec.targets = targets;
+        s.sessions.at_mut(SCRIPT).resp = so_far.resp;
+        s.exec.targets = so_far.targets;
         // Only TIME sees that time passes during a script.
-        let now = s.now;
+        let now = std::mem::replace(&mut s.now, self.p.now);
         if command.spec.name == "time" {
-            s.now.unix.0 += s.meter.total() - self.began;
+            // It adds what this turn has taken.
+            let began = self.p.now.unix.0 + self.p.began.since(self.p.now.mono).ns();
+            s.now.unix.0 = (began + elapsed + waited).saturating_sub(s.meter.turn());
+        } else if command.spec.name == "migrate" {
+            s.now = now;
         }
         // As in a transaction, nothing waits.
         let in_exec = std::mem::replace(&mut s.exec.in_exec, true);
@@ -326,12 +435,64 @@ impl Host for Caller<'_, '_> {
         s.exec.in_exec = in_exec;
         s.now = now;
         s.exec.targets = ALL_TARGETS;
+        if s.migrate.is_running() {
+            self.p.migrates = Some(so_far.targets);
+            return Answer::Stop;
+        }
         let session = s.sessions.at_mut(SCRIPT);
         Answer::Reply(std::mem::take(session.reply.tail()))
     }
 
+    /// More was answered than is kept: the script can't be run again, so it is run on to its end.
+    fn lift_limit(&mut self, so_far: &SoFar<'_>) {
+        self.limit = ENDLESS;
+        so_far.budget.set(ENDLESS / cost::INSTRUCTION);
+    }
+}
+
+impl Host for Caller<'_, '_> {
+    fn call(&mut self, parts: &[&[u8]], so_far: &SoFar<'_>) -> Answer {
+        if let Some(answer) = self.cursor.answer(&self.p.answers) {
+            return answer;
+        }
+        self.account(so_far.work);
+        let elapsed = self.elapsed();
+        if elapsed > self.limit {
+            return Answer::Stop;
+        }
+        let command = self.cx.s.config.renamed.lookup_request(parts);
+        let writes = command.is_some_and(|command| command.is(command_flag::WRITE));
+        let lasts = writes && !self.p.dirty || command.is_some_and(|command| command.spec.name == "migrate");
+        if lasts && elapsed > self.passed && !self.p.answers.is_full() {
+            self.p.early = true;
+            return Answer::Stop;
+        }
+        let answer = match (self.refusal(command, parts), command) {
+            (Some(text), _) => self.refuse(text, command, parts),
+            (None, Some(command)) => {
+                self.p.dirty |= writes;
+                self.execute(command, parts, so_far)
+            }
+            (None, None) => unreachable!("it would have been refused"),
+        };
+        self.p.answers.push(&answer);
+        if self.p.answers.is_full() {
+            self.lift_limit(so_far);
+        }
+        answer
+    }
+
     fn may_run(&mut self, parts: &[&[u8]]) -> Option<bool> {
-        let command = self.cx.s.config.renamed.lookup_request(parts)?;
-        Some(self.cx.s.may_not(self.cx.fd, command, parts).is_none())
+        if let Some(allowed) = self.cursor.allowed(&self.p.answers) {
+            return allowed;
+        }
+        let command = self.cx.s.config.renamed.lookup_request(parts);
+        let allowed = command.map(|command| self.cx.s.may_not(SCRIPT, command, parts).is_none());
+        self.p.answers.push_allowed(allowed);
+        allowed
+    }
+
+    fn answers(&self) -> Answers {
+        self.p.answers.copy()
     }
 }

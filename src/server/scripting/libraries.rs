@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Code, Function, is_name, lua, sha1};
+use super::{Code, Function, Journal, Loaded, is_name, lua, sha1};
 use crate::resp::{lossless, split_args};
 
 /// A library.
@@ -35,6 +35,8 @@ pub(crate) struct Libraries {
     by_name: Arc<BTreeMap<Bytes, Arc<Library>>>,
     /// Functions by their name in lower case.
     functions: Arc<BTreeMap<Vec<u8>, Place>>,
+    /// What the variables are, of libraries that keep something in them.
+    states: BTreeMap<Bytes, Journal>,
 }
 
 /// A function's library, and which of its functions it is.
@@ -115,8 +117,21 @@ impl Libraries {
             Ok(parts) => parts,
             Err(problem) => return (Err(problem), 0),
         };
-        let (functions, work) = lua::load(body, budget);
-        (self.add(name, code, functions), work)
+        let (loaded, work) = lua::load(body, budget);
+        (self.add(name, code, loaded), work)
+    }
+
+    /// What a library keeps in its variables; `None`: it never does.
+    #[must_use]
+    pub(crate) fn state(&self, name: &[u8]) -> Option<&Journal> {
+        self.states.get(name)
+    }
+
+    /// A function of a library has run.
+    pub(super) fn set_state(&mut self, name: &[u8], state: Journal) {
+        if let Some(known) = self.states.get_mut(name).filter(|known| known.is_of(&state)) {
+            *known = state;
+        }
     }
 
     /// The name that the code gives itself, if it may have it, and the code that is to run.
@@ -138,8 +153,8 @@ impl Libraries {
         Ok((name, Code::new(code).text))
     }
 
-    fn add(&mut self, name: Bytes, code: &Bytes, functions: Result<Vec<Function>, String>) -> Result<Bytes, String> {
-        let functions = functions.map_err(|problem| format!("ERR {problem}"))?;
+    fn add(&mut self, name: Bytes, code: &Bytes, loaded: Result<Loaded, String>) -> Result<Bytes, String> {
+        let Loaded { functions, keeps_state } = loaded.map_err(|problem| format!("ERR {problem}"))?;
         if functions.is_empty() {
             return error("No functions registered");
         }
@@ -149,6 +164,10 @@ impl Libraries {
         let code = Bytes::copy_from_slice(code);
         let library = Library { name: name.clone(), sha: sha1(Code::new(&code).text), code, functions };
         Arc::make_mut(&mut self.by_name).insert(name.clone(), Arc::new(library));
+        self.states.remove(&name);
+        if keeps_state {
+            self.states.insert(name.clone(), Journal::new());
+        }
         self.index();
         Ok(name)
     }
@@ -166,6 +185,7 @@ impl Libraries {
     /// Removes one; false when it isn't there.
     pub(crate) fn delete(&mut self, name: &[u8]) -> bool {
         let found = Arc::make_mut(&mut self.by_name).remove(name).is_some();
+        self.states.remove(name);
         self.index();
         found
     }
@@ -186,6 +206,7 @@ impl Libraries {
         }
         let libraries = others.by_name.iter().map(|(name, library)| (name.clone(), Arc::clone(library)));
         Arc::make_mut(&mut joined.by_name).extend(libraries);
+        joined.states.extend(others.states.iter().map(|(name, state)| (name.clone(), state.clone())));
         joined.index();
         *self = joined;
         Ok(())

@@ -1,8 +1,10 @@
 //! Scripts: what the server keeps of them, and how one of them calls commands (`script.c`, `eval.c`). The interpreter
 //! lives in `lua/`, behind the cargo feature of that name; this room works without it.
 
+mod answers;
 pub(crate) mod busy;
 pub(crate) mod host;
+mod journal;
 mod libraries;
 #[cfg(feature = "lua")]
 mod lua;
@@ -12,11 +14,14 @@ mod lua;
 mod random;
 mod shebang;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use answers::Answers;
+use journal::Journal;
 pub(crate) use libraries::{Libraries, Library};
 pub(crate) use random::Rand48;
 pub(crate) use shebang::{Code, FLAGS};
@@ -60,8 +65,10 @@ pub(crate) struct Scripting {
     memory: u64,
     /// Libraries of functions.
     pub libraries: Libraries,
-    /// The script that takes long.
+    /// The script that takes long, or the command that waits.
     busy: Option<Box<busy::Busy>>,
+    /// Room for what the next script is answered.
+    answers: Answers,
     /// Where `math.random` stands.
     random: Rand48,
     /// Scripts may call what they may not (DEBUG SET-DISABLE-DENY-SCRIPTS).
@@ -77,7 +84,7 @@ impl Scripting {
         self.cache.get(sha)
     }
 
-    /// A script takes long.
+    /// A script takes long, or a transaction waits.
     #[inline]
     #[must_use]
     pub(crate) fn is_busy(&self) -> bool {
@@ -114,6 +121,12 @@ impl Scripting {
         Arc::make_mut(&mut self.cache).insert(sha, Script { body: Bytes::copy_from_slice(body), flags });
         Ok(())
     }
+}
+
+/// Forgets the interpreters of this thread.
+#[cfg(all(test, feature = "lua"))]
+pub(crate) fn forget_interpreters() {
+    lua::forget();
 }
 
 /// The SHA1 of a script.
@@ -186,10 +199,25 @@ impl Default for JsonSettings {
 
 /// What a script asks of the server.
 pub(crate) trait Host {
-    /// Executes a command. `targets` are the bits of `redis.set_repl`, `work` the instructions executed so far.
-    fn call(&mut self, parts: &[&[u8]], resp: u8, targets: u8, work: u64) -> Answer;
+    /// Executes a command for a script that has come so far.
+    fn call(&mut self, parts: &[&[u8]], so_far: &SoFar<'_>) -> Answer;
     /// Whether the caller may execute this; `None`: there is no such command.
     fn may_run(&mut self, parts: &[&[u8]]) -> Option<bool>;
+    /// What the script was answered.
+    fn answers(&self) -> Answers;
+}
+
+/// Where a script stands that calls a command.
+#[derive(Debug)]
+pub(crate) struct SoFar<'a> {
+    /// The protocol that it has chosen.
+    pub resp: u8,
+    /// The bits of `redis.set_repl`.
+    pub targets: u8,
+    /// Instructions executed.
+    pub work: u64,
+    /// After so many it is stopped.
+    pub budget: &'a Cell<u64>,
 }
 
 /// How a call went.
@@ -199,12 +227,12 @@ pub(crate) enum Answer {
     Reply(BytesMut),
     /// It was not executed.
     Refused(String),
-    /// The script has taken too long already.
-    Overrun,
+    /// The script is to be stopped: it goes on another time.
+    Stop,
 }
 
 /// One run of a script.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Job<'a> {
     /// The SHA1 of its text.
     pub sha: [u8; 20],
@@ -212,6 +240,8 @@ pub(crate) struct Job<'a> {
     pub code: Code<'a>,
     /// The library's function to call.
     pub function: Option<&'a [u8]>,
+    /// What the library's variables are, if they can change.
+    pub state: Option<&'a Journal>,
     /// KEYS.
     pub keys: &'a [&'a [u8]],
     /// ARGV.
@@ -233,8 +263,8 @@ pub(crate) enum Ending {
     Returned,
     /// With an error: its text, where it happened, and whether it is counted already.
     Failed(String, Option<(String, String)>, bool),
-    /// It didn't end within its budget.
-    Overran,
+    /// It was stopped, by its budget or in a call.
+    Stopped,
 }
 
 /// What came of it.
@@ -254,6 +284,17 @@ pub(crate) struct Run {
     pub work: u64,
     /// The line at which it was last seen, if it took long.
     pub line: u64,
+    /// What the library's variables are now, if they can change and the script was not stopped.
+    pub state: Option<Journal>,
+}
+
+/// What a library is once its code has run.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What it has registered.
+    pub functions: Vec<Function>,
+    /// Its functions may leave something behind in variables.
+    pub keeps_state: bool,
 }
 
 /// A function that a library registers.

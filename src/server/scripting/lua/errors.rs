@@ -16,15 +16,15 @@ pub(super) enum Thrown {
     Text(Vec<u8>),
     /// A table with an error (`luaPushError`), and whether it is counted already.
     Table(Vec<u8>, bool),
-    /// The script has worked for too long. Nothing catches this.
-    Overrun,
+    /// The script is stopped: it goes on another time. Nothing catches this.
+    Stop,
 }
 
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Thrown::Text(text) | Thrown::Table(text, _) => f.write_str(&String::from_utf8_lossy(text)),
-            Thrown::Overrun => f.write_str("the script works on"),
+            Thrown::Stop => f.write_str("the script goes on another time"),
         }
     }
 }
@@ -129,13 +129,13 @@ pub(super) fn table(lua: &Lua, text: &[u8], counted: bool) -> Result<Table> {
     Ok(table)
 }
 
-/// A problem as who catches it sees it. An overrun is thrown again.
+/// A problem as who catches it sees it. A stop is thrown again.
 pub(super) fn caught(lua: &Lua, problem: Value) -> Result<Value> {
     let Value::Error(error) = &problem else { return Ok(problem) };
     match error.downcast_ref::<Thrown>() {
         Some(Thrown::Text(text)) => Ok(Value::String(lua.create_string(text)?)),
         Some(Thrown::Table(text, counted)) => Ok(Value::Table(table(lua, text, *counted)?)),
-        Some(Thrown::Overrun) => Err(Thrown::Overrun.into()),
+        Some(Thrown::Stop) => Err(Thrown::Stop.into()),
         None => Ok(Value::String(lua.create_string(error.to_string())?)),
     }
 }

@@ -10,7 +10,9 @@ mod cjson;
 mod cmsgpack;
 mod convert;
 mod errors;
+mod live;
 mod numbers;
+mod pure;
 mod structs;
 
 use std::cell::{Cell, RefCell};
@@ -24,7 +26,7 @@ use rustc_hash::FxHashMap;
 pub(in crate::server) use errors::Info;
 use errors::Thrown;
 
-use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Rand48, Run, sha1};
+use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Loaded, Rand48, Run, SoFar, sha1};
 use crate::resp::lossless;
 
 /// How often the instructions are counted.
@@ -56,6 +58,8 @@ struct Shared {
     work: Cell<u64>,
     /// How many it may have.
     budget: Cell<u64>,
+    /// It is stopped: it goes on another time.
+    stopped: Cell<bool>,
     /// The line at which a long script was last seen.
     line: Cell<u64>,
     /// Memory in use after the last collection.
@@ -97,6 +101,10 @@ struct Interpreter {
     load: Function,
     clean: Function,
     compiled: FxHashMap<(World, [u8; 20]), Function>,
+    /// Functions of libraries that keep nothing in variables.
+    loaded: FxHashMap<[u8; 20], Rc<[Registered]>>,
+    /// Values keep their addresses from one function to the next.
+    lives_on: bool,
     world: World,
     /// Memory in use after the last collection between scripts.
     kept: usize,
@@ -126,13 +134,21 @@ pub(in crate::server) fn compile(body: &[u8]) -> std::result::Result<(), String>
     with(|interpreter| interpreter.compile(World::Eval, sha1(body), Code::new(body).text).map(drop))
 }
 
-/// Runs a script to its end, or until it has used up its budget.
+/// Runs a script to its end, or until it is stopped.
 pub(in crate::server) fn run(job: &Job<'_>, host: &mut dyn Host) -> Run {
-    with(|interpreter| interpreter.run_script(job, host))
+    match job.state {
+        None => with(|interpreter| interpreter.run_script(job, host)),
+        Some(state) => live::run(job, state, host),
+    }
+}
+
+#[cfg(test)]
+pub(in crate::server) fn forget() {
+    live::forget();
 }
 
 /// Loads a library to see which functions it registers. The instructions that took come with it.
-pub(in crate::server) fn load(code: &[u8], budget: u64) -> (std::result::Result<Vec<Listed>, String>, u64) {
+pub(in crate::server) fn load(code: &[u8], budget: u64) -> (std::result::Result<Loaded, String>, u64) {
     with(|interpreter| {
         let functions = interpreter.load_library(sha1(code), code, budget);
         let listed = |function: Registered| Listed {
@@ -140,8 +156,11 @@ pub(in crate::server) fn load(code: &[u8], budget: u64) -> (std::result::Result<
             description: function.description.map(Into::into),
             flags: function.flags,
         };
-        let functions = functions.map(|functions| functions.into_iter().map(listed).collect());
-        (functions, interpreter.shared.work.get())
+        let loaded = functions.map(|functions| Loaded {
+            functions: functions.into_iter().map(listed).collect(),
+            keeps_state: interpreter.keeps_state(sha1(code), code),
+        });
+        (loaded, interpreter.shared.work.get())
     })
 }
 
@@ -174,6 +193,8 @@ impl Interpreter {
             load: sandbox.get("load")?,
             clean: sandbox.get("clean")?,
             compiled: FxHashMap::default(),
+            loaded: FxHashMap::default(),
+            lives_on: false,
             world: World::Eval,
             kept: lua.used_memory(),
             eval,
@@ -191,7 +212,7 @@ impl Interpreter {
             World::Functions => (&self.functions, "@user_function"),
         };
         // What another script has left of its budget must not be missed here.
-        self.shared.budget.set(u64::MAX);
+        self.unbound();
         let text = self.lua.create_string(text).map_err(|error| error.to_string())?;
         let made: Result<(Option<Function>, Option<LuaString>)> = self.load_text.call((text, name, environment));
         let function = match made.map_err(|error| error.to_string())? {
@@ -214,6 +235,12 @@ impl Interpreter {
         Ok(())
     }
 
+    /// What runs from now on is our own.
+    fn unbound(&self) {
+        self.shared.budget.set(u64::MAX);
+        self.shared.stopped.set(false);
+    }
+
     fn begin(&self, random: Rand48, json: JsonSettings, budget: u64) {
         let shared = &self.shared;
         // What another script has left of its last step must not shorten the first one of this.
@@ -225,48 +252,43 @@ impl Interpreter {
         shared.work.set(0);
         shared.line.set(0);
         shared.budget.set(budget);
+        shared.stopped.set(false);
         shared.settled.set(self.lua.used_memory());
         shared.failure.replace(None);
     }
 
     fn run_script(&mut self, job: &Job<'_>, host: &mut dyn Host) -> Run {
-        let mut reply = BytesMut::new();
-        let mut errors = Vec::new();
-        let ending = match self.prepare(job) {
-            Ok(function) => {
-                self.begin(job.random, job.json, job.budget);
-                self.shared.running.set(true);
-                let ended = self.execute(job, &function, job.function.is_some(), host);
-                self.shared.running.set(false);
-                let written = ended.and_then(|ended| match ended {
-                    Ok(value) => {
-                        let script = self.shared.resp.get();
-                        let mut writer =
-                            convert::Writer { out: &mut reply, client: job.client_resp, script, errors: Vec::new() };
-                        writer.write(value)?;
-                        errors = writer.errors;
-                        Ok(Ending::Returned)
-                    }
-                    Err(info) => Ok(Ending::Failed(info.text, info.at, info.counted)),
-                });
-                if self.shared.work.get() >= job.budget {
-                    Ending::Overran
-                } else {
-                    written.unwrap_or_else(|error| Ending::Failed(format!("ERR {error}"), None, false))
-                }
+        match self.prepare(job) {
+            Ok(function) => self.run_function(job, &function, host),
+            Err(problem) => failed(job, &problem),
+        }
+    }
+
+    fn run_function(&mut self, job: &Job<'_>, function: &Function, host: &mut dyn Host) -> Run {
+        self.begin(job.random, job.json, job.budget);
+        self.shared.running.set(true);
+        let ended = self.execute(job, function, host);
+        self.shared.running.set(false);
+        let (mut reply, mut errors) = (BytesMut::new(), Vec::new());
+        let written = ended.and_then(|ended| match ended {
+            Ok(value) => {
+                let (client, script) = (job.client_resp, self.shared.resp.get());
+                let mut writer = convert::Writer { out: &mut reply, client, script, errors: Vec::new() };
+                writer.write(value)?;
+                errors = writer.errors;
+                Ok(Ending::Returned)
             }
-            Err(problem) => Ending::Failed(format!("ERR {problem}"), None, false),
+            Err(info) => Ok(Ending::Failed(info.text, info.at, info.counted)),
+        });
+        let ending = if self.shared.stopped.get() {
+            Ending::Stopped
+        } else {
+            written.unwrap_or_else(|error| Ending::Failed(format!("ERR {error}"), None, false))
         };
         self.tidy(job.code.leaves_traces);
-        Run {
-            ending,
-            reply,
-            errors,
-            random: self.shared.random.get(),
-            json: self.shared.json.get(),
-            work: self.shared.work.get(),
-            line: self.shared.line.get(),
-        }
+        let shared = &self.shared;
+        let (random, json) = (shared.random.get(), shared.json.get());
+        Run { ending, reply, errors, random, json, work: shared.work.get(), line: shared.line.get(), state: None }
     }
 
     /// What is to be called: the compiled chunk, or the library's function.
@@ -275,12 +297,27 @@ impl Interpreter {
             self.enter(World::Eval).map_err(|error| error.to_string())?;
             return self.compile(World::Eval, job.sha, job.code.text);
         };
-        let functions = self.load_library(job.sha, job.code.text, u64::MAX)?;
-        let function = functions.into_iter().find(|function| function.name == name);
-        Ok(function.ok_or("the library doesn't register this function any more")?.callback)
+        self.enter(World::Functions).map_err(|error| error.to_string())?;
+        let functions = match self.loaded.get(&job.sha) {
+            Some(functions) => Rc::clone(functions),
+            None => {
+                let functions: Rc<[Registered]> = self.load_library(job.sha, job.code.text, u64::MAX)?.into();
+                if self.loaded.len() >= COMPILED_MAX {
+                    self.loaded.clear();
+                }
+                self.loaded.insert(job.sha, Rc::clone(&functions));
+                functions
+            }
+        };
+        find(&functions, name)
     }
 
-    /// Runs a library's own code: the functions that it registers. They start afresh each time.
+    /// Whether functions of a library that was loaded may leave something behind in its variables.
+    fn keeps_state(&mut self, sha: [u8; 20], code: &[u8]) -> bool {
+        self.compile(World::Functions, sha, code).map_or(true, |chunk| !pure::is_pure(&chunk.dump(true)))
+    }
+
+    /// Runs a library's own code: the functions that it registers, with variables as they are at first.
     fn load_library(
         &mut self,
         sha: [u8; 20],
@@ -297,7 +334,7 @@ impl Interpreter {
         let loaded: Result<(bool, Value)> = limited.and_then(|_| self.load.call(chunk));
         let loaded = self.lua.set_memory_limit(0).and(loaded);
         let functions = self.shared.loading.take().unwrap_or_default();
-        if self.shared.work.get() >= budget {
+        if self.shared.stopped.replace(false) {
             return Err("Error registering functions: ERR FUNCTION LOAD timeout".to_owned());
         }
         match loaded {
@@ -311,7 +348,6 @@ impl Interpreter {
         &self,
         job: &Job<'_>,
         function: &Function,
-        is_callback: bool,
         host: &mut dyn Host,
     ) -> Result<std::result::Result<Value, Info>> {
         let lua = &self.lua;
@@ -336,14 +372,16 @@ impl Interpreter {
                 lua.set_memory_limit(MEMORY_MAX)?;
                 answer
             })?;
-            // Few scripts need a function of its own for this, which is dear to make.
+            // An error has its place only if a function in Rust throws it, as one in C would: a function in Lua that is called last
+            // takes the place of its caller. One more function for each script is dear, and few scripts call this one; those that
+            // find it without naming it get the one in Lua.
             let checks = memchr::memmem::find(job.code.text, b"acl_check_cmd").is_some();
             let check = |_: &Lua, args: MultiValue| check_command(&args, &host);
             let checker = if checks { Some(scope.create_function(check)?) } else { None };
-            let run = if is_callback { &self.call } else { &self.run };
+            let run = if job.function.is_some() { &self.call } else { &self.run };
             // The limit makes everything else that is done with the interpreter dear.
             lua.set_memory_limit(MEMORY_MAX)?;
-            let ended = run.call((function, server, checker, keys, args));
+            let ended = run.call((function, server, checker, keys, args, self.lives_on));
             lua.set_memory_limit(0)?;
             ended
         })?;
@@ -372,13 +410,16 @@ impl Interpreter {
             return fail(text, false);
         };
         let parts: smallvec::SmallVec<[&[u8]; 8]> = parts.iter().map(AsRef::as_ref).collect();
-        let mut host = host.borrow_mut();
         let shared = &self.shared;
-        match host.call(&parts, shared.resp.get(), shared.targets.get(), shared.work.get()) {
+        if shared.stopped.get() {
+            return Err(Thrown::Stop.into());
+        }
+        let (resp, targets, work) = (shared.resp.get(), shared.targets.get(), shared.work.get());
+        match host.borrow_mut().call(&parts, &SoFar { resp, targets, work, budget: &shared.budget }) {
             Answer::Refused(text) => fail(text.as_bytes(), true),
-            Answer::Overrun => {
-                shared.work.set(shared.budget.get());
-                Err(Thrown::Overrun.into())
+            Answer::Stop => {
+                shared.stopped.set(true);
+                Err(Thrown::Stop.into())
             }
             Answer::Reply(reply) if raise && reply.first() == Some(&b'-') => {
                 let end = memchr::memchr(b'\r', &reply).unwrap_or(reply.len());
@@ -389,8 +430,8 @@ impl Interpreter {
     }
 
     fn tidy(&mut self, leaves_traces: bool) {
+        self.unbound();
         if leaves_traces {
-            self.shared.budget.set(u64::MAX);
             self.clean.call::<()>(()).expect("our own function");
         }
         if self.lua.used_memory() > self.kept + LEFT.max(self.kept / 2) {
@@ -398,6 +439,19 @@ impl Interpreter {
             self.kept = self.lua.used_memory();
         }
     }
+}
+
+/// A script that can't begin.
+fn failed(job: &Job<'_>, problem: &str) -> Run {
+    let ending = Ending::Failed(format!("ERR {problem}"), None, false);
+    let (reply, errors) = (BytesMut::new(), Vec::new());
+    Run { ending, reply, errors, random: job.random, json: job.json, work: 0, line: 0, state: None }
+}
+
+/// The function of that name.
+fn find(functions: &[Registered], name: &[u8]) -> std::result::Result<Function, String> {
+    let found = functions.iter().find(|function| function.name == name);
+    Ok(found.ok_or("the library doesn't register this function any more")?.callback.clone())
 }
 
 /// `redis.acl_check_cmd`.
@@ -488,8 +542,9 @@ fn count(lua: &Lua, shared: &Shared, debug: &mlua::debug::Debug<'_>) -> Result<(
     if work >= LONG {
         shared.line.set(debug.current_line().unwrap_or(0) as u64);
     }
-    if work >= shared.budget.get() {
-        return Err(Thrown::Overrun.into());
+    if work >= shared.budget.get() || shared.stopped.get() {
+        shared.stopped.set(true);
+        return Err(Thrown::Stop.into());
     }
     if lua.used_memory() > shared.settled.get() + GARBAGE {
         collect(lua, shared);

@@ -330,8 +330,11 @@ return {
     eval_globals.KEYS, eval_globals.ARGV = keys, args
     return raw_xpcall(f, handler)
   end,
-  call = function(f, server, checker, keys, args)
-    identities, ask = nil, server
+  call = function(f, server, checker, keys, args, lives_on)
+    if not lives_on then
+      identities = nil
+    end
+    ask = server
     function_redis.call, function_redis.acl_check_cmd = server, checker or check
     return raw_xpcall(function()
       return f(keys, args)
