@@ -29,7 +29,7 @@ use crate::time::{Instant, Now, Span};
 ///   [`Input::LoopEnd`] (Redis's `beforeSleep`), where replies leave.
 /// - A wake before [`Node::wake_at`] is harmless: the node does what is due, perhaps nothing. The world sends one after
 ///   anything that moves a clock (a pause that ends, a step of the wall clock).
-/// - After [`Output::Exit`] no call follows; a restart makes a new node from the same specification and a disk image.
+/// - After [`Output::Exit`] and [`Output::Restart`] no call follows; a restart makes a new node from the same specification and a disk image.
 pub trait Node: Send + fmt::Debug {
     /// The process starts: `main()` up to its first turn of the event loop.
     fn start(&mut self, now: Now, disk: &DiskImage, out: &mut Outbox);
@@ -235,6 +235,11 @@ pub enum Output {
     Exit {
         /// The status.
         code: u8,
+    },
+    /// The process closes its sockets and executes its own program anew, as it was started, after so long.
+    Restart {
+        /// How long it sleeps before.
+        after: Span,
     },
 }
 

@@ -295,4 +295,9 @@ impl Outbox {
     pub fn exit(&mut self, code: u8) {
         self.outputs.push(Output::Exit { code });
     }
+
+    /// Execute the process's own program anew, after so long.
+    pub fn restart(&mut self, after: Span) {
+        self.outputs.push(Output::Restart { after });
+    }
 }

@@ -305,6 +305,9 @@ impl Server {
             if self.migrate.is_running() && !self.is_busy() {
                 super::scripting::busy::wait(&mut Cx { s: self, out, fd, command, args: &args });
             }
+            if self.shutdown.exited {
+                break;
+            }
             if self.is_busy() {
                 self.set_busy_aside(queue.by_ref().collect());
             }

@@ -86,7 +86,8 @@ impl Rig {
                 | Output::Busy(_)
                 | Output::Job { .. }
                 | Output::KillJob { .. }
-                | Output::Exit { .. } => self.others.push(output),
+                | Output::Exit { .. }
+                | Output::Restart { .. } => self.others.push(output),
             }
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Shutdown {
     deadline_ms: Option<u64>,
     /// Sessions that called SHUTDOWN and wait for it.
     pub blocked: Vec<Fd>,
+    /// Behind it the process executes its program anew, after so long.
+    restarts: Option<Span>,
     /// The process has exited: nothing more is done.
     pub exited: bool,
 }
@@ -136,8 +138,29 @@ impl Server {
         }
         self.warn(out, || "Redis is now ready to exit, bye bye...".to_owned());
         self.shutdown.exited = true;
-        out.exit(0);
+        match self.shutdown.restarts {
+            Some(after) => out.restart(after),
+            None => out.exit(0),
+        }
         Outcome::Exited
+    }
+
+    /// The process executes its program anew, after a proper end if it is to have one. False if it couldn't have it: then
+    /// the process goes on (`restartServer`).
+    pub(crate) fn restart(&mut self, gracefully: bool, after: Span, out: &mut Outbox) -> bool {
+        if !gracefully {
+            self.shutdown.exited = true;
+            out.restart(after);
+            return true;
+        }
+        let restarts = self.shutdown.restarts.replace(after);
+        let flags = ShutdownFlags { now: true, ..ShutdownFlags::default() };
+        let ended = self.begin_shutdown(flags, out) == Outcome::Exited;
+        if !ended {
+            self.shutdown.restarts = restarts;
+            self.warn(out, || "Can't restart: error preparing for shutdown".to_owned());
+        }
+        ended
     }
 
     /// Goes on as if nothing had been asked for; those who asked are told.

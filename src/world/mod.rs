@@ -301,6 +301,7 @@ impl World {
             Due::Start { node } => self.on_start(NodeId(node)),
             Due::DiskDone { node, incarnation } => self.on_disk_done(NodeId(node), incarnation),
             Due::JobDone { node, incarnation, job } => self.on_job_done(NodeId(node), incarnation, job),
+            Due::Return { node, incarnation } => self.on_return(NodeId(node), incarnation),
             Due::Fault { fault } => self.begin_fault(fault),
             Due::Heal { fault } => self.heal_fault(fault),
             Due::Flap { fault } => self.on_flap(fault),

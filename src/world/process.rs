@@ -90,6 +90,8 @@ pub(super) struct Process {
     epoch: u32,
     /// How often it was started.
     pub(super) incarnation: u32,
+    /// It doesn't run because it is about to execute its own program anew.
+    returns: bool,
     /// How many faults have it paused.
     pub(super) pauses: u32,
     /// In a box because the outbox borrows it for each call.
@@ -129,6 +131,7 @@ impl Process {
             wake_queued: Instant::NEVER,
             epoch: 0,
             incarnation: 0,
+            returns: false,
             pauses: 0,
             fds: Box::default(),
             sockets: Vec::new(),
@@ -539,7 +542,8 @@ impl World {
             | Output::ReadDisk
             | Output::Job { .. }
             | Output::KillJob { .. }
-            | Output::Exit { .. }) => {
+            | Output::Exit { .. }
+            | Output::Restart { .. }) => {
                 let rarer = std::mem::replace(rarer, Output::Busy(Span::ZERO));
                 self.effect(id, rarer, cause)
             }
@@ -611,6 +615,13 @@ impl World {
             }
             Output::Exit { code } => {
                 self.die(id, &format!("exit {code}"), cause, Via::World);
+                return true;
+            }
+            Output::Restart { after } => {
+                self.die(id, "restart", cause, Via::World);
+                let process = &mut self.processes[id.index()];
+                process.returns = true;
+                self.queue.push(now + after, Due::Return { node: id.0, incarnation: process.incarnation });
                 return true;
             }
         }
@@ -748,10 +759,20 @@ impl World {
         self.inboxes.mark(id.0);
     }
 
+    /// A process that was about to execute its own program anew does so, unless something has ended it before.
+    pub(super) fn on_return(&mut self, id: NodeId, incarnation: u32) {
+        let process = &mut self.processes[id.index()];
+        if process.incarnation == incarnation && process.state == State::Down && std::mem::take(&mut process.returns) {
+            let cause = process.newest;
+            self.boot(id, cause, Via::World);
+        }
+    }
+
     /// The process ends: its kernel closes its sockets; what it wrote stays on its disk.
     pub(super) fn die(&mut self, id: NodeId, how: &str, cause: EventId, via: Via) {
         let process = &mut self.processes[id.index()];
         if process.state == State::Down {
+            process.returns = false;
             return;
         }
         let died = self.out.tracer.record(Some(id), cause, via, Kind::World(WorldEvent::Died { how: how.into() }));

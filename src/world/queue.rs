@@ -20,6 +20,8 @@ pub(super) enum Due {
     DiskDone { node: u16, incarnation: u32 },
     /// A background job is done.
     JobDone { node: u16, incarnation: u32, job: u64 },
+    /// A process executes its own program anew.
+    Return { node: u16, incarnation: u32 },
     /// A fault of the timeline strikes.
     Fault { fault: u16 },
     /// It heals.

@@ -27,6 +27,7 @@ mod readme;
 mod real_master;
 mod real_replica;
 mod replication;
+mod restarts;
 mod rig;
 mod runs;
 mod scenario_errors;

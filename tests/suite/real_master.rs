@@ -198,7 +198,7 @@ impl Host {
                 }
                 Output::Job { job, takes } => self.jobs.push((job, now + takes)),
                 Output::KillJob { job } => self.jobs.retain(|(other, _)| *other != job),
-                Output::Exit { .. } => self.exited = true,
+                Output::Exit { .. } | Output::Restart { .. } => self.exited = true,
             }
         }
     }

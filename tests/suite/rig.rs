@@ -103,6 +103,11 @@ impl Rig {
         self.world.inject(Injection::Bytes { id, data });
     }
 
+    /// The connection is there still.
+    pub(crate) fn is_connected(&self, n: usize, c: char) -> bool {
+        self.conns.contains_key(&(n, c))
+    }
+
     /// Sends a command and waits for the answer, for a second at most.
     pub(crate) fn try_cmd_on(&mut self, n: usize, c: char, parts: &[&str]) -> Option<Value> {
         let words: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();

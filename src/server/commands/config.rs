@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row};
+use crate::node::DiskError;
 use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row, SENSITIVE};
@@ -178,14 +179,19 @@ pub(super) fn rewrite_all(cx: &mut Cx<'_>) {
 }
 
 fn write(cx: &mut Cx<'_>, all: bool) {
+    match write_file(cx, all) {
+        Ok(()) => cx.add_ok(),
+        Err(error) => cx.add_error(&format!("ERR Rewriting config file: {error}")),
+    }
+}
+
+/// The file is what the settings are now (`rewriteConfig`).
+pub(super) fn write_file(cx: &mut Cx<'_>, all: bool) -> Result<(), DiskError> {
     let mut text = cx.current_config().rewrite(all).into_bytes();
     if cx.s.config.aclfile.is_empty() {
         text.extend_from_slice(&cx.s.acl.lines());
     }
-    match cx.out.disk_replace(&"redis.conf-rewrite.tmp".into(), text.into(), CONFIG_FILE.into()) {
-        Ok(()) => cx.add_ok(),
-        Err(error) => cx.add_error(&format!("ERR Rewriting config file: {error}")),
-    }
+    cx.out.disk_replace(&"redis.conf-rewrite.tmp".into(), text.into(), CONFIG_FILE.into())
 }
 
 fn resetstat(cx: &mut Cx<'_>) {

@@ -12,6 +12,7 @@ use crate::server::persistence::{Reload, Unloaded};
 use crate::server::reply::encode_command;
 use crate::server::session::Flags;
 use crate::server::{cost, digest, persistence, replication};
+use crate::time::Span;
 
 /// The row of this group.
 #[rustfmt::skip]
@@ -118,19 +119,32 @@ fn debug_rarer(cx: &mut Cx<'_>) {
             let what = String::from_utf8_lossy(args.get(1)).to_ascii_uppercase();
             cx.s.die(&format!("DEBUG {what}"), ABORT, cx.out);
         }
-        sub if DEBUG_ABSENT.iter().any(|name| name.as_bytes() == sub) => {
-            let sub = String::from_utf8_lossy(sub).to_ascii_uppercase();
-            cx.add_error(&format!("ERR DEBUG {sub} is not modelled"));
-        }
+        b"restart" => debug_restart(cx, true),
+        b"crash-and-recover" => debug_restart(cx, false),
         _ => cx.add_subcommand_error(),
     }
 }
 
-/// Subcommands that a real server has besides: they show how its memory is laid out, start it anew, or are about what isn't
-/// here.
-const DEBUG_ABSENT: &[&str] = &["crash-and-recover", "restart"];
-
 const STRUCT_SIZES: &[u8] = b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 ";
+
+/// `DEBUG RESTART` and `DEBUG CRASH-AND-RECOVER` `[<milliseconds>]`: the process executes its program anew, with the settings
+/// and the data that it has, or with those of its files.
+fn debug_restart(cx: &mut Cx<'_>, gracefully: bool) {
+    let delay = if cx.args.len() > 2 { cx.int_arg(2) } else { Some(0) };
+    let Some(delay) = delay else { return };
+    let after = Span::from_ms(u64::try_from(delay).unwrap_or(0));
+    let rewritten = if gracefully { super::config::write_file(cx, false) } else { Ok(()) };
+    let restarts = match rewritten {
+        Ok(()) => cx.s.restart(gracefully, after, cx.out),
+        Err(error) => {
+            cx.s.warn(cx.out, || format!("Can't restart: configuration rewrite process failed: {error}"));
+            false
+        }
+    };
+    if !restarts {
+        cx.add_error("ERR failed to restart the server. Check server logs.");
+    }
+}
 
 /// No limit on what clients use (`maxmemory-clients`).
 fn is_unlimited(cx: &Cx<'_>) -> bool {
