@@ -429,7 +429,11 @@ impl Server {
             let session = self.sessions.at_mut(monitor);
             if !session.flags.has(Flags::GOING.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP)) {
                 session.reply.tail().extend_from_slice(line.as_bytes());
+                let waiting = session.reply.len() as u64;
                 self.sessions.want_write(monitor);
+                if waiting >= super::footprint::NOTED {
+                    self.check_output_limit(monitor);
+                }
             }
         }
     }

@@ -341,7 +341,7 @@ impl Server {
     pub(crate) fn check_output_limit(&mut self, fd: Fd) {
         let Some(waiting) = self.sessions.get(fd).map(|session| self.output_memory(session)) else { return };
         let session = self.sessions.at_mut(fd);
-        if waiting == 0 && session.soft_limit_since.is_none() || session.flags.has(Flags::REPLICA) {
+        if waiting == 0 && session.soft_limit_since.is_none() || is_replica(session) {
             return;
         }
         let limits = &self.config.client_output_buffer_limit;
@@ -424,9 +424,12 @@ impl Server {
     }
 }
 
+/// A replica, not one who reads MONITOR's feed (`CLIENT_TYPE_SLAVE`).
+pub(crate) fn is_replica(session: &Session) -> bool {
+    session.flags.has(Flags::REPLICA) && !session.flags.has(Flags::MONITOR)
+}
+
 /// A client with subscriptions that is nothing else (`CLIENT_TYPE_PUBSUB`).
 pub(crate) fn is_listener(session: &Session) -> bool {
-    let flags = session.flags;
-    let replica = flags.has(Flags::REPLICA) && !flags.has(Flags::MONITOR);
-    flags.has(Flags::PUBSUB) && !flags.has(Flags::MASTER) && !replica
+    session.flags.has(Flags::PUBSUB) && !session.flags.has(Flags::MASTER) && !is_replica(session)
 }

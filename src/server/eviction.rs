@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::notify::Classes;
 use super::reply::encode_command;
-use super::{Server, cost, replication};
+use super::{Server, cost};
 use crate::node::Outbox;
 use crate::time::{Instant, NS_PER_MS, Now};
 
@@ -255,14 +255,14 @@ impl Server {
 
     /// How far memory is above the limit, without the buffers of replicas (`getMaxmemoryState`).
     fn excess(&mut self) -> Option<u64> {
-        let used = self.counted_used_memory().saturating_sub(replication::uncounted_memory(self));
+        let used = self.counted_used_memory().saturating_sub(self.uncounted_memory());
         used.checked_sub(self.config.maxmemory).filter(|&excess| excess > 0)
     }
 
     /// Tables may grow as far as memory allows it before the next request (`dictExpandAllowed`).
     pub(crate) fn limit_tables(&mut self) {
         let limit = self.config.maxmemory;
-        let uncounted = replication::uncounted_memory(self);
+        let uncounted = self.uncounted_memory();
         let left = (limit > 0).then(|| (limit + uncounted).saturating_sub(self.counted_used_memory()));
         for db in self.keyspace.dbs.iter_mut().filter(|db| db.ceiling.is_some() || left.is_some() && !db.is_empty()) {
             db.ceiling = left.map(|left| db.memory() + left);

@@ -4,6 +4,7 @@
 //! at has no timer.
 
 use super::Server;
+use super::clients::is_replica;
 use super::keyspace::alloc;
 use super::session::Session;
 use crate::resp::Args;
@@ -272,7 +273,11 @@ impl Server {
         let (takes, query, query_free, args, argc) = self.query_footprint(session, running);
         let waiting = session.reply.len() as u64;
         let in_buffer = waiting.min(buffers.reply);
-        let (blocks, output) = blocks_of(waiting - in_buffer);
+        let (mut blocks, mut output) = blocks_of(waiting - in_buffer);
+        if is_replica(session) {
+            let unsent = super::replication::unsent(self, session.fd);
+            (blocks, output) = (blocks + unsent.0, unsent.1);
+        }
         let (mut queued, mut commands) = (0, 0);
         if let Some(multi) = &session.multi {
             queued = multi.bytes;

@@ -160,9 +160,10 @@ fn memory(s: &Server, t: &mut Text) {
          rss_overhead_bytes:0\r\n",
     );
     t.lit("mem_fragmentation_ratio:").hundredths(rss * 100 / used).lit("\r\n");
-    t.field("mem_fragmentation_bytes", rss - used).lit("mem_not_counted_for_evict:0\r\n");
-    t.field("mem_replication_backlog", view.backlog).field("mem_total_replication_buffers", view.backlog);
-    t.lit("mem_clients_slaves:0\r\n").field("mem_clients_normal", view.clients);
+    t.field("mem_fragmentation_bytes", rss - used).field("mem_not_counted_for_evict", s.uncounted_memory());
+    t.field("mem_replication_backlog", view.backlog);
+    t.field("mem_total_replication_buffers", replication::backlog_memory(s));
+    t.field("mem_clients_slaves", view.replicas).field("mem_clients_normal", view.clients);
     t.field("mem_cluster_links", 0).field("mem_aof_buffer", s.persistence.aof.buffer_memory());
     t.lit("mem_allocator:jemalloc-5.3.0\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n");
     t.field("lazyfreed_objects", s.stats.lazily_freed);

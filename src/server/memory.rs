@@ -1,6 +1,7 @@
 //! How much memory the server uses, and for what (`getMemoryOverheadData`): an estimate of what a real one's allocator
 //! would have given out.
 
+use super::clients::is_replica;
 use super::session::Session;
 use super::{Server, replication};
 
@@ -33,7 +34,9 @@ pub(crate) struct Overview {
     pub resident: u64,
     /// The replication backlog.
     pub backlog: u64,
-    /// Connections.
+    /// What replicas hold on to beyond it.
+    pub replicas: u64,
+    /// Connections, but for those of replicas.
     pub clients: u64,
     /// The library of functions.
     pub functions: u64,
@@ -59,7 +62,9 @@ impl Server {
     /// What a session takes.
     #[must_use]
     pub(crate) fn session_memory(&self, session: &Session) -> u64 {
-        self.footprint(session, None).total
+        let footprint = self.footprint(session, None);
+        // The replication buffer is nobody's own.
+        footprint.total - if is_replica(session) { footprint.output } else { 0 }
     }
 
     fn sessions_memory(&self) -> u64 {
@@ -67,7 +72,8 @@ impl Server {
     }
 
     fn memory_of_data(&self) -> u64 {
-        STARTUP + FUNCTIONS + replication::backlog_memory(self) + self.keyspace.memory()
+        let waits = replication::backlog_memory(self) + self.persistence.aof.buffer_memory();
+        STARTUP + FUNCTIONS + waits + self.keyspace.memory()
     }
 
     /// Bytes in use (`zmalloc_used_memory`).
@@ -81,14 +87,23 @@ impl Server {
         self.memory_of_data() + self.counted_memory()
     }
 
+    /// What evictions must not count: what replicas have yet to be sent, beyond the backlog, and what is on its way to the
+    /// append-only file (`freeMemoryGetNotCountedMemory`).
+    #[must_use]
+    pub(crate) fn uncounted_memory(&self) -> u64 {
+        replication::uncounted_memory(self) + self.persistence.aof.buffer_memory()
+    }
+
     /// Where memory goes.
     #[must_use]
     pub(crate) fn memory_overview(&self) -> Overview {
         let used = self.used_memory();
-        let backlog = replication::backlog_memory(self);
-        let clients = self.sessions_memory();
+        let (backlog, replicas) = replication::buffer_memory(self);
+        let clients = self.sessions.iter().filter(|session| !is_replica(session));
+        let clients = clients.map(|session| self.session_memory(session)).sum();
         let mut dbs = Vec::new();
-        let mut overhead = STARTUP + FUNCTIONS + backlog + clients;
+        let mut overhead = STARTUP + FUNCTIONS + backlog + replicas + clients;
+        overhead += self.persistence.aof.buffer_memory();
         for (number, db) in self.keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
             let main = (db.len() * (24 + 16) + db.keys().buckets() * 8) as u64;
             let expires = (db.expires_len() * 24 + db.expires().buckets() * 8) as u64;
@@ -100,6 +115,7 @@ impl Server {
             peak: used.max(self.stats.peak_memory),
             resident: used + RESIDENT,
             backlog,
+            replicas,
             clients,
             functions: FUNCTIONS,
             dbs,

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::Server;
+use super::clients::is_replica;
 use super::session::{Flags, Session};
 use crate::id::Fd;
 use crate::node::Outbox;
@@ -83,8 +84,8 @@ impl Tally {
     /// Counts a session that takes so many bytes, in place of what was counted for it.
     fn count(&mut self, session: &mut Session, bytes: u64, now: u64) {
         let flags = session.flags;
+        let limited = !flags.has(Flags::MASTER) && !is_replica(session);
         let counted = &mut session.counted;
-        let limited = !flags.has(Flags::REPLICA.with(Flags::MASTER));
         self.all = self.all - counted.bytes + bytes;
         if counted.limited {
             self.limited -= counted.bytes;

@@ -3,6 +3,7 @@
 
 use crate::resp::lossless;
 use crate::server::call::Cx;
+use crate::server::clients::is_replica;
 use crate::server::keyspace::{Value, alloc};
 use crate::server::session::{Flags, Session};
 
@@ -75,7 +76,7 @@ const BUCKETS: usize = 19;
 /// `DEBUG CLIENT-EVICTION`
 pub(super) fn clients(cx: &mut Cx<'_>) {
     let mut buckets = [(0_u64, 0_u64); BUCKETS];
-    let counts = |session: &&Session| !session.flags.has(Flags::REPLICA.with(Flags::MASTER).with(Flags::NO_EVICT));
+    let counts = |session: &&Session| !session.flags.has(Flags::MASTER.with(Flags::NO_EVICT)) && !is_replica(session);
     for session in cx.s.sessions.iter().filter(counts) {
         let bytes = cx.s.session_memory(session);
         let log = bytes.max(1).ilog2().saturating_sub(SMALLEST - 1) as usize;

@@ -191,8 +191,9 @@ fn lindex(cx: &mut Cx<'_>) {
     let Some(index) = cx.int_arg(2) else { return };
     let Some(place) = list.place(index) else { return cx.add_null() };
     cx.add_bulk(list.get(place).expect("within the list"));
-    drop(list);
-    cx.pass(place, place + 1, false);
+    if list.is_stale() {
+        cx.pass(place, place + 1, false);
+    }
 }
 
 fn lset(cx: &mut Cx<'_>) {
@@ -317,8 +318,9 @@ fn lrange(cx: &mut Cx<'_>) {
     for place in from..to {
         cx.add_bulk(list.get(place).expect("within the list"));
     }
-    drop(list);
-    cx.pass(from, to, false);
+    if list.is_stale() {
+        cx.pass(from, to, false);
+    }
 }
 
 fn ltrim(cx: &mut Cx<'_>) {
@@ -398,10 +400,10 @@ fn lpos(cx: &mut Cx<'_>) {
     cx.s.meter.add(len.min(limit) as u64 * cost::ELEMENT / 4);
     let passed =
         found.get(most - 1).map_or(len.min(limit), |&at| if wanted.from == End::Head { at + 1 } else { len - at });
-    drop(list);
     match wanted.from {
-        End::Head => cx.pass(0, passed, false),
-        End::Tail => cx.pass(len - passed, len, true),
+        End::Head if list.is_stale() => cx.pass(0, passed, false),
+        End::Tail if list.is_stale() => cx.pass(len - passed, len, true),
+        End::Head | End::Tail => {}
     }
     if wanted.count.is_some() {
         cx.add_array(found.len());

@@ -68,7 +68,7 @@ fn stats(cx: &mut Cx<'_>) {
     cx.add_figure("total.allocated", view.used);
     cx.add_figure("startup.allocated", STARTUP);
     cx.add_figure("replication.backlog", view.backlog);
-    cx.add_figure("clients.slaves", 0);
+    cx.add_figure("clients.slaves", view.replicas);
     cx.add_figure("clients.normal", view.clients);
     cx.add_figure("cluster.links", 0);
     let waits = cx.s.persistence.aof.buffer_memory();

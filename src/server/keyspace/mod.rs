@@ -11,7 +11,7 @@ pub mod list;
 pub mod listpack;
 pub mod lzf;
 pub mod packing;
-mod radix;
+pub(super) mod radix;
 pub mod set;
 mod skiplist;
 pub mod stream;

@@ -4,7 +4,7 @@
 /// The nodes of the tree of these keys, which are sorted and distinct: the root, one for each stretch without a branch, one for
 /// each branch, one for each end.
 #[must_use]
-pub(super) fn nodes<K: AsRef<[u8]>>(keys: &[K]) -> u64 {
+pub(in crate::server) fn nodes<K: AsRef<[u8]>>(keys: &[K]) -> u64 {
     let mut count = 0;
     // Ranges of keys that have so many bytes in common, and stand at one node.
     let mut open = vec![(0, keys.len(), 0)];

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::server::keyspace::radix;
+
 /// The least that is requested for a block (`PROTO_REPLY_CHUNK_BYTES`).
 const CHUNK: u64 = 16 * 1024;
 /// What a block carries besides the stream: `sizeof(replBufBlock)`.
@@ -17,6 +19,11 @@ const LIST_NODE: u64 = 24;
 pub const SIZE_MIN: u64 = 16 * 1024;
 /// Blocks dropped by one call at most (`REPL_BACKLOG_TRIM_BLOCKS_PER_CALL`).
 pub const TRIM_BLOCKS: usize = 64;
+/// Every so many blocks one is in the index (`REPL_BACKLOG_INDEX_PER_BLOCKS`).
+const INDEXED: u64 = 64;
+/// What a node of the index takes, and what it refers to (`raxNode`).
+const INDEX_NODE: u64 = 4;
+const POINTER: u64 = 8;
 /// A full block of more pieces than this becomes one piece.
 const PIECES_MAX: usize = 8;
 /// The first piece of a block has room for this much; the next ones double.
@@ -69,6 +76,10 @@ pub struct Backlog {
     blocks: VecDeque<Block>,
     /// The number of the oldest block; numbers never repeat.
     first_block: u64,
+    /// The number of the block from which on those for the index are counted.
+    counted_from: u64,
+    /// Memory of all blocks.
+    memory: u64,
     /// Whether the backlog refers to the oldest block; it does as soon as there is one.
     refers: bool,
 }
@@ -83,6 +94,8 @@ impl Backlog {
             first: master_offset + 1,
             blocks: VecDeque::new(),
             first_block: 0,
+            counted_from: 0,
+            memory: 0,
             refers: false,
         }
     }
@@ -114,7 +127,16 @@ impl Backlog {
     /// Memory of all blocks (`repl_buffer_mem`).
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.blocks.iter().map(|block| block.capacity + BLOCK_HEADER + LIST_NODE).sum()
+        self.memory
+    }
+
+    /// What the index of blocks takes, as INFO tells it.
+    #[must_use]
+    pub fn index_memory(&self) -> u64 {
+        let number = |at: usize| self.first_block + at as u64 - self.counted_from + 1;
+        let indexed = self.blocks.iter().enumerate().filter(|(at, _)| number(*at).is_multiple_of(INDEXED));
+        let keys: Vec<[u8; 8]> = indexed.map(|(_, block)| block.first.to_be_bytes()).collect();
+        radix::nodes(&keys) * INDEX_NODE + keys.len() as u64 * POINTER
     }
 
     /// `resizeReplicationBacklog`.
@@ -126,6 +148,7 @@ impl Backlog {
     /// `rebaseReplicationBuffer`: the stream so far turns out to continue another one that was `by` bytes long.
     pub fn rebase(&mut self, by: u64) {
         self.first += by;
+        self.counted_from = self.first_block;
         for block in &mut self.blocks {
             block.first += by;
         }
@@ -187,6 +210,7 @@ impl Backlog {
             assert!(oldest.used == oldest.capacity, "only the newest block has room");
             self.len -= oldest.capacity;
             self.first += oldest.capacity;
+            self.memory -= oldest.memory();
             self.blocks.pop_front();
             self.first_block += 1;
             self.blocks[0].refs += 1;
@@ -268,8 +292,14 @@ impl Backlog {
     #[must_use]
     pub fn pinned(&self, cursor: Cursor) -> u64 {
         let (Some(last), own) = (self.blocks.back(), self.index(cursor.block)) else { return 0 };
-        let blocks = (self.blocks.len() - own) as u64;
+        let blocks = self.blocks_from(cursor);
         last.first + last.capacity - self.blocks[own].first + blocks * (BLOCK_HEADER + LIST_NODE)
+    }
+
+    /// How many blocks these are.
+    #[must_use]
+    pub fn blocks_from(&self, cursor: Cursor) -> u64 {
+        (self.blocks.len() - self.index(cursor.block)) as u64
     }
 
     /// Checks what must always hold.
@@ -277,6 +307,7 @@ impl Backlog {
         assert!(self.refers != self.blocks.is_empty(), "the backlog refers to the first block");
         let refs: u32 = self.blocks.iter().map(|block| block.refs).sum();
         assert!(refs == cursors + u32::from(self.refers), "every reference belongs to a cursor");
+        assert_eq!(self.memory, self.blocks.iter().map(Block::memory).sum::<u64>(), "memory is that of the blocks");
         assert!(self.blocks.front().is_none_or(|block| block.first == self.first && block.refs > 0));
     }
 
@@ -309,12 +340,17 @@ impl Backlog {
             tail: BytesMut::new(),
         };
         let taken = block.append(data);
+        self.memory += block.memory();
         self.blocks.push_back(block);
         taken
     }
 }
 
 impl Block {
+    fn memory(&self) -> u64 {
+        self.capacity + BLOCK_HEADER + LIST_NODE
+    }
+
     /// Copies in what fits and says how much that was.
     fn append(&mut self, data: &[u8]) -> usize {
         let room = usize::try_from(self.capacity - self.used).unwrap_or(usize::MAX);

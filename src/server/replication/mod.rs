@@ -358,6 +358,24 @@ pub(crate) fn uncounted_memory(s: &Server) -> u64 {
     backlog_memory(s).saturating_sub(size + (size / (16 << 10) + 1) * 64)
 }
 
+/// What the replication buffer takes in INFO's account: for the backlog, and for replicas that need more than that
+/// (`getMemoryOverheadData`).
+pub(crate) fn buffer_memory(s: &Server) -> (u64, u64) {
+    let Some(backlog) = &s.repl.backlog else { return (0, 0) };
+    let size = if s.repl.replicas.is_empty() { u64::MAX } else { s.config.repl_backlog_size };
+    let own = backlog.memory().min(size);
+    (own + backlog.index_memory(), backlog.memory() - own)
+}
+
+/// The blocks of the replication buffer that a replica has yet to be sent, and what they take.
+pub(crate) fn unsent(s: &Server, fd: crate::id::Fd) -> (u64, u64) {
+    let cursor = s.repl.replicas.iter().find(|replica| replica.fd == fd).and_then(|replica| replica.cursor);
+    match (&s.repl.backlog, cursor) {
+        (Some(backlog), Some(cursor)) => (backlog.blocks_from(cursor), backlog.pinned(cursor)),
+        _ => (0, 0),
+    }
+}
+
 /// Bytes of the replication buffer's blocks, for INFO.
 pub(crate) fn backlog_memory(s: &Server) -> u64 {
     s.repl.backlog.as_ref().map_or(0, Backlog::memory)

@@ -167,6 +167,10 @@ impl List {
     pub(super) fn link(&mut self, beside: Option<usize>, node: Node, after: bool) -> usize {
         let at = beside.map_or(0, |beside| beside + usize::from(after));
         self.memory += node.memory();
+        if self.nodes.capacity() == 0 {
+            // Most lists are short.
+            self.nodes.reserve_exact(1);
+        }
         self.nodes.insert(at, node);
         if let Some(beside) = beside {
             self.pack(beside + usize::from(!after));
