@@ -9,7 +9,7 @@ mod text;
 pub use command::{Args, CommandReader, Limits, Partial, ProtocolError, short_request, short_set};
 pub use reply::{ReplyReader, Value};
 pub use split::{quote, split_args};
-pub use text::lossless;
+pub use text::{bytes_of, lossless};
 
 /// Reads a decimal integer exactly as Redis's `string2ll`: no sign but a leading minus, no leading zeros, no blanks.
 #[must_use]

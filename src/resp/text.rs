@@ -2,6 +2,8 @@
 //! text all the same: a byte that is no part of a character stands there as a character of its own, from the end of the
 //! last plane for private use, and becomes a byte again when the error is written.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 /// The character that stands for the byte 0; those for the others follow.
@@ -31,6 +33,17 @@ pub fn lossless(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(|&byte| stand_in(byte)));
     }
     text
+}
+
+/// The bytes that a text stands for.
+#[must_use]
+pub fn bytes_of(text: &str) -> Cow<'_, [u8]> {
+    if memchr::memchr(0xf4, text.as_bytes()).is_none() {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut out = BytesMut::with_capacity(text.len());
+    write(&mut out, text);
+    Cow::Owned(out.to_vec())
 }
 
 /// Writes the bytes that a text stands for.
@@ -69,7 +82,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_byte_is_lost(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            prop_assert_eq!(there_and_back(&bytes), bytes);
+            prop_assert_eq!(&there_and_back(&bytes), &bytes);
+            prop_assert_eq!(&*bytes_of(&lossless(&bytes)), &bytes);
         }
     }
 }

@@ -357,7 +357,7 @@ impl Server {
     }
 
     /// Forgets what a session that doesn't want answers was answered since its buffer had `len` bytes.
-    fn mute(&mut self, fd: Fd, len: usize) {
+    pub(crate) fn mute(&mut self, fd: Fd, len: usize) {
         if let Some(session) = self.sessions.get_mut(fd)
             && session.flags.has(Flags::REPLY_OFF.with(Flags::REPLY_SKIP))
         {

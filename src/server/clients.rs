@@ -114,9 +114,11 @@ impl Server {
                 Err(error) => {
                     let text = format!("ERR {error}");
                     self.stats.count_error(&text);
-                    crate::resp::encode::error(session.reply.tail(), &text);
                     session.flags.set(Flags::CLOSE_AFTER_REPLY);
-                    self.sessions.want_write(fd);
+                    if !session.flags.has(Flags::REPLY_OFF.with(Flags::REPLY_SKIP)) {
+                        crate::resp::encode::error(session.reply.tail(), &text);
+                        self.sessions.want_write(fd);
+                    }
                     return;
                 }
             }
@@ -155,7 +157,8 @@ impl Server {
         }
         self.sessions.changed(fd);
         let session = self.sessions.at_mut(fd);
-        if !session.reply.is_empty() || session.flags.has(Flags::CLOSE_AFTER_REPLY) {
+        // Who is to be closed once the reply is sent, and gets none, stays.
+        if !session.reply.is_empty() {
             let waiting = session.reply.len() as u64;
             self.sessions.want_write(fd);
             if waiting >= super::footprint::NOTED {

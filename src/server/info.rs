@@ -4,7 +4,12 @@
 use super::call::Cx;
 use super::keyspace::value::format_i64;
 use super::memory::STARTUP;
+<<<<<<< HEAD
 use super::{Server, config, cost, persistence, replication};
+=======
+use super::{Server, commands, config, cost, persistence, replication};
+use crate::resp::bytes_of;
+>>>>>>> 9507878 (Settings, names and error codes that are no text keep their bytes; what isn't answered, isn't closed either; golden scripts of replies, kills, channels, pauses, payloads, errors and what they count)
 
 /// A section: its name, and whether INFO without arguments shows it.
 type Section = (&'static str, bool, fn(&Server, &mut Text));
@@ -31,6 +36,11 @@ struct Text(Vec<u8>);
 impl Text {
     fn lit(&mut self, text: &str) -> &mut Self {
         self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
         self
     }
 
@@ -276,12 +286,15 @@ fn commandstats(s: &Server, t: &mut Text) {
 fn errorstats(s: &Server, t: &mut Text) {
     t.lit("# Errorstats\r\n");
     for (code, count) in &s.stats.errors {
-        t.lit("errorstat_").lit(code).lit(":count=").num(*count).lit("\r\n");
+        t.lit("errorstat_").raw(&bytes_of(code)).lit(":count=").num(*count).lit("\r\n");
     }
 }
 
 fn latencystats(s: &Server, t: &mut Text) {
     t.lit("# Latencystats\r\n");
+    if !s.config.latency_tracking {
+        return;
+    }
     let shown = s.config.get(config::find("latency-tracking-info-percentiles").expect("it is a directive"));
     for command in s.config.renamed.commands().flat_map(|command| std::iter::once(command).chain(&command.subs)) {
         let Some(histogram) = s.stats.latency_of(command.id) else { continue };

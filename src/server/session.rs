@@ -381,16 +381,31 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Adds one; it gets the next id.
     pub(crate) fn insert(&mut self, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
+        let id = self.next_id();
+        self.insert_as(id, fd, addr, laddr, now)
+    }
+
+    /// The id of a client that is made now (`next_client_id`).
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.created += 1;
+        self.created + INTERNAL_CLIENTS
+    }
+
+    /// Adds one that has its id already.
+    pub(crate) fn insert_as(&mut self, id: u64, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
         if self.slots.len() <= fd.index() {
             self.slots.resize_with(fd.index() + 1, || None);
         }
         let slot = &mut self.slots[fd.index()];
         assert!(slot.is_none(), "{fd:?} already has a session");
         self.order.push(fd);
+<<<<<<< HEAD
         let session = slot.insert(Box::new(Session::new(fd, self.created + INTERNAL_CLIENTS, addr, laddr, now)));
         self.tally.note(session);
         session
+=======
+        slot.insert(Box::new(Session::new(fd, id, addr, laddr, now)))
+>>>>>>> 9507878 (Settings, names and error codes that are no text keep their bytes; what isn't answered, isn't closed either; golden scripts of replies, kills, channels, pauses, payloads, errors and what they count)
     }
 
     /// Removes one.

@@ -9,6 +9,9 @@ use super::latency::histogram::{Histogram, Histograms};
 /// Samples of the instantaneous metrics (`STATS_METRIC_SAMPLES`).
 const SAMPLES: usize = 16;
 
+/// An error's code is looked for in so many bytes (`afterErrorReply`).
+const CODE_MAX: usize = 31;
+
 /// Counters of one command (`INFO commandstats`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CommandStat {
@@ -113,10 +116,12 @@ impl Stats {
     /// Counts an error by its code, the first word.
     pub(crate) fn count_error(&mut self, text: &str) {
         self.error_replies += 1;
-        let code = text.split(' ').next().unwrap_or_default();
+        // What has no blank near its beginning has no code.
+        let blank = text.bytes().take(CODE_MAX).position(|byte| byte == b' ');
+        let code = blank.map_or("ERR", |at| &text[..at]);
         if let Some(count) = self.errors.get_mut(code) {
             *count += 1;
-        } else if self.errors.len() < 128 {
+        } else {
             self.errors.insert(code.into(), 1);
         }
     }

@@ -21,7 +21,7 @@ use super::session::Flags;
 use super::{Server, clients};
 use crate::id::Fd;
 use crate::node::Outbox;
-use crate::resp::Args;
+use crate::resp::{Args, bytes_of};
 use log::{Entry, Log, Reason};
 
 /// Who a session is.
@@ -62,7 +62,7 @@ impl Acl {
         let mut acl =
             Acl { users: Vec::new(), names: BTreeMap::new(), log: Log::default(), auth_required: false, file: None };
         let mut user = User::default_user();
-        user.require(requirepass.as_bytes());
+        user.require(&bytes_of(requirepass));
         acl.put(DEFAULT, user);
         acl
     }
@@ -337,7 +337,7 @@ impl Server {
     /// CONFIG SET requirepass.
     pub(crate) fn requirepass_changed(&mut self) {
         let mut user = self.acl.get(DEFAULT).cloned().expect("there is always a default user");
-        user.require(self.config.requirepass.as_bytes());
+        user.require(&bytes_of(&self.config.requirepass));
         self.acl.put(DEFAULT, user);
         self.users_changed();
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, container, row};
-use crate::resp::lossless;
+use crate::resp::{bytes_of, lossless};
 use crate::server::acl::{CATEGORIES, Denied, Selector, User, category, check};
 use crate::server::call::Cx;
 
@@ -235,7 +235,7 @@ fn log(cx: &mut Cx<'_>) {
         let ms = u32::try_from(now.saturating_sub(entry.ms)).unwrap_or(u32::MAX);
         cx.add_double(f64::from(ms) / 1_000.0);
         cx.add_bulk(b"client-info");
-        cx.add_bulk(entry.client.as_bytes());
+        cx.add_bulk(&bytes_of(&entry.client));
     }
 }
 

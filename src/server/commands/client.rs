@@ -3,7 +3,7 @@
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row, tracking};
 use crate::id::Fd;
-use crate::resp::{Args, lossless};
+use crate::resp::{Args, bytes_of, lossless};
 use crate::server::acl::UserId;
 use crate::server::call::Cx;
 use crate::server::session::{Flags, Session};
@@ -114,13 +114,13 @@ impl Server {
         } else {
             -1
         };
-        let name = session.name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+        let name = session.name.as_ref().map(|name| lossless(name)).unwrap_or_default();
         let now = self.now.unix.secs();
         let idle = now.saturating_sub(session.last_interaction.secs());
         let footprint = self.footprint(session, running);
         let (rbs, rbp, obl) = footprint.reply;
         let redirect = session.tracking.as_ref().map_or(-1, |mode| i64::try_from(mode.redirect).unwrap_or(i64::MAX));
-        let user = self.acl.name(session.user).map_or("(superuser)".into(), |name| String::from_utf8_lossy(name));
+        let user = self.acl.name(session.user).map_or("(superuser)".to_owned(), |name| lossless(name));
         format!(
             "id={} addr={} laddr={} fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
              multi={multi} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={rbs} rbp={rbp} obl={obl} oll={} omem={} \
@@ -177,7 +177,7 @@ fn id(cx: &mut Cx<'_>) {
 
 fn info(cx: &mut Cx<'_>) {
     let line = cx.client_line(cx.session());
-    cx.add_verbatim(line.as_bytes(), *b"txt");
+    cx.add_verbatim(&bytes_of(&line), *b"txt");
 }
 
 fn list(cx: &mut Cx<'_>) {
@@ -201,7 +201,7 @@ fn list(cx: &mut Cx<'_>) {
     } else {
         return cx.add_syntax_error();
     }
-    cx.add_verbatim(text.as_bytes(), *b"txt");
+    cx.add_verbatim(&bytes_of(&text), *b"txt");
 }
 
 impl Cx<'_> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use super::{Spec, row};
 use crate::node::DiskError;
-use crate::resp::lossless;
+use crate::resp::{bytes_of, lossless};
 use crate::server::call::Cx;
 use crate::server::config::{self, Config, DENY_LOADING, HIDDEN, IMMUTABLE, PROTECTED, ROWS, Row, SENSITIVE};
 use crate::server::{glob, persistence, replication};
@@ -60,7 +60,7 @@ fn get(cx: &mut Cx<'_>) {
     cx.add_map(matched.len());
     for (name, row) in matched {
         cx.add_bulk(name.as_bytes());
-        cx.add_bulk(current.get(row).as_bytes());
+        cx.add_bulk(&bytes_of(&current.get(row)));
     }
 }
 
@@ -124,7 +124,7 @@ fn set(cx: &mut Cx<'_>) {
     let mut rows = Vec::new();
     for i in (2..args.len()).step_by(2) {
         let name = String::from_utf8_lossy(args.get(i));
-        let value = String::from_utf8_lossy(args.get(i + 1));
+        let value = lossless(args.get(i + 1));
         let row = config::find(&name).expect("checked before");
         let failed = |why: &str| {
             let name = name.to_ascii_lowercase();

@@ -2,7 +2,6 @@
 
 use super::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE};
 use super::{Spec, debug_memory, row};
-use crate::resp::lossless;
 use crate::server::call::Cx;
 use crate::server::config::ClientsLimit;
 use crate::server::footprint::Adapting;
@@ -84,8 +83,10 @@ fn debug(cx: &mut Cx<'_>) {
         }
         b"protocol" if args.len() == 3 => debug_protocol(cx),
         b"error" if args.len() == 3 => {
-            let text = lossless(args.get(2)).replace(['\r', '\n'], " ");
-            cx.add_error(&text);
+            // As it is: no error that is counted.
+            let text: Vec<u8> =
+                args.get(2).iter().map(|&byte| if b"\r\n".contains(&byte) { b' ' } else { byte }).collect();
+            cx.reply().extend_from_slice(&[b"-", text.as_slice(), b"\r\n"].concat());
         }
         _ => debug_rarer(cx),
     }

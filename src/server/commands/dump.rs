@@ -78,7 +78,8 @@ fn restore(cx: &mut Cx<'_>) {
         Err(complaint) => return cx.add_error(complaint),
     };
     let deleted = options.replace && cx.delete(1);
-    let when = if ttl > 0 && !options.absolute { ttl.saturating_add(cx.s.ms()) } else { ttl };
+    // A time that is beyond all numbers lies in the past.
+    let when = if ttl > 0 && !options.absolute { ttl.wrapping_add(cx.s.ms()) } else { ttl };
     if ttl > 0 && cx.already_expired(when) {
         if deleted {
             cx.rewrite(&[b"DEL", args.get(1)]);

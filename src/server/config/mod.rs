@@ -15,6 +15,7 @@ use super::acl::{self, ConfiguredUser};
 use super::eviction::Policy;
 use super::keyspace::list::Cut;
 use crate::conf::{ConfError, ConfWarning, Directive, nearest};
+use crate::resp::lossless;
 
 /// `yes`, `no` or `local`: who may use DEBUG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,7 +408,7 @@ impl Config {
                 saves_reset = true;
                 config.save.clear();
             }
-            let args: Vec<String> = args.iter().map(|arg| String::from_utf8_lossy(arg).into_owned()).collect();
+            let args: Vec<String> = args.iter().map(|arg| lossless(arg)).collect();
             if let Err(message) = config.apply_line(row, &args) {
                 errors.push(ConfError { line: *line, directive: name.clone(), message, help: None });
             } else if matches!(row.field, Field::Inert) && config.get(row) != row.default {
@@ -429,7 +430,7 @@ impl Config {
         let args = match args {
             [one] if row.flags & MULTI_ARG != 0 && !one.is_empty() => {
                 let parts = crate::resp::split_args(one.as_bytes()).ok_or("Unbalanced quotes in configuration line")?;
-                split = parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+                split = parts.iter().map(|part| lossless(part)).collect();
                 &split
             }
             all => all,

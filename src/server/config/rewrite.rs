@@ -47,7 +47,7 @@ fn line(text: &mut String, row: &Row, value: &str) {
     } else if several || value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\')) {
         push(text, row.name, value);
     } else {
-        push(text, row.name, &crate::resp::quote(value.as_bytes()));
+        push(text, row.name, &crate::resp::quote(&crate::resp::bytes_of(value)));
     }
 }
 

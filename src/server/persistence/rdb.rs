@@ -378,8 +378,9 @@ pub fn libraries_of_payload(data: &Bytes) -> Result<Vec<Bytes>, &'static str> {
 /// In the words of RESTORE.
 pub fn from_payload(data: &Bytes, with_sum: bool) -> Result<RdbValue, &'static str> {
     const BAD: &str = "ERR Bad data format";
-    let body = checked(data, with_sum)?;
-    let mut reader = Reader { data: &body, at: 0 };
+    checked(data, with_sum)?;
+    // The version and the checksum behind the value are read as well, if the value claims to be longer.
+    let mut reader = Reader { data, at: 0 };
     let byte = reader.byte().ok().filter(|&byte| is_value(byte)).ok_or(BAD)?;
     reader.value(byte).ok().filter(|value| !value.is_empty()).ok_or(BAD)
 }

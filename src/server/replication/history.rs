@@ -38,7 +38,7 @@ pub(crate) fn restore(
         if let Some(position) = position {
             (s.repl.replid, s.repl.offset) = (position.replid, position.offset);
             let StreamPosition { db, replid, offset } = position;
-            s.repl.cached = Some(CachedMaster { replid, offset, db });
+            s.repl.cached = Some(CachedMaster { replid, offset, db, client: s.sessions.next_id() });
             why = HistoryWhy::Rdb;
         }
     } else if position.is_some() || !deleted.is_empty() {
@@ -152,7 +152,8 @@ pub(crate) fn become_replica_of(s: &mut Server, host: &str, port: u16, out: &mut
     link::cancel_handshake(s, LinkDownWhy::Reconfigured, out);
     if was_master {
         // The new master begins its stream with SELECT, so the database doesn't matter.
-        s.repl.cached = Some(CachedMaster { replid: s.repl.replid, offset: s.repl.offset, db: 0 });
+        let client = s.sessions.next_id();
+        s.repl.cached = Some(CachedMaster { replid: s.repl.replid, offset: s.repl.offset, db: 0, client });
     }
     note_replica(s, out);
     s.notice(out, || format!("REPLICAOF {host}:{port} enabled"));

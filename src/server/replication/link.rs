@@ -6,7 +6,7 @@ use super::transfer::{self, Transfer};
 use super::{CachedMaster, failover, history, master};
 use crate::id::{Addr, Fd, HexId};
 use crate::node::{CloseWhy, Outbox, RefusedWhy};
-use crate::resp::{Args, encode};
+use crate::resp::{Args, bytes_of, encode};
 use crate::server::Server;
 use crate::server::acl::UserId;
 use crate::server::session::{Flags, Session};
@@ -263,18 +263,18 @@ fn on_pong(s: &mut Server, line: &[u8], out: &mut Outbox) {
     let mut requests = BytesMut::new();
     let auth = !config.masterauth.is_empty();
     if auth {
-        let (user, password) = (config.masteruser.as_bytes(), config.masterauth.as_bytes());
+        let (user, password) = (bytes_of(&config.masteruser), bytes_of(&config.masterauth));
         if user.is_empty() {
-            encode::command(&mut requests, &[b"AUTH", password]);
+            encode::command(&mut requests, &[b"AUTH", &password]);
         } else {
-            encode::command(&mut requests, &[b"AUTH", user, password]);
+            encode::command(&mut requests, &[b"AUTH", &user, &password]);
         }
     }
     let announced = config.replica_announce_port;
     let port = if announced != 0 { announced } else { u64::from(s.init.addr.port) };
     encode::command(&mut requests, &[b"REPLCONF", b"listening-port", port.to_string().as_bytes()]);
     if !config.replica_announce_ip.is_empty() {
-        encode::command(&mut requests, &[b"REPLCONF", b"ip-address", config.replica_announce_ip.as_bytes()]);
+        encode::command(&mut requests, &[b"REPLCONF", b"ip-address", &bytes_of(&config.replica_announce_ip)]);
     }
     encode::command(&mut requests, &[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
     out.send(fd, requests.freeze());
@@ -371,7 +371,7 @@ fn continue_stream(s: &mut Server, line: &[u8], out: &mut Outbox) {
 /// `replicationCreateMasterClient`: the link becomes a session whose requests are the stream.
 pub(super) fn materialise(s: &mut Server, fd: Fd, ends: (Addr, Addr), at: CachedMaster, out: &mut Outbox) {
     let now = s.now.unix;
-    let session = s.sessions.insert(fd, ends.0, ends.1, now);
+    let session = s.sessions.insert_as(at.client, fd, ends.0, ends.1, now);
     session.flags.set(Flags::MASTER);
     (session.user, session.authenticated) = (UserId::SUPERUSER, true);
     session.db = at.db;
@@ -453,7 +453,7 @@ pub(super) fn master_gone(s: &mut Server, session: &Session, why: LinkDownWhy, o
     }
     // After a protocol error what was applied can't be trusted: there is nothing to continue from.
     let broken = session.flags.has(Flags::CLOSE_AFTER_REPLY);
-    let cached = CachedMaster { replid: master.replid, offset: master.applied, db: session.db };
+    let cached = CachedMaster { replid: master.replid, offset: master.applied, db: session.db, client: session.id };
     s.repl.cached = (!broken).then_some(cached);
     let why = s.repl.closing_why.unwrap_or(if broken { LinkDownWhy::Protocol } else { why });
     s.repl.down_since = s.now.unix.secs();

@@ -87,6 +87,8 @@ pub struct CachedMaster {
     pub offset: u64,
     /// The database that the stream had selected.
     pub db: u32,
+    /// The id that the master had as a client, and will have again.
+    pub client: u64,
 }
 
 /// Everything that a server knows of its replication.

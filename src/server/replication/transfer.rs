@@ -272,7 +272,8 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
     history::note(s, HistoryWhy::FullSync, None, out);
     history::ensure_backlog(s);
     let db = staged.loaded.stream_db.and_then(|db| u32::try_from(db).ok()).unwrap_or(0);
-    let cached = CachedMaster { replid, offset, db: db.min(u32::try_from(s.config.databases).unwrap_or(1) - 1) };
+    let db = db.min(u32::try_from(s.config.databases).unwrap_or(1) - 1);
+    let cached = CachedMaster { replid, offset, db, client: s.sessions.next_id() };
     let Some(fd) = transfer.fd else {
         // The connection broke meanwhile: what was loaded is continued from at the next attempt.
         s.repl.cached = Some(cached);

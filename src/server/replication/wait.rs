@@ -55,7 +55,9 @@ pub(super) fn process(s: &mut Server, _out: &mut Outbox) {
         if enough || over {
             s.repl.waiting.retain(|other| other.fd != waiter.fd);
             if let Some(session) = s.sessions.get_mut(waiter.fd) {
+                let len = session.reply.len();
                 encode::integer(session.reply.tail(), i64::try_from(acked).unwrap_or(i64::MAX));
+                s.mute(waiter.fd, len);
             }
             s.unblock(waiter.fd);
         }
