@@ -4,12 +4,8 @@
 use super::call::Cx;
 use super::keyspace::value::format_i64;
 use super::memory::STARTUP;
-<<<<<<< HEAD
 use super::{Server, config, cost, persistence, replication};
-=======
-use super::{Server, commands, config, cost, persistence, replication};
 use crate::resp::bytes_of;
->>>>>>> 9507878 (Settings, names and error codes that are no text keep their bytes; what isn't answered, isn't closed either; golden scripts of replies, kills, channels, pauses, payloads, errors and what they count)
 
 /// A section: its name, and whether INFO without arguments shows it.
 type Section = (&'static str, bool, fn(&Server, &mut Text));

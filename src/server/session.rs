@@ -374,6 +374,8 @@ pub(crate) struct Sessions {
     pub(crate) script: Option<Box<Session>>,
     /// How many there have been.
     created: u64,
+    /// There has been a session with an id older than those before it.
+    returned: bool,
     /// What all take together.
     pub(super) tally: Tally,
 }
@@ -393,19 +395,16 @@ impl Sessions {
 
     /// Adds one that has its id already.
     pub(crate) fn insert_as(&mut self, id: u64, fd: Fd, addr: Addr, laddr: Addr, now: Unix) -> &mut Session {
+        self.returned |= id < self.created + INTERNAL_CLIENTS;
         if self.slots.len() <= fd.index() {
             self.slots.resize_with(fd.index() + 1, || None);
         }
         let slot = &mut self.slots[fd.index()];
         assert!(slot.is_none(), "{fd:?} already has a session");
         self.order.push(fd);
-<<<<<<< HEAD
-        let session = slot.insert(Box::new(Session::new(fd, self.created + INTERNAL_CLIENTS, addr, laddr, now)));
+        let session = slot.insert(Box::new(Session::new(fd, id, addr, laddr, now)));
         self.tally.note(session);
         session
-=======
-        slot.insert(Box::new(Session::new(fd, id, addr, laddr, now)))
->>>>>>> 9507878 (Settings, names and error codes that are no text keep their bytes; what isn't answered, isn't closed either; golden scripts of replies, kills, channels, pauses, payloads, errors and what they count)
     }
 
     /// Removes one.
@@ -419,11 +418,14 @@ impl Sessions {
         Some(session)
     }
 
-    /// The descriptor of the session with an id (`lookupClientByID`). Ids grow with the order of creation.
+    /// The descriptor of the session with an id (`lookupClientByID`). Ids grow with the order of creation, but for that of a
+    /// master that has come back.
     #[must_use]
     pub(crate) fn by_id(&self, id: u64) -> Option<Fd> {
-        let at = self.order.binary_search_by_key(&id, |&fd| self.at(fd).id).ok()?;
-        Some(self.order[at])
+        let at = self.order.binary_search_by_key(&id, |&fd| self.at(fd).id);
+        let found = at.ok().map(|at| self.order[at]);
+        let any = || self.order.iter().copied().find(|&fd| self.at(fd).id == id);
+        found.or_else(|| if self.returned { any() } else { None })
     }
 
     /// The session of a descriptor.
