@@ -136,13 +136,14 @@ impl Server {
         if tracked {
             self.end_caching(fd, args);
         }
+        let heard = std::mem::take(&mut self.exec.heard);
         let Some(session) = self.sessions.get_mut(fd) else {
             self.exec.client = None;
             return;
         };
         let muted = Flags::MASTER.with(Flags::REPLY_OFF).with(Flags::REPLY_SKIP);
         if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
-            session.reply.truncate(self.exec.heard);
+            session.reply.truncate(heard);
         }
         if tracked {
             self.send_pending_invalidations(fd);
