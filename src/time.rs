@@ -149,6 +149,9 @@ impl Span {
     /// A sentence that says what was expected, when the number, the unit or the size is wrong.
     pub fn parse(text: &str) -> Result<Span, String> {
         let text = text.trim();
+        if text.starts_with('-') {
+            return Err(format!("\"{text}\" is negative; a time such as \"500ms\" is expected"));
+        }
         let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
         let scale = match unit.trim() {

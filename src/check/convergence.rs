@@ -93,13 +93,18 @@ fn group(context: &Context, root: NodeId, members: &[(NodeId, Final)], complaint
             return;
         }
         [] => {
-            complaints.push((format!("none of {} is a master", names(&nodes)), nodes));
+            let text = match nodes.as_slice() {
+                [_] => format!("{} is not a master", names(&nodes)),
+                _ => format!("none of {} is a master", names(&nodes)),
+            };
+            complaints.push((text, nodes));
             return;
         }
         [one] => **one,
         several => {
             let nodes: Vec<NodeId> = several.iter().map(|(node, _)| *node).collect();
-            complaints.push((format!("{} are all masters", names(&nodes)), nodes));
+            let text = if nodes.len() == 2 { "are both masters" } else { "are all masters" };
+            complaints.push((format!("{} {text}", names(&nodes)), nodes));
             return;
         }
     };

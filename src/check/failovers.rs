@@ -295,10 +295,14 @@ impl Checker for Failovers {
         let aborts = self.done.iter().filter_map(|failover| failover.aborted);
         let aborted = aborts.filter(|(_, mark)| mark.at <= limit).count() as u64;
         let complete: Vec<&Failover> = self.done.iter().filter(switched).collect();
-        let longest = |mark: &dyn Fn(&Failover) -> Option<Mark>| {
-            let spans = complete.iter().filter_map(|failover| failover.after_fault(mark(failover).and_then(in_time)));
+        // Attempts that came to nothing tell when the fault was noticed, if none came to anything.
+        let attempted: Vec<&Failover> = self.done.iter().collect();
+        let noticed = if complete.is_empty() { &attempted } else { &complete };
+        let longest_of = |failovers: &[&Failover], mark: &dyn Fn(&Failover) -> Option<Mark>| {
+            let spans = failovers.iter().filter_map(|failover| failover.after_fault(mark(failover).and_then(in_time)));
             Value::time_or_absent(spans.max())
         };
+        let longest = |mark: &dyn Fn(&Failover) -> Option<Mark>| longest_of(&complete, mark);
         let last_switch = |f: &Failover| f.switches.iter().filter_map(|(_, mark)| in_time(*mark)).next_back();
         let elections = complete.iter().filter_map(|f| Some(f.elected?.at.since(f.first_tried.at)));
         let election: Option<Span> = elections.max();
@@ -306,8 +310,8 @@ impl Checker for Failovers {
             ("failover.aborted", Value::Count(aborted)),
             ("failover.attempts", Value::Count(attempts)),
             ("failover.count", Value::Count(complete.len() as u64)),
-            ("failover.sdown", longest(&|f| f.sdown)),
-            ("failover.detection", longest(&|f| f.odown)),
+            ("failover.sdown", longest_of(noticed, &|f| f.sdown)),
+            ("failover.detection", longest_of(noticed, &|f| f.odown)),
             ("failover.promotion", longest(&|f| f.promoted)),
             ("failover.switch", longest(&|f| f.switches.first().map(|(_, mark)| *mark))),
             ("failover.switch-all", longest(&last_switch)),

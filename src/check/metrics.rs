@@ -76,7 +76,11 @@ pub const METRICS: &[Metric] = &[
     ),
     row("failover.attempts", Unit::Count, "+try-failover events: sentinels that began an attempt."),
     row("failover.count", Unit::Count, "Failovers that reached +switch-master at any sentinel."),
-    row("failover.detection", Unit::Time, "From the fault to the first +odown of its master; the longest of the run."),
+    row(
+        "failover.detection",
+        Unit::Time,
+        "From the fault to the first +odown of its master; the longest of the run. Without a failover that came to its end, of the attempts.",
+    ),
     row(
         "failover.duration",
         Unit::Time,

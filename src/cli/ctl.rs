@@ -27,6 +27,9 @@ pub(super) fn ctl(args: &CtlArgs) -> Outcome {
     let order = serde_json::to_string(&order(&args.order)).expect("plain data is JSON");
     writeln!(stream, "{order}").map_err(|error| unreachable(&error))?;
     for line in BufReader::new(stream).lines() {
+        if terminal::reader_is_gone() {
+            break;
+        }
         let line = line.map_err(|error| unreachable(&error))?;
         let answer: Answer = serde_json::from_str(&line)
             .map_err(|error| Failure::Message(format!("the deployment is of another version: {error}")))?;

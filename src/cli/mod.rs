@@ -59,8 +59,6 @@ impl From<Status> for ExitCode {
 /// Why a command could not do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Failure {
-    /// Whoever read stdout has gone (`| head`): not an error.
-    ReaderGone,
     /// A file can't be read or written, an argument doesn't fit.
     Message(String),
     /// Already said on stderr.
@@ -104,7 +102,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = panic::catch_unwind(|| dispatch(cli.command));
     match outcome {
         Ok(Ok(status)) => status.into(),
-        Ok(Err(Failure::ReaderGone)) => Status::Held.into(),
         Ok(Err(Failure::Said)) => Status::Wrong.into(),
         Ok(Err(Failure::Message(message))) => {
             terminal::complain(&format!("error: {message}\n"));

@@ -203,7 +203,7 @@ impl Printer {
 
     fn finish(mut self) -> Result<(), Failure> {
         let broken = self.broken.take().or_else(|| self.out.flush().err());
-        broken.map_or(Ok(()), |error| Err(terminal::write_failure(&error)))
+        broken.map_or(Ok(()), |error| terminal::written(Err(error)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where text goes: stdout for results, stderr for the rest; a reader that went away is no error.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Failure;
 
@@ -46,21 +47,37 @@ pub(super) fn stderr() -> Reader {
     reader(&io::stderr())
 }
 
+/// Nobody reads stdout any more.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether whoever read stdout has gone (`| head`). What they would have been told goes nowhere; the exit status stays.
+pub(super) fn reader_is_gone() -> bool {
+    READER_GONE.load(Ordering::Relaxed)
+}
+
 /// Writes a result.
 ///
 /// # Errors
-/// [`Failure::ReaderGone`] when nobody reads any more, [`Failure::Message`] when the stream is broken otherwise.
+/// The stream is broken, other than by its reader's having gone.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    if reader_is_gone() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| write_failure(&error))
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// What a failure to write to stdout means.
-pub(super) fn write_failure(error: &io::Error) -> Failure {
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        Failure::ReaderGone
-    } else {
-        Failure::Message(format!("can't write to stdout: {error}"))
+/// What came of writing to stdout.
+///
+/// # Errors
+/// As [`print()`].
+pub(super) fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            READER_GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        outcome => outcome.map_err(|error| Failure::Message(format!("can't write to stdout: {error}"))),
     }
 }
 

@@ -224,6 +224,16 @@ impl Report {
         out
     }
 
+    /// The problems alone, a line each: for those who haven't seen the texts.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        let line = |problem: &&Problem| match &problem.help {
+            Some(help) => format!("{}: {help}", problem.message),
+            None => problem.message.clone(),
+        };
+        self.problems.sorted().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// The problems as a JSON array of `{severity, file, line, column, message, label, help}`.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {

@@ -372,7 +372,7 @@ fn a_deployment_that_disagrees_has_not_converged() {
     let sentinel = legal.len() - 1;
     for (changed, row, reason) in [
         (replica, last(1_000, R1, false, 0xb2, 300, 6), "r1 (1 keys) holds another dataset than r2"),
-        (replica, last(1_000, R1, true, 0xb2, 300, 5), "r1, r2 are all masters"),
+        (replica, last(1_000, R1, true, 0xb2, 300, 5), "r1, r2 are both masters"),
         (replica, last(1_000, R1, false, 0xa1, 300, 5), "r1 is in another replication history than r2"),
         (replica + 1, last(1_000, R2, false, 0xb2, 300, 5), "none of r1, r2 is a master"),
         (sentinel, belief(1_000, S3, R1), "sentinels disagree about mymaster: s1 says r2, s2 says r2, s3 says r1"),

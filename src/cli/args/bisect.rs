@@ -28,7 +28,7 @@ pub(in crate::cli) struct BisectArgs {
     #[arg(long, value_name = "FIELD=A..B", value_parser = Axis::parse)]
     pub(in crate::cli) vary: Axis,
     /// One seed [default: the scenario's]
-    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", conflicts_with = "seeds", allow_negative_numbers = true, value_parser = super::seed)]
     pub(in crate::cli) seed: Option<u64>,
     /// Many seeds: `0..100` (without 100), `0..=99`, or several of these with commas
     #[arg(long, value_name = "SEEDS")]
@@ -47,7 +47,7 @@ pub(in crate::cli) struct BisectArgs {
     #[command(flatten)]
     pub(in crate::cli) limits: LimitArgs,
     /// How many threads [default: one for each core]
-    #[arg(long, short = 'j', value_name = "N")]
+    #[arg(long, short = 'j', value_name = "N", value_parser = super::threads)]
     pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     /// Print one JSON object instead of the summary
     #[arg(long)]

@@ -39,7 +39,7 @@ pub(in crate::cli) struct CompareArgs {
     #[command(flatten)]
     pub(in crate::cli) limits: LimitArgs,
     /// How many threads [default: one for each core]
-    #[arg(long, short = 'j', value_name = "N")]
+    #[arg(long, short = 'j', value_name = "N", value_parser = super::threads)]
     pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     /// Print one JSON object instead of the summary
     #[arg(long)]

@@ -15,6 +15,8 @@ mod sweep;
 mod test;
 mod validate;
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::run::Limits;
@@ -34,6 +36,20 @@ pub(super) use shrink::ShrinkArgs;
 pub(super) use sweep::{MergeArgs, SweepArgs};
 pub(super) use test::TestArgs;
 pub(super) use validate::ValidateArgs;
+
+/// More threads than this are a mistake.
+const THREADS_MAX: usize = 1_024;
+
+/// How many threads.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|&number| number <= THREADS_MAX).and_then(NonZeroUsize::new);
+    number.ok_or_else(|| format!("expected how many threads, from 1 to {THREADS_MAX}"))
+}
+
+/// A seed.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a seed: a whole number from 0 to {}", u64::MAX))
+}
 
 /// What `--help` says at its end.
 const AFTER_HELP: &str = "\

@@ -17,7 +17,7 @@ pub(in crate::cli) struct RunArgs {
     #[arg(long, value_name = "RECORD", conflicts_with_all = ["file", "seed", "set", "check_determinism", "print_scenario"])]
     pub(in crate::cli) replay: Option<PathBuf>,
     /// The seed, instead of the scenario's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = super::seed)]
     pub(in crate::cli) seed: Option<u64>,
     #[command(flatten)]
     pub(in crate::cli) set: SetArgs,

@@ -14,7 +14,7 @@ pub(in crate::cli) struct ShrinkArgs {
     #[arg(value_name = "FILE")]
     pub(in crate::cli) file: PathBuf,
     /// The seed with which it fails [default: the scenario's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = super::seed)]
     pub(in crate::cli) seed: Option<u64>,
     #[command(flatten)]
     pub(in crate::cli) set: SetArgs,
@@ -31,7 +31,7 @@ pub(in crate::cli) struct ShrinkArgs {
     #[arg(long, value_name = "N", default_value_t = 5000)]
     pub(in crate::cli) max_runs: u64,
     /// How many threads [default: one for each core]; the result is the same
-    #[arg(long, short = 'j', value_name = "N")]
+    #[arg(long, short = 'j', value_name = "N", value_parser = super::threads)]
     pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
     pub(in crate::cli) limit: LimitArgs,

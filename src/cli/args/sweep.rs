@@ -30,7 +30,7 @@ pub(in crate::cli) struct SweepArgs {
     #[command(flatten)]
     pub(in crate::cli) limits: LimitArgs,
     /// How many threads [default: one for each core]
-    #[arg(long, short = 'j', value_name = "N")]
+    #[arg(long, short = 'j', value_name = "N", value_parser = super::threads)]
     pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     /// Run only every N-th run, beginning with the K-th
     #[arg(long, value_name = "K/N", value_parser = parse_shard)]

@@ -28,7 +28,7 @@ pub(in crate::cli) struct TestArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = ".splitbrain-passed.json")]
     pub(in crate::cli) changed_only: Option<PathBuf>,
     /// So many runs at the same time [default: one for each core]
-    #[arg(long, short = 'j', visible_alias = "jobs", value_name = "N")]
+    #[arg(long, short = 'j', visible_alias = "jobs", value_name = "N", value_parser = super::threads)]
     pub(in crate::cli) threads: Option<std::num::NonZeroUsize>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]

@@ -110,7 +110,10 @@ fn status(exams: &[Exam]) -> Status {
 /// Reads one file.
 fn case(args: &TestArgs, path: PathBuf) -> Result<Result<Case, Exam>, Failure> {
     let loaded = match load::check(&path, &args.set.set)? {
-        Ok(loaded) => loaded,
+        Ok(loaded) => {
+            load::show(&loaded.report);
+            loaded
+        }
         Err(report) => {
             let problems = report.render(terminal::stdout().width, false);
             return Ok(Err(Exam { file: path.display().to_string(), result: Examined::Invalid(problems) }));

@@ -232,9 +232,12 @@ impl Desk {
 
 /// The fault that fields mean.
 fn fault(session: &Session, fields: &str) -> Result<Fault, String> {
+    if let Err(error) = format!("fault = {{ {fields} }}").parse::<toml::Table>() {
+        return Err(format!("{fields} is not what a scenario file would have in a [[fault]]: {}", error.message()));
+    }
     match session.header().fault(fields, 0) {
         Ok((fault, _)) => Ok(fault),
-        Err(report) => Err(report.render(100, false)),
+        Err(report) => Err(report.plain()),
     }
 }
 

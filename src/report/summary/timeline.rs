@@ -174,11 +174,11 @@ fn draft(moment: &Moment, findings: &Findings, first_fault: Option<Instant>) -> 
         MomentKind::History { why, keys, offset } => match why {
             HistoryWhy::Promotion => new(format!("becomes master at offset {offset}"), 8),
             HistoryWhy::FullSync | HistoryWhy::PartialSync if first_fault.is_none_or(|first| at < first) => None,
-            HistoryWhy::FullSync => new(format!("full resynchronisation: now {keys} keys"), 8),
+            HistoryWhy::FullSync => new(format!("full resynchronisation: now {}", count_of(*keys)), 8),
             HistoryWhy::PartialSync => new("partial resynchronisation into the new history".to_owned(), 5),
-            HistoryWhy::Start => new(format!("starts with {keys} keys"), 7),
-            HistoryWhy::Rdb => new(format!("loads {keys} keys from its RDB file"), 6),
-            HistoryWhy::Aof => new(format!("loads {keys} keys from its append-only file"), 6),
+            HistoryWhy::Start => new(format!("starts with {}", count_of(*keys)), 7),
+            HistoryWhy::Rdb => new(format!("loads {} from its RDB file", count_of(*keys)), 6),
+            HistoryWhy::Aof => new(format!("loads {} from its append-only file", count_of(*keys)), 6),
             HistoryWhy::Renewed => None,
         },
         MomentKind::WritesRefused { refused: true } => new("refuses writes: too few good replicas".to_owned(), 8),
@@ -194,6 +194,10 @@ fn draft(moment: &Moment, findings: &Findings, first_fault: Option<Instant>) -> 
         MomentKind::Fatal { message } => new(format!("exits: {message}"), 10),
         MomentKind::Settle => Some(Draft::new(at, "settle", "the run's duration is over, all is healed".to_owned(), 6)),
     }
+}
+
+fn count_of(keys: u64) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
 
 fn sentinel(moment: &Moment, findings: &Findings, name: Name, about: &str, detail: &str) -> Option<Draft> {

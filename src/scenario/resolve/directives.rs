@@ -75,7 +75,8 @@ impl Resolver<'_> {
             }
         };
         // Lines are split at newlines either way, so their numbers agree even where bytes aren't text.
-        let source = self.sources.add(name, &String::from_utf8_lossy(&bytes));
+        let shown = self.sources.get(Place::default()).map_or(name.to_owned(), |scenario| beside(&scenario.name, name));
+        let source = self.sources.add(shown, &String::from_utf8_lossy(&bytes));
         let directives = match crate::conf::parse(&bytes) {
             Ok(directives) => directives,
             Err(error) => {

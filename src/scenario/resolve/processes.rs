@@ -152,6 +152,7 @@ impl Resolver<'_> {
             let addr = self.drafts[master].addr;
             all.push(Placed::new("replicaof", &[&addr.ip.to_string(), &addr.port.to_string()], place));
         }
+        self.warn_of_strangers(&all);
         self.translate_directives(index, &mut all);
         match server::config::Config::from_directives(&numbered(&all)) {
             Ok((mut config, warnings)) => {
@@ -199,6 +200,7 @@ impl Resolver<'_> {
                 all.push(Placed::new("sentinel", &[option, name, &value], place));
             }
         }
+        self.warn_of_strangers(&all);
         self.translate_directives(index, &mut all);
         match sentinel::config::Config::from_directives(&numbered(&all)) {
             Ok((config, warnings)) => {
@@ -208,6 +210,33 @@ impl Resolver<'_> {
             Err(errors) => {
                 report_errors(&all, draft.place, errors, self.problems);
                 None
+            }
+        }
+    }
+
+    /// Says which addresses of masters are nobody's: files that were made for a real deployment have its addresses. What is
+    /// served can follow and watch what is outside.
+    fn warn_of_strangers(&mut self, all: &[Placed]) {
+        if self.layout.is_some() {
+            return;
+        }
+        let replicates = |placed: &&Placed| matches!(placed.name.as_str(), "replicaof" | "slaveof");
+        let masters = all.iter().rfind(replicates).map(|placed| (placed, placed.args.as_slice()));
+        let watched = all.iter().filter_map(|placed| match placed.args.as_slice() {
+            [monitor, _, addr @ ..] if placed.name == "sentinel" && monitor.eq_ignore_ascii_case(b"monitor") => {
+                Some((placed, addr))
+            }
+            _ => None,
+        });
+        for (placed, addr) in masters.into_iter().chain(watched) {
+            let [host, port, ..] = addr else { continue };
+            let [host, port] = [host, port].map(|part| String::from_utf8_lossy(part));
+            let (Some(ip), Ok(port)) = (crate::id::Ip::parse(&host), port.parse()) else { continue };
+            let addr = Addr::new(ip, port);
+            if !self.drafts.iter().any(|draft| draft.addr == addr) {
+                self.problems.warning(placed.place, format!("nothing listens at {addr}")).help(
+                    "`[machines] m = { nodes = [\"r1\"], ip = \"…\" }` gives a machine the address that it really has",
+                );
             }
         }
     }
