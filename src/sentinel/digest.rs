@@ -86,8 +86,7 @@ impl Sentinel {
             return self.slave_found(cx, id, line);
         }
         if let Some(seconds) = line.strip_prefix(b"master_link_down_since_seconds:") {
-            let seconds = i64::try_from(strtoull(seconds)).unwrap_or(i64::MAX / 1000);
-            self.instances[id].replica.master_link_down_time = seconds.saturating_mul(1000);
+            self.instances[id].replica.master_link_down_time = down_for(seconds);
             return;
         }
         if line.starts_with(b"role:master") {
@@ -252,9 +251,23 @@ impl Sentinel {
     }
 }
 
+/// Milliseconds for which a replica's link has been down; -1 second: it was never up.
+fn down_for(seconds: &[u8]) -> i64 {
+    let (sign, digits) = seconds.strip_prefix(b"-").map_or((1, seconds), |digits| (-1, digits));
+    let seconds = i64::try_from(strtoull(digits)).unwrap_or(i64::MAX);
+    (sign * seconds).saturating_mul(1000)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::slave_line;
+    use super::{down_for, slave_line};
+
+    /// A link that was never up is down too: INFO is asked for each second.
+    #[test]
+    fn links_that_were_never_up_are_down() {
+        assert_eq!([b"-1".as_slice(), b"0", b"7"].map(down_for), [-1_000, 0, 7_000]);
+        assert_eq!(down_for(b"99999999999999999999"), i64::MAX);
+    }
 
     #[test]
     fn both_kinds_of_slave_lines() {

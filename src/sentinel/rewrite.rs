@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::Digest as _;
 
 use super::config::{DEFAULT_PARALLEL_SYNCS, Lines, Rewrite};
 use super::instances::Id;
@@ -89,9 +90,12 @@ impl Sentinel {
         let mut w = Writer(Rewrite::of(&self.config.lines));
         w.0.default_line("protected-mode", "protected-mode no");
         w.0.default_line("latency-tracking-info-percentiles", "latency-tracking-info-percentiles 50 99 99.9");
-        if self.config.requirepass.is_none() {
-            w.0.default_line("user", "user default on nopass ~* &* +@all");
-        }
+        let password = self.config.requirepass.as_ref().map_or("nopass".to_owned(), |password| {
+            sha2::Sha256::digest(password.as_bytes())
+                .iter()
+                .fold("#".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+        });
+        w.0.default_line("user", &format!("user default on {password} ~* &* +@all"));
         let config = &self.config;
         w.put("myid", &self.my_id.to_string(), true);
         w.put("deny-scripts-reconfig", yes_no(config.deny_scripts_reconfig), !config.deny_scripts_reconfig);

@@ -141,6 +141,26 @@ fn idle_clients_are_closed_after_their_timeout() {
 }
 
 #[test]
+fn an_answer_is_an_interaction() {
+    let mut rig = Rig::with("timeout 2\n", START, 0);
+    assert_eq!(rig.ask("A", "BLPOP q 0"), "");
+    rig.pass(4_000);
+    rig.ask("B", "RPUSH q x");
+    assert_eq!(rig.take_reply("A"), b"*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    rig.pass(1_500);
+    assert!(!rig.closed.contains(&rig.fds["A"]), "it has just been served");
+    rig.pass(2_500);
+    assert!(rig.closed.contains(&rig.fds["A"]));
+}
+
+#[test]
+fn who_monitors_is_a_connected_client() {
+    let mut rig = Rig::with("", START, 0);
+    rig.ask("M", "MONITOR");
+    assert!(rig.ask("A", "INFO clients").contains("connected_clients:2\r\n"));
+}
+
+#[test]
 fn sigterm_is_obeyed_at_the_next_tick() {
     let mut rig = Rig::with("save 60 1\n", START, 0);
     rig.ask("A", "SET a 1");

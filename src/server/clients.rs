@@ -306,6 +306,10 @@ impl Server {
             }
             let is_replica = session.flags.has(Flags::REPLICA);
             let sent = session.flush(out) as u64;
+            if sent > 0 && !session.flags.has(Flags::MASTER) {
+                // A master only counts as heard from by what it says.
+                session.last_interaction = self.now.unix;
+            }
             let cost = cost::WRITE + sent / 16 * cost::COPY_16;
             match &mut shared {
                 None => self.meter.add(cost),

@@ -125,7 +125,7 @@ fn clients(s: &Server, t: &mut Text) {
     let (mut ordinary, mut blocked) = (0, 0);
     let timed = s.blocking.timed() + replication::wait::timed(s);
     for session in s.sessions.iter() {
-        ordinary += u64::from(!session.flags.has(Flags::REPLICA));
+        ordinary += u64::from(!super::clients::is_replica(session));
         blocked += u64::from(session.flags.has(Flags::BLOCKED));
     }
     t.lit("# Clients\r\n");

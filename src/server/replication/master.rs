@@ -266,6 +266,7 @@ fn send_stream(s: &mut Server, index: usize, out: &mut Outbox) {
         if count > 0 {
             session.room -= count;
             session.net_out += count as u64;
+            session.last_interaction = s.now.unix;
             s.stats.net_repl_out += count as u64;
             out.send(replica.fd, data);
         }

@@ -81,13 +81,13 @@ fn write_link(s: &Server, text: &mut String) -> std::fmt::Result {
     write!(text, "master_sync_in_progress:{}\r\n", u8::from(transfer.is_some()))?;
     write!(text, "slave_read_repl_offset:{read}\r\nslave_repl_offset:{applied}\r\n")?;
     if let Some(transfer) = transfer {
-        let (size, received) = (i64::try_from(transfer.size()), i64::try_from(transfer.received()));
-        let (size, received) = (size.unwrap_or(i64::MAX), received.unwrap_or(i64::MAX));
+        let (size, received) = (transfer.size(), i64::try_from(transfer.received()).unwrap_or(i64::MAX));
         // Hundredths of a percent, so that no float is needed.
         let share = if size > 0 { received.saturating_mul(10_000) / size } else { 0 };
         write!(text, "master_sync_total_bytes:{size}\r\nmaster_sync_read_bytes:{received}\r\n")?;
         write!(text, "master_sync_left_bytes:{}\r\n", size - received)?;
-        write!(text, "master_sync_perc:{}.{:02}\r\n", share / 100, share % 100)?;
+        let sign = if size < 0 { "-" } else { "" };
+        write!(text, "master_sync_perc:{sign}{}.{:02}\r\n", share / 100, share % 100)?;
         write!(text, "master_sync_last_io_seconds_ago:{}\r\n", now.saturating_sub(repl.last_io))?;
     }
     if !repl.link_up() {

@@ -49,9 +49,13 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// Size as INFO shows it: 0 while it isn't known.
-    pub(super) fn size(&self) -> u64 {
-        if let End::Size(size) = self.end { size as u64 } else { 0 }
+    /// Size as INFO shows it: -1 before the first line, 0 where a mark ends it.
+    pub(super) fn size(&self) -> i64 {
+        match self.end {
+            End::Unknown => -1,
+            End::Size(size) => i64::try_from(size).unwrap_or(i64::MAX),
+            End::Mark(_) => 0,
+        }
     }
 
     /// Bytes received so far.
