@@ -246,7 +246,9 @@ pub enum Entry {
     Heal(u16),
     /// A file was put onto a node's disk.
     Put(NodeId, String, Bytes),
-    /// It was removed.
+    /// A folder was made in a node's.
+    Folder(NodeId, String),
+    /// A file or a folder was removed.
     Remove(NodeId, String),
     /// A node's child process was killed.
     KillChild(NodeId),
@@ -268,6 +270,7 @@ enum Written {
     Fault(String),
     Heal(u16),
     Put(NodeId, String, Content),
+    Folder(NodeId, String),
     Remove(NodeId, String),
     KillChild(NodeId),
 }
@@ -289,6 +292,7 @@ impl From<Entry> for Written {
             Entry::Fault(fields) => Written::Fault(fields),
             Entry::Heal(fault) => Written::Heal(fault),
             Entry::Put(node, name, data) => Written::Put(node, name, Content(data)),
+            Entry::Folder(node, name) => Written::Folder(node, name),
             Entry::Remove(node, name) => Written::Remove(node, name),
             Entry::KillChild(node) => Written::KillChild(node),
         }
@@ -312,6 +316,7 @@ impl TryFrom<Written> for Entry {
             Written::Fault(fields) => Entry::Fault(fields),
             Written::Heal(fault) => Entry::Heal(fault),
             Written::Put(node, name, content) => Entry::Put(node, name, content.0),
+            Written::Folder(node, name) => Entry::Folder(node, name),
             Written::Remove(node, name) => Entry::Remove(node, name),
             Written::KillChild(node) => Entry::KillChild(node),
         })
@@ -336,6 +341,7 @@ impl Entry {
             }
             Entry::Heal(fault) => Injection::Heal { fault },
             Entry::Put(node, name, content) => Injection::File { node, name: name.into(), content: Some(content) },
+            Entry::Folder(node, name) => Injection::Folder { node, name: name.into() },
             Entry::Remove(node, name) => Injection::File { node, name: name.into(), content: None },
             Entry::KillChild(node) => Injection::KillChild { node },
         })
@@ -357,6 +363,7 @@ mod tests {
             Entry::Fault("crash = \"r1\"".to_owned()),
             Entry::Heal(3),
             Entry::Put(NodeId(0), "dump.rdb".to_owned(), Bytes::from_static(b"REDIS\xff")),
+            Entry::Folder(NodeId(0), "dump.rdb".to_owned()),
             Entry::Remove(NodeId(0), "dump.rdb".to_owned()),
             Entry::Close(1),
         ];

@@ -221,8 +221,8 @@ impl Outbox {
     /// # Errors
     /// Why it fails; then nothing is done.
     pub fn disk_wait(&mut self, op: DiskOp) -> Result<(), DiskError> {
-        if !self.troubles.is_empty() {
-            self.trouble().refuses(&op)?;
+        if let Some(node) = self.node.filter(|_| !self.troubles.is_empty()) {
+            self.troubles.refuse(node, &op)?;
             self.take_room(op.grows());
         }
         self.outputs.push(Output::Disk(DiskRequest { op, done: None }));
@@ -250,6 +250,9 @@ impl Outbox {
         let written = self.disk_wait(DiskOp::Write { file: temporary.clone(), data });
         let synced = written.and_then(|()| self.disk_wait(DiskOp::Fsync { file: temporary.clone() }));
         let renamed = synced.and_then(|()| self.disk_wait(DiskOp::Rename { from: temporary.clone(), to: file }));
+        if renamed == Err(DiskError::Folder) {
+            let _ = self.disk_wait(DiskOp::Remove { file: temporary.clone() });
+        }
         renamed.and_then(|()| self.disk_wait(DiskOp::fsync_directory()))
     }
 

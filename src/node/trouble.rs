@@ -1,7 +1,8 @@
 //! Disks that fail: what their nodes' operations come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::DiskOp;
 use crate::id::NodeId;
@@ -13,6 +14,8 @@ pub enum DiskError {
     Full,
     /// The device fails (`EIO`).
     Failed,
+    /// There is a folder where the file would be (`EISDIR`).
+    Folder,
 }
 
 impl fmt::Display for DiskError {
@@ -21,6 +24,7 @@ impl fmt::Display for DiskError {
         f.write_str(match self {
             DiskError::Full => "No space left on device",
             DiskError::Failed => "Input/output error",
+            DiskError::Folder => "Is a directory",
         })
     }
 }
@@ -52,34 +56,59 @@ impl Trouble {
 
 /// What is wrong with the disks, by node. The world keeps it; nodes see it in what becomes of their operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Troubles(BTreeMap<NodeId, Trouble>);
+pub struct Troubles {
+    disks: BTreeMap<NodeId, Trouble>,
+    /// Folders that somebody has made, by the names that files would have.
+    folders: BTreeSet<(NodeId, Arc<str>)>,
+}
 
 impl Troubles {
     /// Nothing is wrong with any disk.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.disks.is_empty() && self.folders.is_empty()
     }
 
     /// What is wrong with a node's disk.
     #[must_use]
     pub fn of(&self, node: NodeId) -> Trouble {
-        self.0.get(&node).copied().unwrap_or_default()
+        self.disks.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Whether something stands in the way of a node's operation.
+    ///
+    /// # Errors
+    /// What does.
+    pub fn refuse(&self, node: NodeId, op: &DiskOp) -> Result<(), DiskError> {
+        self.of(node).refuses(op)?;
+        if op.target().is_some_and(|file| self.folders.contains(&(node, file.clone()))) {
+            return Err(DiskError::Folder);
+        }
+        Ok(())
     }
 
     /// From now on this is wrong with it.
     pub fn set(&mut self, node: NodeId, trouble: Trouble) {
         if trouble == Trouble::default() {
-            self.0.remove(&node);
+            self.disks.remove(&node);
         } else {
-            self.0.insert(node, trouble);
+            self.disks.insert(node, trouble);
+        }
+    }
+
+    /// From now on there is a folder of this name in a node's, or there is none.
+    pub fn set_folder(&mut self, node: NodeId, name: Arc<str>, there: bool) {
+        if there {
+            self.folders.insert((node, name));
+        } else {
+            self.folders.remove(&(node, name));
         }
     }
 
     /// So many bytes are about to be written.
     pub(super) fn take_room(&mut self, node: NodeId, bytes: u64) {
-        if let Some(room) = self.0.get_mut(&node).and_then(|trouble| trouble.room.as_mut()) {
+        if let Some(room) = self.disks.get_mut(&node).and_then(|trouble| trouble.room.as_mut()) {
             *room = room.saturating_sub(bytes);
         }
     }
@@ -92,6 +121,16 @@ impl DiskOp {
         match self {
             DiskOp::Write { data, .. } | DiskOp::Append { data, .. } => data.len() as u64,
             DiskOp::Fsync { .. } | DiskOp::Rename { .. } | DiskOp::Remove { .. } | DiskOp::Truncate { .. } => 0,
+        }
+    }
+
+    /// The file that it writes to, or makes.
+    #[must_use]
+    pub fn target(&self) -> Option<&Arc<str>> {
+        match self {
+            DiskOp::Write { file, .. } | DiskOp::Append { file, .. } | DiskOp::Truncate { file, .. } => Some(file),
+            DiskOp::Rename { to, .. } => Some(to),
+            DiskOp::Fsync { .. } | DiskOp::Remove { .. } => None,
         }
     }
 }
@@ -130,5 +169,20 @@ mod tests {
         assert!(out.outputs.is_empty());
         out.troubles.set(NodeId(0), Trouble::default());
         assert!(out.troubles.is_empty());
+    }
+
+    #[test]
+    fn a_folder_takes_no_file_s_place() {
+        let mut out = Outbox::default();
+        out.node = Some(NodeId(1));
+        out.troubles.set_folder(NodeId(1), "dump.rdb".into(), true);
+        let save = |out: &mut Outbox| out.disk_replace(&"temp".into(), Bytes::new(), "dump.rdb".into());
+        assert_eq!(save(&mut out), Err(DiskError::Folder));
+        let removed = |output: &crate::node::Output| {
+            matches!(output, crate::node::Output::Disk(request) if matches!(&request.op, DiskOp::Remove { file } if &**file == "temp"))
+        };
+        assert!(out.outputs.last().is_some_and(removed), "nothing is left behind");
+        out.troubles.set_folder(NodeId(1), "dump.rdb".into(), false);
+        assert_eq!(save(&mut out), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
 //! Disks: files with a written and a synced length, what they cost, and what a crash or a power cut keeps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -226,6 +226,8 @@ impl Pending {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     files: BTreeMap<Arc<str>, File>,
+    /// Folders that somebody outside has made.
+    folders: BTreeSet<Arc<str>>,
     /// Operations of the background thread, oldest first.
     pending: VecDeque<Pending>,
     free_at: Instant,
@@ -259,12 +261,20 @@ impl Disk {
     /// A file that is there and safe, put there from outside.
     pub(super) fn put(&mut self, name: &str, content: Bytes) {
         let synced = content.len() as u64;
+        self.folders.remove(name);
         self.files.insert(name.into(), File { pieces: vec![content], len: synced, synced });
     }
 
-    /// Somebody outside removes a file.
+    /// Somebody outside removes a file or a folder.
     pub(super) fn take_away(&mut self, name: &str) {
         self.files.remove(name);
+        self.folders.remove(name);
+    }
+
+    /// Somebody outside makes a folder, in the place of a file if there was one.
+    pub(super) fn make_folder(&mut self, name: Arc<str>) {
+        self.files.remove(&name);
+        self.folders.insert(name);
     }
 
     /// The written length.
@@ -355,7 +365,8 @@ impl Disk {
     pub(super) fn complete(&mut self, trouble: Trouble, loses_syncs: bool) -> (u64, EventId, bool) {
         let done = self.pending.pop_front().expect("one completion for each submission");
         let (number, cause) = (done.number, done.cause);
-        if trouble.refuses(&done.op).is_err() {
+        let folder = done.op.target().is_some_and(|file| self.folders.contains(file));
+        if trouble.refuses(&done.op).is_err() || folder {
             if let DiskOp::Write { file, .. } = done.op {
                 self.apply(DiskOp::Remove { file });
             }

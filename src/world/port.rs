@@ -81,6 +81,13 @@ pub enum Injection {
         /// What it holds then; `None`: it is no more.
         content: Option<Bytes>,
     },
+    /// Somebody makes a folder in a node's working directory, where a file may be meant to go.
+    Folder {
+        /// Whose disk.
+        node: NodeId,
+        /// Its name.
+        name: Arc<str>,
+    },
     /// Somebody kills the child process that works in the background for a server, if there is one.
     KillChild {
         /// Whose.
@@ -285,6 +292,12 @@ impl World {
                     Some(content) => self.put_file(node, &name, content),
                     None => self.disks[node.index()].take_away(&name),
                 }
+                self.out.troubles.set_folder(node, name, false);
+                self.tell_node(node, |world| What::Files(world.files(node)));
+            }
+            Injection::Folder { node, name } => {
+                self.disks[node.index()].make_folder(name.clone());
+                self.out.troubles.set_folder(node, name, true);
                 self.tell_node(node, |world| What::Files(world.files(node)));
             }
             Injection::KillChild { node } if self.has_child(node) => {

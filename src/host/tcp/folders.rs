@@ -25,15 +25,22 @@ struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
+    /// It is a folder; what happens in it is another matter.
+    folder: bool,
 }
 
 impl Stamp {
     fn of(meta: &Metadata) -> Stamp {
-        Stamp { inode: meta.ino(), size: meta.size(), changed: (meta.mtime(), meta.mtime_nsec()) }
+        if meta.is_dir() {
+            return Stamp { inode: meta.ino(), size: 0, changed: (0, 0), folder: true };
+        }
+        let changed = (meta.mtime(), meta.mtime_nsec());
+        Stamp { inode: meta.ino(), size: meta.size(), changed, folder: false }
     }
 }
 
-/// The regular files below a folder, by their names from there. What isn't there has none.
+/// The regular files below a folder, by their names from there, and the folders in it that have none. What isn't there has
+/// nothing.
 fn list(folder: &Path) -> io::Result<BTreeMap<String, Metadata>> {
     fn collect(folder: &Path, prefix: &str, into: &mut BTreeMap<String, Metadata>, depth: usize) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
@@ -41,7 +48,11 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, Metadata>> {
             let (kind, name) = (entry.file_type()?, entry.file_name());
             let Some(name) = name.to_str().map(|name| format!("{prefix}{name}")) else { continue };
             if kind.is_dir() && depth > 1 {
+                let before = into.len();
                 collect(&entry.path(), &format!("{name}/"), into, depth - 1)?;
+                if into.len() == before {
+                    into.insert(name, entry.metadata()?);
+                }
             } else if kind.is_file() {
                 into.insert(name, entry.metadata()?);
             }
@@ -64,7 +75,7 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, Metadata>> {
 pub fn read(folder: &Path) -> io::Result<BTreeMap<String, Bytes>> {
     fs::create_dir_all(folder)?;
     let read = |(name, _): (String, Metadata)| Ok((name.clone(), Bytes::from(fs::read(folder.join(name))?)));
-    list(folder)?.into_iter().map(read).collect()
+    list(folder)?.into_iter().filter(|(_, meta)| meta.is_file()).map(read).collect()
 }
 
 /// A node's folder.
@@ -87,7 +98,8 @@ impl Folder {
     /// A folder whose files the node has.
     #[allow(clippy::disallowed_methods, reason = "folders are looked at in real time; what is found is recorded")]
     pub(super) fn new(node: NodeId, path: PathBuf, others: Vec<u64>) -> io::Result<Folder> {
-        let ours = |meta: &Metadata| !others.contains(&meta.ino());
+        // Folders are news.
+        let ours = |meta: &Metadata| meta.is_file() && !others.contains(&meta.ino());
         let found = list(&path)?.into_iter().filter(|(_, meta)| ours(meta));
         let known = found.map(|(name, meta)| (name, Stamp::of(&meta))).collect();
         Ok(Folder { node, path, known, open: None, others, looked: Instant::now(), took: Duration::ZERO })
@@ -104,8 +116,13 @@ impl Folder {
         found.retain(|_, meta| !self.others.contains(&meta.ino()));
         for (name, meta) in &found {
             let stamp = Stamp::of(meta);
-            if self.known.get(name) != Some(&stamp)
-                && let Ok(content) = fs::read(self.path.join(name))
+            if self.known.get(name) == Some(&stamp) {
+                continue;
+            }
+            if stamp.folder {
+                self.known.insert(name.clone(), stamp);
+                into.push(Entry::Folder(self.node, name.clone()));
+            } else if let Ok(content) = fs::read(self.path.join(name))
             {
                 self.known.insert(name.clone(), stamp);
                 into.push(Entry::Put(self.node, name.clone(), content.into()));
@@ -231,5 +248,17 @@ mod tests {
         folder.look(&mut news).expect("readable");
         let put = Entry::Put(NodeId(3), "users.acl".to_owned(), Bytes::from_static(b"user a on"));
         assert_eq!(news, [put, Entry::Remove(NodeId(3), "dump.rdb".to_owned())]);
+        // A folder is in a file's way.
+        fs::create_dir(path.join("dump.rdb")).expect("made");
+        let mut look = || {
+            let mut news = Vec::new();
+            folder.took = Duration::ZERO;
+            folder.look(&mut news).expect("readable");
+            news
+        };
+        assert_eq!(look(), [Entry::Folder(NodeId(3), "dump.rdb".to_owned())]);
+        assert_eq!(look(), []);
+        fs::remove_dir(path.join("dump.rdb")).expect("removed");
+        assert_eq!(look(), [Entry::Remove(NodeId(3), "dump.rdb".to_owned())]);
     }
 }
