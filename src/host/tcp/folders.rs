@@ -122,8 +122,7 @@ impl Folder {
             if stamp.folder {
                 self.known.insert(name.clone(), stamp);
                 into.push(Entry::Folder(self.node, name.clone()));
-            } else if let Ok(content) = fs::read(self.path.join(name))
-            {
+            } else if let Ok(content) = fs::read(self.path.join(name)) {
                 self.known.insert(name.clone(), stamp);
                 into.push(Entry::Put(self.node, name.clone(), content.into()));
             }
