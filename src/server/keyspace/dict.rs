@@ -456,6 +456,10 @@ impl<T> Dict<T> {
         let mut lengths = vec![0_u64; LENGTHS];
         let (mut items, mut longest) = (0_usize, 0);
         for head in 0..self.tables[number].len() {
+            if self.tables[number][head].at == NIL {
+                lengths[0] += 1;
+                continue;
+            }
             let mut length = 0;
             self.chain(number, head, &mut |_| length += 1);
             lengths[length.min(LENGTHS - 1)] += 1;
