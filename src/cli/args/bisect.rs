@@ -10,7 +10,7 @@ use crate::run::bisect::Axis;
 
 /// What `bisect --help` says at its end.
 const AFTER_BISECT: &str = "\
-With one seed the verdict changes at certain values, and each change that the grid shows is halved down to the tolerance. With
+With one seed the verdict changes at certain values, and each change that the grid shows is halved down to the tolerance. With \
 many seeds it is a share of failures, and the boundary is where that passes one half.
 
   splitbrain bisect my.toml --vary 'fault[0].at=9s..12s'

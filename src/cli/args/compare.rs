@@ -9,6 +9,7 @@ use crate::rng::Seeds;
 
 /// What `compare --help` says at its end.
 const AFTER_COMPARE: &str = "\
+Examples:
   splitbrain compare old.toml new.toml --seeds 0..500
   splitbrain compare my.toml --set-b network.latency=5ms
   splitbrain compare my.toml --set-a 'client.w.policy.timeout=1s' --set-b 'client.w.policy.timeout=5s'";

@@ -10,7 +10,7 @@ use crate::time::Span;
 
 /// What `serve --help` says at its end.
 const AFTER_SERVE: &str = "\
-Servers have the ports from --base-port on, sentinels those after them. Time is real: the scenario's faults strike at their
+Servers have the ports from --base-port on, sentinels those after them. Time is real: the scenario's faults strike at their \
 times, and others on demand (splitbrain ctl). Ctrl-C ends it with a summary and a report.
 
   splitbrain serve scenarios/sentinel/master-crash.toml

@@ -11,7 +11,7 @@ use crate::rng::Seeds;
 
 /// What `sweep --help` says at its end.
 const AFTER_SWEEP: &str = "\
-A scenario's [matrix] is run in every combination. Without --shard, the variables that Kubernetes (indexed jobs), Slurm, AWS
+A scenario's [matrix] is run in every combination. Without --shard, the variables that Kubernetes (indexed jobs), Slurm, AWS \
 Batch (array jobs), GitLab and Buildkite (parallel jobs) set say which part to run; docs/scale.md has examples of each.";
 
 /// `sweep`

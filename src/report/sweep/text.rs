@@ -59,6 +59,9 @@ fn head(sweep: &Sweep, style: Style) -> Vec<String> {
     let variants = if plan.axes.is_empty() { String::new() } else { format!("{} variants × ", plan.variants.len()) };
     let seeds = format!("{variants}{} seeds ({}){shard}", thousands(plan.seed_count), plan.seeds);
     let verdict = match of - hits {
+        0 if sweep.failed() => {
+            style.paint("31", &format!("all {} runs passed, what is expected of them together failed", thousands(of)))
+        }
         0 => style.paint("32", &format!("all {} runs passed", thousands(of))),
         failed => style.paint("31", &format!("{} of {} runs failed", thousands(failed), thousands(of))),
     };
