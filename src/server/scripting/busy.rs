@@ -9,7 +9,7 @@
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::host::{ENDLESS, Progress, Request};
+use super::host::{ENDLESS, LONGEST, Progress, Request};
 use super::{Answer, Ending, Journal, Run, host};
 use crate::id::Fd;
 use crate::node::Outbox;
@@ -100,7 +100,7 @@ impl Script {
         match run.ending {
             Ending::Stopped if p.migrates.is_some() => Stage::Migrates,
             Ending::Stopped if p.early => Stage::GoesOn(p.elapsed),
-            Ending::Stopped if p.answers.is_full() || p.limit >= ENDLESS || !has_threshold => Stage::Endless,
+            Ending::Stopped if p.is_endless() || !has_threshold => Stage::Endless,
             Ending::Stopped => Stage::GoesOn(p.elapsed.max(p.limit)),
             Ending::Returned | Ending::Failed(..) => Stage::Over(p.elapsed, Outcome::of(run, &self.request.name)),
         }
@@ -241,7 +241,12 @@ impl Server {
         let threshold = host::threshold(self);
         let (before, least) = (p.elapsed, threshold.unwrap_or(p.limit));
         let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited).max(before).max(least);
-        let limit = if p.early || p.migrates.is_some() { p.limit.max(before) } else { p.limit.max(before) * 2 };
+        let reached = p.limit.max(before);
+        let limit = match p.early || p.migrates.is_some() {
+            true => reached,
+            false if p.is_dear() => LONGEST.max(reached),
+            false => reached * 2,
+        };
         let blocks = p.migrates.is_some() && before <= least;
         self.exec.put_pending(std::mem::take(&mut busy.pending));
         self.sessions.script = script.session.take();

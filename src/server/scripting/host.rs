@@ -82,12 +82,16 @@ struct Caller<'a, 'b> {
     passed: u64,
 }
 
-/// What a script may take while nothing bounds how long others wait: nanoseconds. One that takes longer is an endless one.
-const LONGEST: u64 = 10_000_000_000;
+/// What a script may take while nothing bounds how long others wait, and one that mostly calls commands: nanoseconds. One that
+/// takes longer is an endless one.
+pub(super) const LONGEST: u64 = 10_000_000_000;
 /// A script that takes longer than this is an endless one.
 pub(super) const ENDLESS: u64 = 100_000_000_000;
 /// What a server with an endless script and no threshold is busy for: a year.
 const FOREVER: u64 = 365 * 86_400 * 1_000_000_000;
+
+/// A long script that was answered the same so many times in a row, and nothing else since, is an endless one.
+const SAME: u64 = 1_000_000;
 
 /// Instructions executed in so many milliseconds.
 #[must_use]
@@ -304,6 +308,18 @@ impl Progress {
         }
     }
 
+    /// It mostly calls commands that answer this and that: to run it again costs as much as to run it.
+    pub(super) fn is_dear(&self) -> bool {
+        let (same, all) = self.answers.in_a_row();
+        nanoseconds(self.work) < self.elapsed / 2 && same < all / 2
+    }
+
+    /// It was stopped, and there is no use in running it any further.
+    pub(super) fn is_endless(&self) -> bool {
+        let most = if self.is_dear() { LONGEST } else { ENDLESS };
+        self.answers.is_full() || self.limit >= most || self.answers.in_a_row().0 >= SAME
+    }
+
     /// The library's variables when the function is stopped after so many nanoseconds, which were fewer than those it worked for.
     pub(super) fn state_after(&self, request: &Request, words: &Args, ns: u64) -> Option<Journal> {
         let state = self.state.as_ref()?;
@@ -445,8 +461,8 @@ impl Caller<'_, '_> {
 
     /// More was answered than is kept: the script can't be run again, so it is run on to its end.
     fn lift_limit(&mut self, so_far: &SoFar<'_>) {
-        self.limit = ENDLESS;
-        so_far.budget.set(ENDLESS / cost::INSTRUCTION);
+        self.limit = self.limit.max(LONGEST);
+        so_far.budget.set(self.limit / cost::INSTRUCTION);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod bit;
+mod bytecode;
 mod cjson;
 mod cmsgpack;
 mod convert;
@@ -14,6 +15,7 @@ mod live;
 mod numbers;
 mod pure;
 mod structs;
+mod tails;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -96,6 +98,7 @@ struct Interpreter {
     gently: Table,
     checked: Table,
     load_text: Function,
+    load_code: Function,
     run: Function,
     call: Function,
     load: Function,
@@ -188,6 +191,7 @@ impl Interpreter {
             gently: sandbox.get("gently")?,
             checked: sandbox.get("checked")?,
             load_text: sandbox.get("compile")?,
+            load_code: sandbox.get("restore")?,
             run: sandbox.get("run")?,
             call: sandbox.get("call")?,
             load: sandbox.get("load")?,
@@ -203,7 +207,7 @@ impl Interpreter {
         })
     }
 
-    fn compile(&mut self, world: World, sha: [u8; 20], text: &[u8]) -> std::result::Result<Function, String> {
+    fn compile(&mut self, world: World, sha: [u8; 20], source: &[u8]) -> std::result::Result<Function, String> {
         if let Some(function) = self.compiled.get(&(world, sha)) {
             return Ok(function.clone());
         }
@@ -213,10 +217,12 @@ impl Interpreter {
         };
         // What another script has left of its budget must not be missed here.
         self.unbound();
-        let text = self.lua.create_string(text).map_err(|error| error.to_string())?;
+        let text = self.lua.create_string(source).map_err(|error| error.to_string())?;
         let made: Result<(Option<Function>, Option<LuaString>)> = self.load_text.call((text, name, environment));
         let function = match made.map_err(|error| error.to_string())? {
-            (Some(function), _) => function,
+            (Some(function), _) => {
+                self.keep_callers(function, source, environment).map_err(|error| error.to_string())?
+            }
             (None, problem) => return Err(problem.map(|text| lossless(&text.as_bytes())).unwrap_or_default()),
         };
         if self.compiled.len() >= COMPILED_MAX {
@@ -224,6 +230,14 @@ impl Interpreter {
         }
         self.compiled.insert((world, sha), function.clone());
         Ok(function)
+    }
+
+    /// The same function, with callers that are there when something goes wrong in a function of ours.
+    fn keep_callers(&self, function: Function, source: &[u8], environment: &Table) -> Result<Function> {
+        match tails::may_matter(source).then(|| tails::kept(&function.dump(false))).flatten() {
+            Some(code) => self.load_code.call((self.lua.create_string(&code)?, environment)),
+            None => Ok(function),
+        }
     }
 
     /// Chunks that a script loads get the globals of its world.
@@ -372,16 +386,10 @@ impl Interpreter {
                 lua.set_memory_limit(MEMORY_MAX)?;
                 answer
             })?;
-            // An error has its place only if a function in Rust throws it, as one in C would: a function in Lua that is called last
-            // takes the place of its caller. One more function for each script is dear, and few scripts call this one; those that
-            // find it without naming it get the one in Lua.
-            let checks = memchr::memmem::find(job.code.text, b"acl_check_cmd").is_some();
-            let check = |_: &Lua, args: MultiValue| check_command(&args, &host);
-            let checker = if checks { Some(scope.create_function(check)?) } else { None };
             let run = if job.function.is_some() { &self.call } else { &self.run };
             // The limit makes everything else that is done with the interpreter dear.
             lua.set_memory_limit(MEMORY_MAX)?;
-            let ended = run.call((function, server, checker, keys, args, self.lives_on));
+            let ended = run.call((function, server, keys, args, self.lives_on));
             lua.set_memory_limit(0)?;
             ended
         })?;

@@ -5,133 +5,14 @@
 //! these. A function is harmless if it assigns to no upvalue, changes no table that may be one of those, hands none to another
 //! function, puts none into a table and returns none. If all are, arguments and results never are such tables either.
 
-/// Lua 5.1 for 64-bit machines with the lowest byte first and doubles.
-const HEADER: [u8; 12] = [0x1b, b'L', b'u', b'a', 0x51, 0, 1, 4, 8, 4, 8, 0];
+use super::bytecode::{Instruction, Proto, op};
+
 /// Registers that a function has at most.
 const REGISTERS: usize = 256;
 
-/// Instructions that matter, by Lua's own names.
-mod op {
-    pub(super) const MOVE: u32 = 0;
-    pub(super) const LOADK: u32 = 1;
-    pub(super) const LOADBOOL: u32 = 2;
-    pub(super) const LOADNIL: u32 = 3;
-    pub(super) const GETUPVAL: u32 = 4;
-    pub(super) const GETTABLE: u32 = 6;
-    pub(super) const SETUPVAL: u32 = 8;
-    pub(super) const SETTABLE: u32 = 9;
-    pub(super) const SELF: u32 = 11;
-    pub(super) const ADD: u32 = 12;
-    pub(super) const CONCAT: u32 = 21;
-    pub(super) const JMP: u32 = 22;
-    pub(super) const EQ: u32 = 23;
-    pub(super) const TEST: u32 = 26;
-    pub(super) const TESTSET: u32 = 27;
-    pub(super) const CALL: u32 = 28;
-    pub(super) const TAILCALL: u32 = 29;
-    pub(super) const RETURN: u32 = 30;
-    pub(super) const FORLOOP: u32 = 31;
-    pub(super) const FORPREP: u32 = 32;
-    pub(super) const TFORLOOP: u32 = 33;
-    pub(super) const SETLIST: u32 = 34;
-    pub(super) const CLOSE: u32 = 35;
-    pub(super) const CLOSURE: u32 = 36;
-    pub(super) const VARARG: u32 = 37;
-    pub(super) const SETGLOBAL: u32 = 7;
-}
-
-/// A function as it was compiled.
-struct Proto {
-    upvalues: u8,
-    code: Vec<Instruction>,
-    protos: Vec<Proto>,
-}
-
-#[derive(Clone, Copy)]
-struct Instruction(u32);
-
-impl Instruction {
-    fn op(self) -> u32 {
-        self.0 & 0x3f
-    }
-
-    fn a(self) -> usize {
-        (self.0 >> 6 & 0xff) as usize
-    }
-
-    fn c(self) -> usize {
-        (self.0 >> 14 & 0x1ff) as usize
-    }
-
-    fn b(self) -> usize {
-        (self.0 >> 23) as usize
-    }
-
-    fn bx(self) -> usize {
-        (self.0 >> 14) as usize
-    }
-
-    /// Where it jumps to from the instruction behind it.
-    fn jump(self, pc: usize) -> Option<usize> {
-        (pc + 1 + self.bx()).checked_sub(131_071)
-    }
-}
-
-/// A reader of compiled code; `None`: it isn't such code.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn int(&mut self) -> Option<u32> {
-        self.take(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    }
-
-    fn text(&mut self) -> Option<()> {
-        let (low, high) = (self.int()?, self.int()?);
-        self.take(if high == 0 { low as usize } else { usize::MAX }).map(drop)
-    }
-
-    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.int()?;
-        (0..count).map(|_| one(self)).collect()
-    }
-
-    fn proto(&mut self) -> Option<Proto> {
-        self.text()?;
-        self.take(8)?;
-        let upvalues = self.byte()?;
-        self.take(3)?;
-        let code = self.many(|reader| reader.int().map(Instruction))?;
-        self.many(|reader| match reader.byte()? {
-            0 => Some(()),
-            1 => reader.take(1).map(drop),
-            3 => reader.take(8).map(drop),
-            4 => reader.text(),
-            _ => None,
-        })?;
-        let protos = self.many(Reader::proto)?;
-        self.many(Reader::int)?;
-        self.many(|reader| {
-            reader.text()?;
-            reader.take(8)
-        })?;
-        self.many(Reader::text)?;
-        Some(Proto { upvalues, code, protos })
-    }
-}
-
 /// True if no function in this chunk can change what another call finds.
 pub(super) fn is_pure(chunk: &[u8]) -> bool {
-    let Some(main) = chunk.strip_prefix(&HEADER).and_then(|rest| Reader(rest).proto()) else { return false };
+    let Some(main) = Proto::of(chunk) else { return false };
     let kinds = plain_locals(&main);
     closures(&main).all(|(proto, captured)| {
         let lasting: Vec<bool> = captured
@@ -143,7 +24,7 @@ pub(super) fn is_pure(chunk: &[u8]) -> bool {
 }
 
 /// The functions that a function makes, each with the instructions that say where its upvalues come from.
-fn closures(proto: &Proto) -> impl Iterator<Item = (&Proto, &[Instruction])> {
+fn closures<'p, 'a>(proto: &'p Proto<'a>) -> impl Iterator<Item = (&'p Proto<'a>, &'p [Instruction])> {
     proto.code.iter().enumerate().filter(|(pc, at)| at.op() == op::CLOSURE && !is_data(proto, *pc)).filter_map(
         |(pc, at)| {
             let inner = proto.protos.get(at.bx())?;
@@ -153,13 +34,13 @@ fn closures(proto: &Proto) -> impl Iterator<Item = (&Proto, &[Instruction])> {
 }
 
 /// It belongs to the instruction before it.
-fn is_data(proto: &Proto, pc: usize) -> bool {
+fn is_data(proto: &Proto<'_>, pc: usize) -> bool {
     let before = pc.checked_sub(1).map(|before| proto.code[before]);
     before.is_some_and(|before| before.op() == op::SETLIST && before.c() == 0)
 }
 
 /// Registers of the library's own code that never hold anything but numbers, texts and functions.
-fn plain_locals(main: &Proto) -> Vec<bool> {
+fn plain_locals(main: &Proto<'_>) -> Vec<bool> {
     let mut plain = vec![true; REGISTERS];
     let mut skip = 0;
     for (pc, at) in main.code.iter().enumerate() {
@@ -212,7 +93,7 @@ impl Lasting {
 }
 
 /// Follows what may last through a function, along all ways through it, until nothing new is found.
-fn is_harmless(proto: &Proto, upvalues: &[bool]) -> bool {
+fn is_harmless(proto: &Proto<'_>, upvalues: &[bool]) -> bool {
     let mut states: Vec<Option<Lasting>> = vec![None; proto.code.len()];
     let mut waiting = vec![(0, Lasting([0; 4]))];
     while let Some((pc, found)) = waiting.pop() {
@@ -257,7 +138,7 @@ fn may_execute(at: Instruction, state: &Lasting, upvalues: &[bool]) -> bool {
 
 /// What an instruction makes of its registers, and where it leads. False if that can't be told.
 fn follow(
-    proto: &Proto,
+    proto: &Proto<'_>,
     pc: usize,
     state: &mut Lasting,
     upvalues: &[bool],

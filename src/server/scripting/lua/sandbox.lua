@@ -324,18 +324,21 @@ return {
   functions = functions,
   gently = gently,
   checked = checked,
-  run = function(f, server, checker, keys, args)
+  restore = function(code, globals)
+    return setfenv(raw_loadstring(code), globals)
+  end,
+  run = function(f, server, keys, args)
     identities, ask = nil, server
-    redis.call, redis.acl_check_cmd = server, checker or check
+    redis.call = server
     eval_globals.KEYS, eval_globals.ARGV = keys, args
     return raw_xpcall(f, handler)
   end,
-  call = function(f, server, checker, keys, args, lives_on)
+  call = function(f, server, keys, args, lives_on)
     if not lives_on then
       identities = nil
     end
     ask = server
-    function_redis.call, function_redis.acl_check_cmd = server, checker or check
+    function_redis.call = server
     return raw_xpcall(function()
       return f(keys, args)
     end, handler)
