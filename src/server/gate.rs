@@ -28,11 +28,29 @@ enum Verdict {
     Run,
 }
 
+/// The log speaks of an attack once in so many seconds (`securityWarningCommand`).
+const ATTACK_INTERVAL: u64 = 60;
+
 impl Server {
+    #[cold]
+    fn warn_of_attack(&mut self, out: &mut Outbox) {
+        let now = self.now.unix.secs();
+        if now.abs_diff(self.warned_of_attack) > ATTACK_INTERVAL {
+            self.warned_of_attack = now;
+            self.warn(out, || {
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This \
+                 is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+                 Connection aborted."
+                    .to_owned()
+            });
+        }
+    }
+
     /// Takes one request of a session through the gate and executes, queues, postpones or refuses it.
     pub(crate) fn process_command(&mut self, fd: Fd, args: &Args, out: &mut Outbox) {
         let name = args.get(0);
         if name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post") {
+            self.warn_of_attack(out);
             self.sessions.at_mut(fd).flags.set(Flags::CLOSE_ASAP);
             return self.close_later(fd);
         }

@@ -27,6 +27,16 @@ impl Level {
         }
     }
 
+    /// As scripts name it (`redis.LOG_DEBUG` and so on).
+    pub(crate) fn of_script(number: u8) -> Level {
+        match number {
+            0 => Level::Debug,
+            1 => Level::Verbose,
+            2 => Level::Notice,
+            _ => Level::Warning,
+        }
+    }
+
     fn mark(self) -> char {
         match self {
             Level::Debug => '.',
@@ -137,7 +147,12 @@ mod tests {
         let pid = persistence::pid(&rig.server);
         assert!(lines[0].starts_with(&format!("{pid}:S 28 Nov 2026 10:45:17.")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains(" * Connecting to MASTER 10.0.0.9:6379")), "{lines:?}");
-        assert!(lines.iter().any(|line| line.contains(":M ") && line.ends_with(" * MASTER MODE enabled")), "{lines:?}");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains(":M ") && line.contains(" * MASTER MODE enabled (user request from 'id=")),
+            "{lines:?}"
+        );
         rig.out.log = Some(Vec::new());
         rig.ask("a", "CONFIG SET loglevel warning");
         rig.ask("a", "REPLICAOF 10.0.0.9 6379");

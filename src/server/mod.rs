@@ -25,7 +25,7 @@ mod held;
 mod info;
 pub mod keyspace;
 mod latency;
-mod log;
+pub(crate) mod log;
 mod memory;
 mod migrate;
 mod multi;
@@ -122,6 +122,8 @@ pub struct Server {
     pub(crate) express: bool,
     /// They can, until something else happens.
     pub(crate) plain: bool,
+    /// When the log last spoke of an attack, in seconds since 1970.
+    warned_of_attack: u64,
     /// A request can be done with its whole turn, until something else happens.
     pub(crate) swift: bool,
     /// Keys expired since the trace was last told.
@@ -183,6 +185,7 @@ impl Server {
             soft_limited: Vec::new(),
             express: true,
             plain: false,
+            warned_of_attack: 0,
             swift: false,
             expired_noted: 0,
             followed: Vec::new(),

@@ -36,6 +36,7 @@ mod scenario_fuzz;
 mod schema;
 mod scripts;
 mod sentinel;
+mod server_log;
 mod shrink;
 mod slices;
 mod snapshots_of_runs;

@@ -112,8 +112,33 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    #[allow(clippy::disallowed_methods, reason = "a real master runs in real time")]
     pub(crate) fn start(conf: &str, master: Option<u16>) -> Host {
+        let mut host = Host::made(conf, master);
+        host.begin();
+        host
+    }
+
+    /// One whose log is kept.
+    pub(crate) fn start_logged(conf: &str, master: Option<u16>) -> Host {
+        let mut host = Host::made(conf, master);
+        host.out.log = Some(Vec::new());
+        host.begin();
+        host
+    }
+
+    /// Its log so far.
+    pub(crate) fn log(&self) -> String {
+        self.out.log.iter().flatten().map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    fn begin(&mut self) {
+        let now = self.now();
+        self.server.start(now, &DiskImage::new(), &mut self.out);
+        self.apply(now.mono);
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a real master runs in real time")]
+    fn made(conf: &str, master: Option<u16>) -> Host {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().expect("bound").port();
@@ -130,7 +155,7 @@ impl Host {
         let text = format!("save \"\"\nport {port}\nenable-debug-command yes\n{follows}{conf}\n");
         let directives = splitbrain::conf::parse(text.as_bytes()).expect("valid");
         let (config, _) = Config::from_directives(&directives).expect("valid");
-        let mut host = Host {
+        Host {
             server: Server::new(init, config),
             out: Outbox::default(),
             began: RealInstant::now(),
@@ -142,11 +167,7 @@ impl Host {
             asking: None,
             answers: ReplyReader::default(),
             exited: false,
-        };
-        let now = host.now();
-        host.server.start(now, &DiskImage::new(), &mut host.out);
-        host.apply(now.mono);
-        host
+        }
     }
 
     #[allow(clippy::disallowed_methods, reason = "a real master runs in real time")]

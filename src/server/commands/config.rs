@@ -161,12 +161,27 @@ fn set(cx: &mut Cx<'_>) {
             }
             if row.name == "maxmemory" {
                 cx.s.limit_tables();
+                warn_of_little_memory(cx);
                 // At the end of the turn, as a timer of a real server does it.
                 cx.s.eviction.running = cx.s.config.maxmemory > 0;
             }
         }
     }
     cx.add_ok();
+}
+
+/// `updateMaxmemory`
+fn warn_of_little_memory(cx: &mut Cx<'_>) {
+    let (most, used) = (cx.s.config.maxmemory, cx.s.used_memory());
+    if most > 0 && most < used {
+        cx.s.warn(cx.out, || {
+            format!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({most}) is smaller than the current memory usage \
+                 ({used}). This will result in key eviction and/or the inability to accept new write commands depending on \
+                 the maxmemory-policy."
+            )
+        });
+    }
 }
 
 fn rewrite(cx: &mut Cx<'_>) {
@@ -180,14 +195,24 @@ pub(super) fn rewrite_all(cx: &mut Cx<'_>) {
 
 fn write(cx: &mut Cx<'_>, all: bool) {
     match write_file(cx, all) {
-        Ok(()) => cx.add_ok(),
-        Err(error) => cx.add_error(&format!("ERR Rewriting config file: {error}")),
+        Ok(()) => {
+            if !all {
+                cx.s.warn(cx.out, || "CONFIG REWRITE executed with success.".to_owned());
+            }
+            cx.add_ok();
+        }
+        Err(error) => {
+            if !all {
+                cx.s.warn(cx.out, || format!("CONFIG REWRITE failed: {error}"));
+            }
+            cx.add_error(&format!("ERR Rewriting config file: {error}"));
+        }
     }
 }
 
 /// The file is what the settings are now (`rewriteConfig`).
 pub(super) fn write_file(cx: &mut Cx<'_>, all: bool) -> Result<(), DiskError> {
-    let mut text = cx.current_config().rewrite(all).into_bytes();
+    let mut text = bytes_of(&cx.current_config().rewrite(all)).into_owned();
     if cx.s.config.aclfile.is_empty() {
         text.extend_from_slice(&cx.s.acl.lines());
     }

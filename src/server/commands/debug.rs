@@ -66,6 +66,7 @@ fn debug(cx: &mut Cx<'_>) {
         b"listpack" if args.len() == 3 => debug_representation(cx, "listpack"),
         b"quicklist" if (3..=4).contains(&args.len()) => debug_representation(cx, "quicklist"),
         b"change-repl-id" if args.len() == 2 => {
+            cx.s.warn(cx.out, || "Changing replication IDs after receiving DEBUG change-repl-id".to_owned());
             replication::change_replid(cx.s, cx.out);
             cx.add_ok();
         }
@@ -190,7 +191,10 @@ fn debug_reload(cx: &mut Cx<'_>) {
     let has = |cx: &Cx<'_>, word: &str| (2..cx.args.len()).any(|i| cx.arg_is(i, word));
     let how = Reload { merge: has(cx, "merge"), flush: !has(cx, "noflush"), save: !has(cx, "nosave") };
     match persistence::reload(cx.s, how, cx.out) {
-        Ok(()) => cx.add_ok(),
+        Ok(()) => {
+            cx.s.warn(cx.out, || "DB reloaded by DEBUG RELOAD".to_owned());
+            cx.add_ok();
+        }
         Err(Unloaded::Unsaved) => cx.add_error("ERR"),
         Err(Unloaded::Broken) => cx.add_error("ERR Error trying to load the RDB dump"),
         Err(Unloaded::Duplicate) => {

@@ -67,6 +67,15 @@ fn as_i64(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
+impl Cx<'_> {
+    /// A line that names the client whose command it is.
+    fn log_asked(&mut self, text: impl FnOnce(&str) -> String) {
+        let (s, args) = (&*self.s, self.args);
+        let session = s.sessions.at(self.fd);
+        s.notice(self.out, || text(&s.describe_client(session, Some(args))));
+    }
+}
+
 fn replicaof(cx: &mut Cx<'_>) {
     if cx.s.repl.failover.is_under_way() {
         return cx.add_error("ERR REPLICAOF not allowed while failing over.");
@@ -74,7 +83,9 @@ fn replicaof(cx: &mut Cx<'_>) {
     // A real server with a master lets a replica's own link say NO ONE, and frees that link under itself.
     let frees_itself = cx.session().flags.has(Flags::REPLICA) && !cx.s.repl.is_master();
     if cx.arg_is(1, "no") && cx.arg_is(2, "one") && !frees_itself {
-        replication::become_master(cx.s, cx.out);
+        if replication::become_master(cx.s, cx.out) {
+            cx.log_asked(|who| format!("MASTER MODE enabled (user request from '{who}')"));
+        }
         return cx.add_ok();
     }
     if cx.session().flags.has(Flags::REPLICA) {
@@ -86,9 +97,15 @@ fn replicaof(cx: &mut Cx<'_>) {
     let host = String::from_utf8_lossy(args.get(1)).into_owned();
     let same = cx.s.repl.follows.as_ref();
     if same.is_some_and(|follows| follows.host.eq_ignore_ascii_case(&host) && follows.port == port) {
+        cx.s.notice(cx.out, || {
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation \
+             performed."
+                .to_owned()
+        });
         return cx.add_simple(b"OK Already connected to specified master");
     }
     replication::become_replica_of(cx.s, &host, port, cx.out);
+    cx.log_asked(|who| format!("REPLICAOF {host}:{port} enabled (user request from '{who}')"));
     cx.add_ok();
 }
 
@@ -181,14 +198,16 @@ fn psync(cx: &mut Cx<'_>) {
     }
     let is_psync = cx.command.spec.name == "psync";
     if is_psync && cx.args.len() > 3 && cx.arg_is(3, "failover") {
+        let args = cx.args;
+        cx.s.warn(cx.out, || format!("Failover request received for replid {}.", String::from_utf8_lossy(args.get(1))));
         if cx.s.repl.is_master() {
             return cx.add_error("ERR PSYNC FAILOVER can't be sent to a master.");
         }
-        let args = cx.args;
         if !args.get(1).eq_ignore_ascii_case(&cx.s.repl.replid.hex()) {
             return cx.add_error("ERR PSYNC FAILOVER replid must match my replid.");
         }
         replication::become_master(cx.s, cx.out);
+        cx.log_asked(|who| format!("MASTER MODE enabled (failover request from '{who}')"));
     }
     if cx.s.repl.failover.is_under_way() {
         return cx.add_error("NOMASTERLINK Can't SYNC while failing over");

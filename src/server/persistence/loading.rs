@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::rdb::{self, Loaded, RdbError};
 use super::snapshot::{Limits, Loader};
-use super::{Server, aof};
+use super::{Server, aof, report};
 use crate::node::Outbox;
 use crate::server::keyspace::Keyspace;
 use crate::server::reply::encode_command;
@@ -70,6 +70,7 @@ pub(crate) fn begin(
     out: &mut Outbox,
 ) -> Option<Result<Staged, RdbError>> {
     let expire_before = s.repl.is_master().then(|| s.ms());
+    report::log_head(s, data, out);
     let outcome = stage(s, data, expire_before);
     let bytes = data.len() as u64;
     let keys = outcome.as_ref().map_or(0, |staged| staged.loaded.keys);
@@ -156,6 +157,8 @@ pub(super) fn replace(s: &mut Server, data: &Bytes) -> Result<Loaded, RdbError> 
 pub(super) fn at_once(s: &mut Server, data: &Bytes) -> Result<Staged, RdbError> {
     let expire_before = s.repl.is_master().then(|| s.ms());
     let staged = stage(s, data, expire_before)?;
+    let expired = staged.expired.len() as u64;
+    s.persistence.last_load = (staged.loaded.keys - expired, expired);
     s.meter.add(staged.loaded.keys * cost::LOAD_KEY + data.len() as u64 / 16 * cost::LOAD_16);
     s.meter.add_exactly(s.config.load_delay(staged.loaded.keys));
     Ok(staged)
@@ -219,11 +222,10 @@ pub(super) fn started(s: &mut Server, outcome: Result<Staged, RdbError>, out: &m
 
 /// The log's lines on what was found at the start.
 fn note_loaded(s: &Server, from_log: bool, out: &mut Outbox) {
-    let (keys, expired) = s.persistence.last_load;
     if from_log {
         return s.notice(out, || "DB loaded from append only file".to_owned());
     }
-    s.notice(out, || format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: 0."));
+    report::log_loaded(s, out);
     s.notice(out, || "DB loaded from disk".to_owned());
 }
 

@@ -13,7 +13,7 @@ mod forked;
 pub(crate) mod loading;
 mod pack;
 pub mod rdb;
-mod report;
+pub(crate) mod report;
 mod snapshot;
 mod streams;
 mod values;
@@ -283,6 +283,7 @@ pub(crate) fn while_reading(s: &mut Server, input: Input, out: &mut Outbox) {
         s.die(&problem, 1, out);
         return;
     }
+    s.warn(out, || "Append Only File loaded by DEBUG LOADAOF".to_owned());
     if let Some(session) = s.sessions.get_mut(reading.client) {
         session.reply.constant(b"+OK\r\n");
         s.sessions.want_write(reading.client);
@@ -314,7 +315,10 @@ pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<()
     if how.flush {
         s.empty_all(false);
     }
-    let staged = data.and_then(|data| loading::at_once(s, &data).ok()).ok_or(Unloaded::Broken)?;
+    let data = data.ok_or(Unloaded::Broken)?;
+    report::log_head(s, &data, out);
+    let staged = loading::at_once(s, &data).map_err(|_| Unloaded::Broken)?;
+    report::log_loaded(s, out);
     if how.flush {
         s.keyspace = staged.keyspace;
         s.scripting.libraries = staged.libraries;

@@ -491,6 +491,19 @@ pub fn read(data: &Bytes, checksum: bool, databases: u32, load: &mut impl Load) 
     Ok(loaded)
 }
 
+/// What a file says of itself at its head: names and values.
+pub(super) fn about(data: &Bytes) -> Vec<(Bytes, Bytes)> {
+    let mut reader = Reader { data, at: 0 };
+    if reader.signature().is_err() {
+        return Vec::new();
+    }
+    let pair = || {
+        let next = reader.byte().ok()?;
+        if next == opcode::AUX { Some((reader.string().ok()?, reader.string().ok()?)) } else { None }
+    };
+    std::iter::from_fn(pair).collect()
+}
+
 impl Loaded {
     fn aux(&mut self, name: &[u8], value: &[u8]) {
         if name.eq_ignore_ascii_case(b"repl-stream-db") {

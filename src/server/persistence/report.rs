@@ -1,9 +1,39 @@
-//! What INFO says about persistence.
+//! What INFO says about persistence, and the log about files that are loaded.
 
 use std::fmt::Write as _;
 
-use super::{ChildKind, aof, child_kind, forked};
+use bytes::Bytes;
+
+use super::{ChildKind, aof, child_kind, forked, rdb};
+use crate::node::Outbox;
 use crate::server::Server;
+
+/// The log's lines on a file that is about to be loaded: what it says of itself (`rdbLoadRioWithLoadingCtx`).
+pub(super) fn log_head(s: &Server, data: &Bytes, out: &mut Outbox) {
+    if out.log.is_none() {
+        return;
+    }
+    for (name, value) in rdb::about(data) {
+        let number = || String::from_utf8_lossy(&value).parse::<u64>().unwrap_or(0);
+        let line = match &name[..] {
+            b"redis-ver" => format!("Loading RDB produced by version {}", String::from_utf8_lossy(&value)),
+            b"ctime" => format!("RDB age {} seconds", s.now.unix.secs().saturating_sub(number())),
+            b"used-mem" => {
+                let hundredths = (u128::from(number()) * 100 + (1 << 19)) >> 20;
+                format!("RDB memory usage when created {}.{:02} Mb", hundredths / 100, hundredths % 100)
+            }
+            b"aof-base" if number() != 0 => "RDB is base AOF".to_owned(),
+            _ => continue,
+        };
+        s.notice(out, || line);
+    }
+}
+
+/// The line on a file that has been loaded.
+pub(crate) fn log_loaded(s: &Server, out: &mut Outbox) {
+    let (keys, expired) = s.persistence.last_load;
+    s.notice(out, || format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+}
 
 /// The lines of INFO's persistence section after its header, each ended by CRLF.
 pub(crate) fn info(s: &Server, text: &mut String) {

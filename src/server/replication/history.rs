@@ -110,6 +110,13 @@ pub(super) fn ensure_backlog(s: &mut Server) {
     }
 }
 
+/// `replicationDiscardCachedMaster`
+pub(super) fn discard_cached(s: &mut Server, out: &mut Outbox) {
+    if s.repl.cached.take().is_some() {
+        s.notice(out, || "Discarding previously cached master state.".to_owned());
+    }
+}
+
 /// The stream's id is now `replid`; the one so far becomes the second id (`shiftReplicationId`, and the same in
 /// `slaveTryPartialResynchronization`).
 pub(super) fn shift(s: &mut Server, replid: HexId, why: HistoryWhy, out: &mut Outbox) {
@@ -121,16 +128,20 @@ pub(super) fn shift(s: &mut Server, replid: HexId, why: HistoryWhy, out: &mut Ou
     note(s, why, Some((old, offset)), out);
 }
 
-/// A replica becomes a master (`replicationUnsetMaster`): its history goes on under a new id.
-pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) {
+/// A replica becomes a master (`replicationUnsetMaster`): its history goes on under a new id. False: it is one.
+pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) -> bool {
     if s.repl.follows.take().is_none() {
-        return;
+        return false;
     }
     link::drop_master(s, LinkDownWhy::Reconfigured, out);
-    s.repl.cached = None;
+    discard_cached(s, out);
     link::cancel_handshake(s, LinkDownWhy::Reconfigured, out);
     let replid = HexId::random(&mut s.repl.rng);
     shift(s, replid, HistoryWhy::Promotion, out);
+    s.warn(out, || {
+        let (old, upto) = (s.repl.replid2, s.repl.offset + 1);
+        format!("Setting secondary replication ID to {old}, valid up to offset: {upto}. New replication ID is {replid}")
+    });
     master::disconnect_replicas(s, LinkDownWhy::Reconfigured, out);
     link::set_state(s, Link::None, None, out);
     s.repl.stream_db = None;
@@ -138,8 +149,8 @@ pub(crate) fn become_master(s: &mut Server, out: &mut Outbox) {
     s.repl.down_since = 0;
     out.note(Kind::Server(ServerEvent::BecameMaster { offset: s.repl.offset }));
     master::refresh_good_replicas(s, out);
-    s.notice(out, || "MASTER MODE enabled".to_owned());
     persistence::aof::restart(s, out);
+    true
 }
 
 /// Follows `host`:`port` from now on (`replicationSetMaster`). What it knows of its own history serves to ask the new
@@ -151,13 +162,18 @@ pub(crate) fn become_replica_of(s: &mut Server, host: &str, port: u16, out: &mut
     s.repl.follows = Some(MasterAddress { host: host.into(), port });
     link::cancel_handshake(s, LinkDownWhy::Reconfigured, out);
     if was_master {
+        s.notice(out, || {
+            "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to \
+             synchronize with the new master with just a partial transfer."
+                .to_owned()
+        });
         // The new master begins its stream with SELECT, so the database doesn't matter.
         let client = s.sessions.next_id();
         s.repl.cached = Some(CachedMaster { replid: s.repl.replid, offset: s.repl.offset, db: 0, client });
     }
     note_replica(s, out);
-    s.notice(out, || format!("REPLICAOF {host}:{port} enabled"));
     link::set_state(s, Link::Connect, None, out);
     master::refresh_good_replicas(s, out);
+    s.notice(out, || format!("Connecting to MASTER {host}:{port}"));
     link::connect(s, out);
 }

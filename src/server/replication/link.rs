@@ -121,7 +121,6 @@ pub(super) fn connect(s: &mut Server, out: &mut Outbox) {
     let Some(follows) = &s.repl.follows else { return };
     let Some(ip) = history::resolve(s, &follows.host) else { return };
     let to = Addr::new(ip, follows.port);
-    s.notice(out, || format!("Connecting to MASTER {}:{}", follows.host, follows.port));
     let fd = out.connect(to);
     s.notice(out, || "MASTER <-> REPLICA sync started".to_owned());
     s.repl.last_io = s.now.unix.secs();
@@ -364,6 +363,7 @@ fn continue_stream(s: &mut Server, line: &[u8], out: &mut Outbox) {
     history::ensure_backlog(s);
     let Handshake { fd, local, peer, unread, .. } = handshake;
     materialise(s, fd, (peer, local), cached, out);
+    s.notice(out, || "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.".to_owned());
     out.note(Kind::Server(ServerEvent::Synced { kind: SyncKind::Partial, offset: s.repl.offset }));
     feed_session(s, fd, unread.freeze(), out);
 }

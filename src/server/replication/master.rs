@@ -107,17 +107,31 @@ impl Replica {
 
     /// As INFO and ROLE show its address.
     pub(crate) fn address(&self, session: &Session) -> String {
-        match &self.announced.address {
+        self.announced.address(session)
+    }
+}
+
+impl Announced {
+    fn address(&self, session: &Session) -> String {
+        match &self.address {
             Some(text) => String::from_utf8_lossy(text).into_owned(),
             None => session.addr.ip.to_string(),
         }
     }
+
+    /// Whose it is, as the log names it (`replicationGetSlaveName`).
+    fn shown(&self, session: Option<&Session>) -> String {
+        let address = session.map(|session| self.address(session)).unwrap_or_default();
+        match self.port {
+            0 => format!("{address}:<unknown-replica-port>"),
+            port => format!("{address}:{port}"),
+        }
+    }
 }
 
-/// A replica as the log names it (`replicationGetSlaveName`).
+/// A replica as the log names it.
 pub(super) fn shown(s: &Server, replica: &Replica) -> String {
-    let address = s.sessions.get(replica.fd).map(|session| replica.address(session)).unwrap_or_default();
-    format!("{address}:{}", replica.announced.port)
+    replica.announced.shown(s.sessions.get(replica.fd))
 }
 
 /// The log's lines on replicas that a shutdown doesn't wait for any longer.
@@ -293,13 +307,55 @@ pub(super) fn write_now(s: &mut Server, fd: Fd, data: Bytes, out: &mut Outbox) -
 
 /// A connection asks to become a replica: with PSYNC's id and offset, or with SYNC. The caller has checked that it may.
 pub(crate) fn synchronise(s: &mut Server, fd: Fd, asked: Option<(&[u8], i64)>, out: &mut Outbox) {
+    let session = s.sessions.at(fd);
+    let who = || session.announced.as_deref().cloned().unwrap_or_default().shown(Some(session));
+    s.notice(out, || format!("Replica {} asks for synchronization", who()));
     let Some((replid, offset)) = asked else { return full_resync(s, fd, RefusePsync::Fresh, true, out) };
     match try_partial(s, replid, offset) {
         Ok(offset) => continue_replica(s, fd, offset, out),
         Err(refused) => {
+            log_refusal(s, (replid, offset), refused, who, out);
             s.stats.sync_partial_err += u64::from(refused != RefusePsync::Fresh);
             full_resync(s, fd, refused, false, out);
         }
+    }
+}
+
+/// Why a replica can't go on from where it was.
+fn log_refusal(
+    s: &Server,
+    (replid, offset): (&[u8], i64),
+    refused: RefusePsync,
+    who: impl Fn() -> String,
+    out: &mut Outbox,
+) {
+    s.notice(out, || match refused {
+        RefusePsync::Fresh => format!("Full resync requested by replica {}", who()),
+        RefusePsync::OtherHistory => format!(
+            "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{}', my replication IDs are \
+             '{}' and '{}')",
+            String::from_utf8_lossy(replid),
+            s.repl.replid,
+            s.repl.replid2
+        ),
+        RefusePsync::Diverged => format!(
+            "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
+            s.repl.second_offset.and_then(|end| i64::try_from(end).ok()).unwrap_or(-1)
+        ),
+        RefusePsync::NoBacklog | RefusePsync::BacklogTooShort | RefusePsync::Ahead => format!(
+            "Unable to partial resync with replica {} for lack of backlog (Replica request was: {offset}).",
+            who()
+        ),
+    });
+    if i64::try_from(s.repl.offset).is_ok_and(|own| offset > own)
+        && matches!(refused, RefusePsync::NoBacklog | RefusePsync::BacklogTooShort | RefusePsync::Ahead)
+    {
+        s.warn(out, || {
+            format!(
+                "Warning: replica {} tried to PSYNC with an offset that is greater than the master replication offset.",
+                who()
+            )
+        });
     }
 }
 
@@ -394,22 +450,13 @@ fn full_resync(s: &mut Server, fd: Fd, refused: RefusePsync, pre_psync: bool, ou
     if s.repl.replicas.is_empty() && s.repl.backlog.is_none() {
         history::renew(s, out);
         history::ensure_backlog(s);
+        s.notice(out, || {
+            let (first, second) = (s.repl.replid, s.repl.replid2);
+            format!("Replication backlog created, my new replication IDs are '{first}' and '{second}'")
+        });
     }
     let index = attach(s, fd, State::WaitBgsaveStart, pre_psync);
     let name = s.repl.replicas[index].name;
-    s.notice(out, || {
-        let who = shown(s, &s.repl.replicas[index]);
-        match refused {
-            RefusePsync::Fresh => format!("Full resync requested by replica {who}"),
-            RefusePsync::OtherHistory => "Partial resynchronization not accepted: Replication ID mismatch".to_owned(),
-            RefusePsync::Diverged => {
-                "Partial resynchronization not accepted: the histories part before the requested offset".to_owned()
-            }
-            RefusePsync::NoBacklog | RefusePsync::BacklogTooShort | RefusePsync::Ahead => {
-                format!("Unable to partial resync with replica {who} for lack of backlog")
-            }
-        }
-    });
     sync::join_or_start(s, fd, out);
     let replica = s.repl.replicas.iter().find(|replica| replica.fd == fd);
     let offset = replica.filter(|replica| replica.state == State::WaitBgsaveEnd).map_or(0, |r| r.initial_offset);
@@ -491,7 +538,7 @@ pub(super) fn replica_gone(s: &mut Server, session: &Session, why: LinkDownWhy, 
     }
     let why = replica.closing.unwrap_or(why);
     out.note(Kind::Server(ServerEvent::ReplicaGone { replica: replica.name, why }));
-    s.warn(out, || format!("Connection with replica {}:{} lost.", replica.address(session), replica.announced.port));
+    s.warn(out, || format!("Connection with replica {} lost.", replica.announced.shown(Some(session))));
     if replica.state == State::WaitBgsaveEnd {
         sync::waiting_replica_gone(s, out);
     }

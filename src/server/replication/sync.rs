@@ -50,14 +50,28 @@ pub(crate) struct Pipe {
 /// What becomes of a replica that was just attached (`syncCommand`, cases 1 to 3).
 pub(super) fn join_or_start(s: &mut Server, fd: Fd, out: &mut Outbox) {
     match persistence::child_kind(s) {
-        Some(ChildKind::Disk) => join_running(s, fd, out),
+        Some(ChildKind::Disk) => {
+            let joins = join_running(s, fd, out);
+            s.notice(out, || match joins {
+                true => "Waiting for end of BGSAVE for SYNC".to_owned(),
+                false => "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC".to_owned(),
+            });
+        }
         // It waits until the child that runs is done.
-        Some(ChildKind::Socket | ChildKind::Aof) => {}
-        None => {
+        Some(ChildKind::Socket) => {
+            s.notice(out, || "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC".to_owned());
+        }
+        busy @ (Some(ChildKind::Aof) | None) => {
             let Some(replica) = s.repl.replicas.iter().find(|replica| replica.fd == fd) else { return };
             let (eof, filter) = (replica.announced.eof, replica.announced.filter);
-            let delayed = s.config.repl_diskless_sync && eof && s.config.repl_diskless_sync_delay > 0;
-            if !delayed {
+            if s.config.repl_diskless_sync && eof && s.config.repl_diskless_sync_delay > 0 {
+                s.notice(out, || "Delay next BGSAVE for diskless SYNC".to_owned());
+            } else if busy.is_some() {
+                s.notice(out, || {
+                    "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed"
+                        .to_owned()
+                });
+            } else {
                 start_bgsave(s, eof, filter, out);
             }
         }
@@ -65,7 +79,7 @@ pub(super) fn join_or_start(s: &mut Server, fd: Fd, out: &mut Outbox) {
 }
 
 /// A save to disk is under way: it serves this replica too if another one is accumulating the stream since its start.
-fn join_running(s: &mut Server, fd: Fd, out: &mut Outbox) {
+fn join_running(s: &mut Server, fd: Fd, out: &mut Outbox) -> bool {
     let index = s.repl.replicas.iter().position(|replica| replica.fd == fd).expect("it was just attached");
     let own = s.repl.replicas[index].announced.clone();
     let other = s
@@ -73,10 +87,10 @@ fn join_running(s: &mut Server, fd: Fd, out: &mut Outbox) {
         .replicas
         .iter()
         .find(|replica| replica.state == State::WaitBgsaveEnd && (!replica.announced.rdb_only || own.rdb_only));
-    let Some(other) = other else { return };
+    let Some(other) = other else { return false };
     let capable = (own.eof || !other.announced.eof) && (own.psync2 || !other.announced.psync2);
     if !capable || own.filter != other.announced.filter {
-        return;
+        return false;
     }
     let (cursor, offset) = (other.cursor, other.initial_offset);
     if !own.rdb_only {
@@ -84,6 +98,7 @@ fn join_running(s: &mut Server, fd: Fd, out: &mut Outbox) {
         s.repl.replicas[index].cursor = cursor.map(|cursor| backlog.share(cursor));
     }
     setup(s, fd, offset, out);
+    true
 }
 
 /// `replicationSetupSlaveForFullResync`: the replica is told the offset, and the stream accumulates for it.
@@ -263,8 +278,18 @@ pub(crate) fn child_done(s: &mut Server, kind: ChildKind, file: Option<&Bytes>, 
     for fd in waiting {
         let Some(index) = s.repl.replicas.iter().position(|replica| replica.fd == fd) else { continue };
         match (file, kind) {
-            (None, _) => master::close_replica_later(s, fd, LinkDownWhy::SyncFailed),
+            (None, _) => {
+                s.warn(out, || "SYNC failed. BGSAVE child returned an error".to_owned());
+                master::close_replica_later(s, fd, LinkDownWhy::SyncFailed);
+            }
             (Some(_), ChildKind::Socket) => {
+                s.notice(out, || {
+                    let who = master::shown(s, &s.repl.replicas[index]);
+                    format!(
+                        "Streamed RDB transfer with replica {who} succeeded (socket). Waiting for REPLCONF ACK from slave to \
+                         enable streaming"
+                    )
+                });
                 if master::put_online(s, index, out) {
                     s.repl.replicas[index].start_on_ack = true;
                 } else {

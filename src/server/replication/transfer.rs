@@ -226,7 +226,7 @@ fn keep_file(s: &Server, data: &Bytes, out: &mut Outbox) -> Result<(), DiskError
 
 /// `replicationAttachToNewMaster`: from here on nobody can continue from what this server had.
 fn attach_to_new_master(s: &mut Server, out: &mut Outbox) {
-    s.repl.cached = None;
+    history::discard_cached(s, out);
     master::disconnect_replicas(s, LinkDownWhy::Reconfigured, out);
     s.repl.backlog = None;
 }
@@ -252,8 +252,10 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
         Ok(staged) => staged,
         Err(error) => return load_failed(s, &transfer, &error, out),
     };
+    persistence::report::log_loaded(s, out);
     if swaps(s, &transfer) {
         attach_to_new_master(s, out);
+        s.notice(out, || "MASTER <-> REPLICA sync: Swapping active DB with loaded DB".to_owned());
         empty_data(s);
     }
     s.keyspace = staged.keyspace;
@@ -262,6 +264,7 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
         for db in 0..u32::try_from(s.keyspace.dbs.len()).unwrap_or(0) {
             s.signal_replaced(db);
         }
+        s.notice(out, || "MASTER <-> REPLICA sync: Discarding old DB in background".to_owned());
     }
     if transfer.diskless {
         s.exec.dirty += 1;

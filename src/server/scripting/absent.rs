@@ -18,6 +18,7 @@ pub(super) fn run(job: &Job<'_>, _host: &mut dyn Host) -> Run {
         work: 0,
         line: 0,
         state: None,
+        said: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::resp::Args;
 use crate::server::acl::{Context, Denied};
 use crate::server::call::{ALL_TARGETS, Cx};
 use crate::server::commands::{Command, flag as command_flag};
+use crate::server::log::Level;
 use crate::server::session::{Flags, Session};
 use crate::server::{Server, cost};
 use crate::time::{Instant, Now, Span};
@@ -65,6 +66,8 @@ pub(super) struct Progress {
     pub migrates: Option<u8>,
     /// The line at which it was seen last.
     pub line: u64,
+    /// How many lines of the log it has written.
+    said: usize,
 }
 
 /// The server as the script sees it.
@@ -202,6 +205,7 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
         random: p.random,
         json: p.json,
         budget: limit / cost::INSTRUCTION,
+        logs: cx.out.log.is_some(),
     };
     (p.limit, p.early, p.migrates) = (limit, false, None);
     let (began, before, cursor) = (cx.s.meter.total(), p.elapsed, Cursor::new(&p.answers));
@@ -210,6 +214,12 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
     host.account(run.work);
     p.elapsed = host.elapsed();
     p.line = run.line;
+    // It begins anew each time it goes on.
+    for (level, text) in run.said.iter().skip(p.said) {
+        let text = String::from_utf8_lossy(text).into_owned();
+        cx.s.log(cx.out, Level::of_script(*level), || text);
+    }
+    p.said = p.said.max(run.said.len());
     cx.s.scripting.random = run.random;
     cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
     cx.s.exec.failed = false;
@@ -305,6 +315,7 @@ impl Progress {
             early: false,
             migrates: None,
             line: 0,
+            said: 0,
         }
     }
 
@@ -338,6 +349,7 @@ impl Progress {
             random: self.random,
             json: self.json,
             budget,
+            logs: false,
         };
         Some(state.after(super::journal::Call::of(&job, self.answers.copy(), budget)))
     }

@@ -254,6 +254,8 @@ pub(crate) struct Job<'a> {
     pub json: JsonSettings,
     /// After so many instructions it is not run any further.
     pub budget: u64,
+    /// What it logs is kept.
+    pub logs: bool,
 }
 
 /// How it ended.
@@ -266,6 +268,9 @@ pub(crate) enum Ending {
     /// It was stopped, by its budget or in a call.
     Stopped,
 }
+
+/// Lines for the log: levels and texts.
+pub(crate) type Said = Vec<(u8, Vec<u8>)>;
 
 /// What came of it.
 #[derive(Debug)]
@@ -286,6 +291,8 @@ pub(crate) struct Run {
     pub line: u64,
     /// What the library's variables are now, if they can change and the script was not stopped.
     pub state: Option<Journal>,
+    /// What it has logged since its start: levels and texts.
+    pub said: Said,
 }
 
 /// What a library is once its code has run.

@@ -74,11 +74,12 @@ fn random(lua: &Lua, shared: &Shared, args: &MultiValue) -> Result<f64> {
     }
 }
 
-fn constants(lua: &Lua, table: &Table) -> Result<()> {
+fn constants(lua: &Lua, shared: &Rc<Shared>, table: &Table) -> Result<()> {
     for (name, value) in LEVELS {
         table.set(name, value)?;
     }
-    table.set("log", lua.create_function(|_, args: MultiValue| log(&args))?)?;
+    let own = Rc::clone(shared);
+    table.set("log", lua.create_function(move |_, args: MultiValue| log(&own, &args))?)?;
     table.set("REDIS_VERSION", "7.0.15")?;
     table.set("REDIS_VERSION_NUM", VERSION)
 }
@@ -86,7 +87,7 @@ fn constants(lua: &Lua, table: &Table) -> Result<()> {
 /// The table of scripts; `call` and `pcall` come with each run.
 fn redis(lua: &Lua, shared: &Rc<Shared>) -> Result<Table> {
     let table = lua.create_table()?;
-    constants(lua, &table)?;
+    constants(lua, shared, &table)?;
     for (name, value) in TARGETS {
         table.set(name, value)?;
     }
@@ -106,23 +107,26 @@ fn redis(lua: &Lua, shared: &Rc<Shared>) -> Result<Table> {
 /// The table of libraries while they are being loaded.
 fn library(lua: &Lua, shared: &Rc<Shared>) -> Result<Table> {
     let table = lua.create_table()?;
-    constants(lua, &table)?;
+    constants(lua, shared, &table)?;
     let own = Rc::clone(shared);
     table.set("register_function", lua.create_function(move |_, args: MultiValue| register(&own, &args))?)?;
     Ok(table)
 }
 
-fn log(args: &MultiValue) -> Result<()> {
+fn log(shared: &Shared, args: &MultiValue) -> Result<()> {
     if args.len() < 2 {
         return errors::thrown_table("redis.log() requires two arguments or more.");
     }
     let Some(level) = args.front().and_then(numbers::of) else {
         return errors::thrown_table("First argument must be a number (log level).");
     };
-    if !(0..=3).contains(&super::convert::truncated(level)) {
+    let Some(level) = u8::try_from(super::convert::truncated(level)).ok().filter(|level| *level <= 3) else {
         return errors::thrown_table("Invalid debug level.");
+    };
+    if let Some(said) = shared.said.borrow_mut().as_mut() {
+        let texts: Vec<Vec<u8>> = args.iter().skip(1).filter_map(numbers::text_of).collect();
+        said.push((level, texts.join(&b' ')));
     }
-    // A simulated server has no log file.
     Ok(())
 }
 

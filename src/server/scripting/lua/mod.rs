@@ -28,7 +28,9 @@ use rustc_hash::FxHashMap;
 pub(in crate::server) use errors::Info;
 use errors::Thrown;
 
-use super::{Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Loaded, Rand48, Run, SoFar, sha1};
+use super::{
+    Answer, Code, Ending, Function as Listed, Host, Job, JsonSettings, Loaded, Rand48, Run, Said, SoFar, sha1,
+};
 use crate::resp::lossless;
 
 /// How often the instructions are counted.
@@ -70,6 +72,8 @@ struct Shared {
     failure: RefCell<Option<Info>>,
     /// Functions of the library that is being loaded.
     loading: RefCell<Option<Vec<Registered>>>,
+    /// What the script has logged, if that is kept.
+    said: RefCell<Option<Said>>,
 }
 
 /// A function as a library has registered it.
@@ -280,6 +284,7 @@ impl Interpreter {
 
     fn run_function(&mut self, job: &Job<'_>, function: &Function, host: &mut dyn Host) -> Run {
         self.begin(job.random, job.json, job.budget);
+        self.shared.said.replace(job.logs.then(Vec::new));
         self.shared.running.set(true);
         let ended = self.execute(job, function, host);
         self.shared.running.set(false);
@@ -302,7 +307,8 @@ impl Interpreter {
         self.tidy(job.code.leaves_traces);
         let shared = &self.shared;
         let (random, json) = (shared.random.get(), shared.json.get());
-        Run { ending, reply, errors, random, json, work: shared.work.get(), line: shared.line.get(), state: None }
+        let said = shared.said.take().unwrap_or_default();
+        Run { ending, reply, errors, random, json, work: shared.work.get(), line: shared.line.get(), state: None, said }
     }
 
     /// What is to be called: the compiled chunk, or the library's function.
@@ -452,8 +458,8 @@ impl Interpreter {
 /// A script that can't begin.
 fn failed(job: &Job<'_>, problem: &str) -> Run {
     let ending = Ending::Failed(format!("ERR {problem}"), None, false);
-    let (reply, errors) = (BytesMut::new(), Vec::new());
-    Run { ending, reply, errors, random: job.random, json: job.json, work: 0, line: 0, state: None }
+    let (reply, errors, said) = (BytesMut::new(), Vec::new(), Vec::new());
+    Run { ending, reply, errors, random: job.random, json: job.json, work: 0, line: 0, state: None, said }
 }
 
 /// The function of that name.
