@@ -115,7 +115,10 @@ impl Server {
                     let text = format!("ERR {error}");
                     self.stats.count_error(&text);
                     session.flags.set(Flags::CLOSE_AFTER_REPLY);
-                    if !session.flags.has(Flags::REPLY_OFF.with(Flags::REPLY_SKIP)) {
+                    let unheard = session.flags.has(Flags::REPLY_OFF.with(Flags::REPLY_SKIP));
+                    if !unheard && is_replica(session) {
+                        self.refuse_answer(fd, out);
+                    } else if !unheard {
                         crate::resp::encode::error(session.reply.tail(), &text);
                         self.sessions.want_write(fd);
                     }
@@ -145,6 +148,10 @@ impl Server {
         if session.flags.has(muted) && !session.flags.has(Flags::FORCE_REPLY) {
             session.reply.truncate(heard);
         }
+        if is_replica(session) && session.reply.len() > heard {
+            session.reply.truncate(heard);
+            self.refuse_answer(fd, out);
+        }
         if tracked {
             self.send_pending_invalidations(fd);
         }
@@ -166,6 +173,20 @@ impl Server {
                 self.note_reply(fd, waiting);
                 self.check_output_limit(fd);
             }
+        }
+    }
+
+    /// A replica did something that would be answered: what goes to it is the stream and nothing else, so it goes
+    /// (`_addReplyToBufferOrList`).
+    fn refuse_answer(&mut self, fd: Fd, out: &mut Outbox) {
+        let session = self.sessions.at(fd);
+        if !session.flags.has(Flags::CLOSE_ASAP) {
+            self.warn(out, || {
+                let name = session.last_cmd.unwrap_or("<unknown>");
+                let who = self.describe_client(session, None);
+                format!("Replica generated a reply to command '{name}', disconnecting it: {who}")
+            });
+            self.close_later(fd);
         }
     }
 
@@ -305,6 +326,12 @@ impl Server {
                 continue;
             }
             let is_replica = session.flags.has(Flags::REPLICA);
+            if is_replica && !session.flags.has(Flags::MONITOR) && !session.reply.is_empty() {
+                // A message of a channel, say, to which it had subscribed before.
+                session.reply.truncate(0);
+                self.refuse_answer(fd, out);
+                continue;
+            }
             let sent = session.flush(out) as u64;
             if sent > 0 && !session.flags.has(Flags::MASTER) {
                 // A master only counts as heard from by what it says.
@@ -396,8 +423,11 @@ impl Server {
 
     /// The part of a tick that looks at clients: idle ones and those that don't read (`clientsCron`).
     pub(crate) fn clients_cron(&mut self, out: &mut Outbox) {
-        replication::check_soft_limits(self);
-        for fd in self.soft_limited.clone() {
+        let all = std::mem::take(&mut self.limits_changed);
+        replication::check_soft_limits(self, all);
+        let looked_at: Vec<Fd> =
+            if all { self.sessions.iter().map(|session| session.fd).collect() } else { self.soft_limited.clone() };
+        for fd in looked_at {
             self.check_output_limit(fd);
         }
         if self.config.timeout > 0 {
@@ -421,7 +451,7 @@ impl Server {
 
     /// When a tick has something to do with clients.
     pub(crate) fn clients_cron_need(&self) -> Option<Instant> {
-        if !self.soft_limited.is_empty() || replication::has_soft_limited(self) {
+        if self.limits_changed || !self.soft_limited.is_empty() || replication::has_soft_limited(self) {
             return Some(self.now.mono);
         }
         if self.config.timeout == 0 {

@@ -201,12 +201,13 @@ impl Server {
         self.clients_cron(out);
         expire::slow_cycle(self, out);
         persistence::cron(self, out);
-        self.end_pause_if_over(out);
+        self.is_paused();
         super::migrate::cron(self, out);
         let every = if self.repl.cron_is_fast() { self.ticks_in(100) } else { self.ticks_per_second() };
         if self.cron.loops.is_multiple_of(every) {
             replication::cron(self, out);
         }
+        persistence::begin_scheduled(self, out);
     }
 
     /// Works out when the next tick with work is.

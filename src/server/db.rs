@@ -44,7 +44,7 @@ impl Server {
                 return true;
             }
         }
-        if self.pause.active(self.now.unix) {
+        if self.is_paused() {
             return true;
         }
         self.delete_expired(db, at);

@@ -272,7 +272,7 @@ impl Server {
     /// Evicts until memory is below the limit, or until there is no time or nothing left (`performEvictions`).
     pub(crate) fn perform_evictions(&mut self, out: &mut Outbox) -> Outcome {
         let copies = !self.repl.is_master() && self.config.replica_ignore_maxmemory;
-        if self.config.maxmemory == 0 || self.loading || copies || self.pause.active(self.now.unix) {
+        if self.config.maxmemory == 0 || self.loading || copies || self.is_paused() {
             self.eviction.running = false;
             return Outcome::Fine;
         }

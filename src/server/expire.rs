@@ -159,7 +159,7 @@ pub(crate) fn slow_need(s: &Server) -> Option<Instant> {
 }
 
 fn cycle(s: &mut Server, kind: Kind, out: &mut Outbox) {
-    if s.pause.active(s.now.unix) {
+    if s.is_paused() {
         return;
     }
     let effort = s.config.active_expire_effort - 1;

@@ -63,6 +63,7 @@ impl Server {
             command = commands::lookup_sub(container, args.get(1));
         }
         let Some(command) = command else {
+            self.sessions.at_mut(fd).last_cmd = None;
             let text = if container.is_some() { unknown_subcommand(args) } else { unknown_command(args) };
             return self.reject(fd, None, args, &text, out);
         };
@@ -157,9 +158,7 @@ impl Server {
         if session.flags.has(Flags::REPLICA) && flags & (flag::WRITE | flag::MAY_REPLICATE | flag::READONLY) != 0 {
             return Verdict::Refuse("ERR Replica can't interact with the keyspace");
         }
-        if !session.flags.has(Flags::REPLICA)
-            && self.pause.holds(self.now.unix, flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
-        {
+        if !session.flags.has(Flags::REPLICA) && self.pause.holds(flags & (flag::WRITE | flag::MAY_REPLICATE) != 0) {
             return Verdict::Postpone;
         }
         let immediate = is_exec || command.treatment == Treatment::Immediate;

@@ -26,6 +26,8 @@ mod info;
 pub mod keyspace;
 mod latency;
 pub(crate) mod log;
+#[cfg(test)]
+mod manners;
 mod memory;
 mod migrate;
 mod multi;
@@ -118,6 +120,8 @@ pub struct Server {
     pub(crate) closing: Vec<Fd>,
     /// Sessions whose output buffer is above its soft limit.
     pub(crate) soft_limited: Vec<Fd>,
+    /// Limits of output buffers were changed: the next tick looks at everybody's.
+    pub(crate) limits_changed: bool,
     /// Requests may take the short way.
     pub(crate) express: bool,
     /// They can, until something else happens.
@@ -183,6 +187,7 @@ impl Server {
             unblocked: Vec::new(),
             closing: Vec::new(),
             soft_limited: Vec::new(),
+            limits_changed: false,
             express: true,
             plain: false,
             warned_of_attack: 0,
@@ -209,6 +214,10 @@ impl Server {
         }
         if self.eviction.running {
             self.perform_evictions(out);
+        }
+        if self.active_expire && self.repl.is_master() {
+            // The fast cycle of expiry begins with asking.
+            self.is_paused();
         }
         if !self.unblocked.is_empty() {
             self.process_unblocked(out);

@@ -1,6 +1,7 @@
 //! SIGTERM and SHUTDOWN: waiting for replicas, saving, leaving (`prepareForShutdown`, `finishShutdown`).
 
 use super::config::ShutdownFlags;
+use super::pause::{Held, Purpose};
 use super::session::Flags;
 use super::{Server, persistence, replication};
 use crate::id::Fd;
@@ -89,10 +90,10 @@ impl Server {
         if !flags.now && self.config.shutdown_timeout != 0 && replication::replicas_lag(self) {
             let wait = self.config.shutdown_timeout.saturating_mul(1_000);
             self.shutdown.deadline_ms = Some(self.now.unix.ms().saturating_add(wait));
-            if !self.pause.active(self.now.unix) {
+            if self.pause.is_off() {
                 replication::request_acks(self);
             }
-            self.pause.shutdown = true;
+            self.pause(Purpose::Shutdown, Held::Writes, u64::MAX);
             self.notice(out, || "Waiting for replicas before shutting down.".to_owned());
             return Outcome::Waiting;
         }
@@ -172,8 +173,7 @@ impl Server {
                 self.unblock(fd);
             }
         }
-        self.pause.shutdown = false;
-        self.resume_postponed();
+        self.unpause(Purpose::Shutdown);
     }
 
     /// SHUTDOWN ABORT; false when there is nothing to abort.

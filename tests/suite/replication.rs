@@ -399,3 +399,35 @@ fn any_history_converges() {
         }
     }
 }
+
+#[test]
+fn a_replica_that_holds_back_a_command_cannot_continue() {
+    let mut rig = Rig::new(2, FAST);
+    rig.wait_synced(&[2]);
+    rig.set(1, "a", "1");
+    rig.run_ms(1_200);
+    let since = rig.world.now();
+    assert_eq!(rig.text(2, "CLIENT PAUSE 3000 WRITE"), "OK");
+    rig.set(1, "a", "2");
+    rig.run_ms(300);
+    assert_eq!(rig.text(1, "CLIENT KILL TYPE replica"), "(integer) 1");
+    rig.run_ms(2_500);
+    rig.wait_synced(&[2]);
+    assert_eq!(rig.syncs(2, since), [SyncKind::Full], "{}", rig.log());
+    rig.run_ms(2_000);
+    rig.same_values(1, 2, &["a"]);
+}
+
+#[test]
+fn a_replica_without_persistence_keeps_no_file_of_its_master() {
+    for (more, kept) in [("", false), ("\nappendonly = \"yes\"", false), ("\nrdb-del-sync-files = \"no\"", true)] {
+        let all = format!("{FAST}\nrepl-diskless-sync = \"no\"");
+        let more = if kept { more.to_owned() } else { format!("\nrdb-del-sync-files = \"yes\"{more}") };
+        let mut rig = Rig::new(2, &format!("{all}{more}"));
+        rig.run_ms(100);
+        rig.wait_synced(&[2]);
+        rig.run_ms(100);
+        let loaded = rig.text(2, "DEBUG RELOAD NOSAVE");
+        assert_eq!(loaded == "OK", kept, "{loaded} {more}");
+    }
+}

@@ -6,6 +6,7 @@ use crate::id::Fd;
 use crate::resp::{Args, bytes_of, lossless};
 use crate::server::acl::UserId;
 use crate::server::call::Cx;
+use crate::server::pause::{Held, Purpose};
 use crate::server::session::{Flags, Session};
 use crate::server::{Server, gate};
 
@@ -368,7 +369,7 @@ fn getname(cx: &mut Cx<'_>) {
 }
 
 fn unpause(cx: &mut Cx<'_>) {
-    cx.s.unpause_by_command();
+    cx.s.unpause(Purpose::Command);
     cx.add_ok();
 }
 
@@ -377,17 +378,18 @@ fn pause(cx: &mut Cx<'_>) {
     if args.len() > 4 {
         return cx.add_subcommand_error();
     }
-    let mut all = true;
+    let mut held = Held::All;
     if args.len() == 4 {
         if cx.arg_is(3, "write") {
-            all = false;
+            held = Held::Writes;
         } else if !cx.arg_is(3, "all") {
             return cx.add_error("ERR CLIENT PAUSE mode must be WRITE or ALL");
         }
     }
     let Some(ms) = cx.int_arg_or(2, "ERR timeout is not an integer or out of range") else { return };
     let Ok(ms) = u64::try_from(ms) else { return cx.add_error("ERR timeout is negative") };
-    cx.s.pause_by_command(ms, all);
+    let end_ms = cx.s.now.unix.ms().saturating_add(ms);
+    cx.s.pause(Purpose::Command, held, end_ms);
     cx.add_ok();
 }
 

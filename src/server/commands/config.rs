@@ -159,6 +159,7 @@ fn set(cx: &mut Cx<'_>) {
                 let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
                 return cx.add_error(&text);
             }
+            cx.s.limits_changed |= row.name == "client-output-buffer-limit";
             if row.name == "maxmemory" {
                 cx.s.limit_tables();
                 warn_of_little_memory(cx);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::flag::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE};
 use super::{Spec, container, row};
 use crate::server::call::{Cx, TO_REPLICAS};
+use crate::server::clients::is_replica;
 use crate::server::glob;
 use crate::server::pubsub::Topic;
 use crate::server::session::Flags;
@@ -69,7 +70,7 @@ fn confirm(cx: &mut Cx<'_>, topic: Topic, word: &[u8], name: Option<&[u8]>) {
         None => cx.add_null(),
     }
     cx.add_count(count);
-    if !cx.session().flags.has(Flags::MASTER) {
+    if !cx.session().flags.has(Flags::MASTER) && !is_replica(cx.session()) {
         cx.s.exec.heard = cx.session().reply.len();
     }
 }

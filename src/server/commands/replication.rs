@@ -252,7 +252,7 @@ fn failover_command(cx: &mut Cx<'_>) {
         if !cx.s.repl.failover.is_under_way() {
             return cx.add_error("ERR No failover in progress.");
         }
-        failover::abort(cx.s, cx.out);
+        failover::abort(cx.s, "Failover manually aborted", cx.out);
         return cx.add_ok();
     }
     let (mut timeout, mut target, mut force) = (0, None, false);
@@ -289,7 +289,7 @@ fn failover_command(cx: &mut Cx<'_>) {
     if force && (timeout == 0 || target.is_none()) {
         return cx.add_error("ERR FAILOVER with force option requires both a timeout and target HOST and IP.");
     }
-    match failover::begin(cx.s, target, timeout, force) {
+    match failover::begin(cx.s, target, timeout, force, cx.out) {
         Ok(()) => cx.add_ok(),
         Err(text) => cx.add_error(text),
     }

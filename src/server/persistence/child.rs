@@ -98,7 +98,7 @@ pub(crate) fn begin_disk_child(s: &mut Server, position: Option<StreamPosition>,
     s.persistence.dirty_before = s.exec.dirty;
     s.persistence.last_try = s.now.unix.secs();
     if for_sync {
-        super::received_sync_file(s);
+        super::made_for_sync(s);
         note_began(s, false, out);
     }
     let (data, ns) = snapshot::encode(s, position, Filter::default());
@@ -291,16 +291,22 @@ pub(super) fn drop_child(s: &mut Server, out: &mut Outbox) {
     s.keyspace.hold_tables(false);
 }
 
-/// `checkChildrenDone`: a child that has exited is noticed, and whoever waits for its file learns of it.
-pub(crate) fn reap_child(s: &mut Server, out: &mut Outbox) {
-    let Some((Phase::Exited(ok), forked)) = s.persistence.child.as_ref().map(|child| (child.phase, child.forked))
-    else {
-        return;
-    };
-    if ok {
-        forked::note_copied(s, forked);
+/// `checkChildrenDone`: a child that has exited is noticed, and replicas that waited for its end get theirs at once.
+pub(crate) fn check_children(s: &mut Server, out: &mut Outbox) {
+    if let Some(Phase::Exited(ok)) = s.persistence.child.as_ref().map(|child| child.phase) {
+        reap(s, ok, out);
+        if !s.shutdown.exited {
+            sync::start_pending(s, out);
+        }
     }
-    let child = s.persistence.child.take().expect("just seen");
+}
+
+/// Whoever waits for the child's file learns of it.
+fn reap(s: &mut Server, ok: bool, out: &mut Outbox) {
+    let child = s.persistence.child.take().expect("the caller has seen it");
+    if ok {
+        forked::note_copied(s, child.forked);
+    }
     note_reaped(s, child.kind, ok, out);
     s.keyspace.hold_tables(false);
     if child.kind == ChildKind::Aof {

@@ -37,8 +37,8 @@ use loading::Loading;
 use rdb::StreamPosition;
 
 pub(crate) use child::{
-    ChildKind, begin_disk_child, begin_socket_child, child_killed, child_kind, disk_done, job_done, kill_child,
-    pipe_drained, reap_child,
+    ChildKind, begin_disk_child, begin_socket_child, check_children, child_killed, child_kind, disk_done, job_done,
+    kill_child, pipe_drained,
 };
 pub(crate) use report::info;
 
@@ -382,7 +382,7 @@ pub(crate) fn bgsave(s: &mut Server, schedule: bool, out: &mut Outbox) -> Result
 
 /// FLUSHALL was executed: a running save is pointless, and with save points an empty file is written (`flushAllDataAndResetRDB`).
 pub(crate) fn after_flushall(s: &mut Server, out: &mut Outbox) {
-    if child_kind(s) == Some(ChildKind::Disk) {
+    if child_kind(s).is_some_and(ChildKind::makes_rdb) {
         kill_child(s, out);
     }
     if !s.config.save.is_empty() {
@@ -396,7 +396,7 @@ pub(crate) fn after_flushall(s: &mut Server, out: &mut Outbox) {
 pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
     aof::begin_scheduled(s, out);
     if child_kind(s).is_some() {
-        reap_child(s, out);
+        check_children(s, out);
     } else {
         save_if_due(s, out);
     }
@@ -410,8 +410,18 @@ fn save_if_due(s: &mut Server, out: &mut Outbox) {
     let p = &s.persistence;
     let may = !p.failed || now.saturating_sub(p.last_try) > RETRY_DELAY;
     let (dirty, since) = (s.exec.dirty, now.saturating_sub(p.last_save));
-    let due = s.config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
-    if !s.loading && may && (due || s.persistence.scheduled) {
+    let due = s.config.save.iter().find(|point| dirty >= point.changes && since > point.seconds);
+    let Some(point) = due.filter(|_| !s.loading && may) else { return };
+    s.notice(out, || format!("{} changes in {} seconds. Saving...", point.changes, point.seconds));
+    let position = stream_position(s);
+    begin_disk_child(s, position, false, out);
+}
+
+/// BGSAVE SCHEDULE, at the end of a tick: those that replicas wait for go first.
+pub(crate) fn begin_scheduled(s: &mut Server, out: &mut Outbox) {
+    let p = &s.persistence;
+    let may = !p.failed || s.now.unix.secs().saturating_sub(p.last_try) > RETRY_DELAY;
+    if p.scheduled && may && !s.loading && child_kind(s).is_none() {
         s.persistence.scheduled = false;
         let position = stream_position(s);
         begin_disk_child(s, position, false, out);
@@ -438,23 +448,52 @@ fn save_need(s: &Server) -> Option<Instant> {
     Some(s.now.mono + left)
 }
 
-/// `rdb-del-sync-files`: a server without persistence keeps no file that only synchronisations have made.
+/// A server that neither saves nor logs keeps no files of synchronisations if it has been told so.
+fn keeps_no_files(s: &Server) -> bool {
+    s.config.rdb_del_sync_files && s.config.save.is_empty() && !s.persistence.aof.is_on()
+}
+
+/// The file that was made to feed replicas can go: it is there, and nobody needs it any more.
+fn has_useless_file(s: &Server) -> bool {
+    let p = &s.persistence;
+    p.made_for_sync && p.file.is_some() && keeps_no_files(s) && !s.repl.replicas.iter().any(|r| r.needs_file())
+}
+
+/// `rdb-del-sync-files` of a master (`removeRDBUsedToSyncReplicas`).
 pub(crate) fn remove_sync_file(s: &mut Server, out: &mut Outbox) {
     if !s.config.rdb_del_sync_files {
         s.persistence.made_for_sync = false;
-        return;
-    }
-    let wanted = s.repl.replicas.iter().any(|replica| replica.needs_file());
-    if s.config.save.is_empty() && s.persistence.made_for_sync && !wanted {
+    } else if has_useless_file(s) {
         s.persistence.made_for_sync = false;
-        let number = s.persistence.number();
-        out.disk(DiskOp::Remove { file: file_name(s) }, number);
+        s.notice(out, || "Removing the RDB file used to feed replicas in a persistence-less instance".to_owned());
+        remove_file(s, out);
     }
 }
 
-/// A replica has put its master's file in the place of its own.
-pub(crate) fn received_sync_file(s: &mut Server) {
-    s.persistence.made_for_sync = s.config.rdb_del_sync_files;
+/// Whether [`remove_sync_file`] has something to do.
+pub(crate) fn sync_file_waits(s: &Server) -> bool {
+    s.persistence.made_for_sync && !s.config.rdb_del_sync_files || has_useless_file(s)
+}
+
+/// `rdb-del-sync-files` of a replica: what it got from its master goes as soon as it has been loaded.
+pub(crate) fn remove_received_file(s: &mut Server, out: &mut Outbox) {
+    if keeps_no_files(s) {
+        s.notice(out, || {
+            "Removing the RDB file obtained from the master. This replica has persistence disabled".to_owned()
+        });
+        remove_file(s, out);
+    }
+}
+
+fn remove_file(s: &mut Server, out: &mut Outbox) {
+    s.persistence.file = None;
+    let number = s.persistence.number();
+    out.disk(DiskOp::Remove { file: file_name(s) }, number);
+}
+
+/// An RDB is made for replicas on the disk: if the setting says so, it won't be kept.
+fn made_for_sync(s: &mut Server) {
+    s.persistence.made_for_sync |= s.config.rdb_del_sync_files;
 }
 
 /// A setting of persistence was changed by CONFIG SET.

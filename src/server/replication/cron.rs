@@ -78,7 +78,7 @@ fn runs(s: &Server) -> u64 {
 /// PING goes into the stream of a master each `repl-ping-replica-period`.
 fn ping_replicas(s: &mut Server) {
     let due = runs(s).is_multiple_of(s.config.repl_ping_replica_period.max(1));
-    let failing_over = s.repl.failover.has_deadline() && s.pause.active(s.now.unix);
+    let failing_over = s.repl.failover.has_deadline() && s.is_paused();
     if due && !failing_over {
         master::feed_control(s, b"*1\r\n$4\r\nPING\r\n");
     }
@@ -114,6 +114,9 @@ pub(crate) fn cron_need(s: &Server) -> Option<Instant> {
     let now = s.now.mono;
     if s.repl.failover.is_under_way() || s.repl.follows.is_some() {
         // A replica acknowledges, or tries to connect, each second.
+        return Some(now);
+    }
+    if persistence::sync_file_waits(s) {
         return Some(now);
     }
     if s.repl.replicas.is_empty() {

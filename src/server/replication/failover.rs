@@ -3,6 +3,7 @@
 use super::{history, master};
 use crate::node::Outbox;
 use crate::server::Server;
+use crate::server::pause::{Held, Purpose};
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub(crate) fn begin(
     target: Option<(String, u64)>,
     timeout_ms: u64,
     force: bool,
+    out: &mut Outbox,
 ) -> Result<(), &'static str> {
     if let Some((host, port)) = &target {
         match find(s, host, *port) {
@@ -73,7 +75,11 @@ pub(crate) fn begin(
     }
     let end_ms = if timeout_ms > 0 { s.now.unix.ms().saturating_add(timeout_ms) } else { 0 };
     s.repl.failover = Failover { phase: Phase::WaitForSync, end_ms, force, target };
-    s.pause.failover = true;
+    s.notice(out, || match &s.repl.failover.target {
+        Some((host, port)) => format!("FAILOVER requested to {host}:{port}."),
+        None => "FAILOVER requested to any replica.".to_owned(),
+    });
+    s.pause(Purpose::Failover, Held::Writes, u64::MAX);
     Ok(())
 }
 
@@ -88,11 +94,17 @@ fn find<'a>(s: &'a Server, host: &str, port: u64) -> Option<&'a master::Replica>
 /// `clearFailoverState`: it is over, and writes go on.
 pub(super) fn clear(s: &mut Server) {
     s.repl.failover = Failover::default();
-    s.unpause_failover();
+    s.unpause(Purpose::Failover);
 }
 
 /// `abortFailover`: if the target was already being asked, this server takes its role back.
-pub(crate) fn abort(s: &mut Server, out: &mut Outbox) {
+pub(crate) fn abort(s: &mut Server, why: &str, out: &mut Outbox) {
+    if s.repl.failover.is_under_way() {
+        s.notice(out, || match &s.repl.failover.target {
+            Some((host, port)) => format!("FAILOVER to {host}:{port} aborted: {why}"),
+            None => format!("FAILOVER to any replica aborted: {why}"),
+        });
+    }
     if s.repl.failover.in_progress() {
         history::become_master(s, out);
     }
@@ -110,13 +122,10 @@ pub(super) fn update(s: &mut Server, out: &mut Outbox) {
     if failover.end_ms > 0 && failover.end_ms <= s.now.unix.ms() {
         match failover.target.clone().filter(|_| failover.force) {
             Some(target) => {
-                s.warn(out, || format!("FAILOVER to {}:{} time out exceeded, failing over.", target.0, target.1));
+                s.notice(out, || format!("FAILOVER to {}:{} time out exceeded, failing over.", target.0, target.1));
                 hand_over(s, target, out);
             }
-            None => {
-                s.warn(out, || "FAILOVER time out exceeded, aborting failover".to_owned());
-                abort(s, out);
-            }
+            None => abort(s, "Replica never caught up before timeout", out),
         }
         return;
     }
@@ -130,6 +139,7 @@ pub(super) fn update(s: &mut Server, out: &mut Outbox) {
         Some((replica.address(session), replica.announced.port))
     });
     if let Some(target) = target {
+        s.notice(out, || format!("Failover target {}:{} is synced, failing over.", target.0, target.1));
         hand_over(s, target, out);
     }
 }

@@ -127,6 +127,9 @@ pub(super) fn connect(s: &mut Server, out: &mut Outbox) {
     set_state(s, Link::Connecting(fd, to), None, out);
 }
 
+/// Why a failover was aborted whose target doesn't take over.
+const REJECTED: &str = "Failover target rejected psync request";
+
 /// `cancelReplicationHandshake` without a new attempt: true when there was something to cancel.
 pub(super) fn cancel_handshake(s: &mut Server, why: LinkDownWhy, out: &mut Outbox) -> bool {
     let Some(fd) = s.repl.link.fd() else { return false };
@@ -185,7 +188,8 @@ pub(crate) fn on_closed(s: &mut Server, fd: Fd, _why: CloseWhy, out: &mut Outbox
     }
     set_state(s, Link::Connect, Some(LinkDownWhy::Lost), out);
     if asked && s.repl.failover.in_progress() {
-        failover::abort(s, out);
+        s.notice(out, || "Master did not reply to PSYNC, will try later".to_owned());
+        failover::abort(s, REJECTED, out);
     }
 }
 
@@ -314,8 +318,7 @@ fn on_psync_answer(s: &mut Server, line: &[u8], out: &mut Outbox) {
             failover::clear(s);
         } else {
             // The target refused: this server takes its role back, which drops the link.
-            s.warn(out, || "Failover target rejected psync request".to_owned());
-            return failover::abort(s, out);
+            return failover::abort(s, REJECTED, out);
         }
     }
     if full {
@@ -451,14 +454,16 @@ pub(super) fn master_gone(s: &mut Server, session: &Session, why: LinkDownWhy, o
     if master.fd != session.fd {
         return;
     }
-    // After a protocol error what was applied can't be trusted: there is nothing to continue from.
+    // After a protocol error what was applied can't be trusted, and a command that a pause holds back is lost: there is
+    // nothing to continue from.
     let broken = session.flags.has(Flags::CLOSE_AFTER_REPLY);
+    let cacheable = !broken && !session.flags.has(Flags::BLOCKED);
     let cached = CachedMaster { replid: master.replid, offset: master.applied, db: session.db, client: session.id };
-    s.repl.cached = (!broken).then_some(cached);
+    s.repl.cached = cacheable.then_some(cached);
     let why = s.repl.closing_why.unwrap_or(if broken { LinkDownWhy::Protocol } else { why });
     s.repl.down_since = s.now.unix.secs();
     s.warn(out, || "Connection with master lost.".to_owned());
-    if !broken {
+    if cacheable {
         s.notice(out, || "Caching the disconnected master state.".to_owned());
     }
     set_state(s, Link::Connect, Some(why), out);

@@ -484,7 +484,7 @@ pub(super) fn put_online(s: &mut Server, index: usize, out: &mut Outbox) -> bool
 pub(super) fn on_ack(s: &mut Server, fd: Fd, out: &mut Outbox) {
     let find = |s: &Server| s.repl.replicas.iter().position(|replica| replica.fd == fd);
     if find(s).is_some_and(|index| s.repl.replicas[index].state == State::WaitBgsaveEnd) {
-        crate::server::persistence::reap_child(s, out);
+        crate::server::persistence::check_children(s, out);
     }
     let Some(index) = find(s) else { return };
     let replica = &mut s.repl.replicas[index];

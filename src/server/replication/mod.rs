@@ -264,7 +264,7 @@ pub(crate) fn before_sleep(s: &mut Server, out: &mut Outbox) {
             s.process_unblocked(out);
         }
     }
-    if s.repl.get_ack && !s.pause.active(s.now.unix) {
+    if s.repl.get_ack && !s.is_paused() {
         s.repl.get_ack = false;
         master::feed_control(s, GETACK);
     }
@@ -326,8 +326,8 @@ pub(crate) fn has_soft_limited(s: &Server) -> bool {
 }
 
 /// The look of a tick at replicas' output buffers (`clientsCron`).
-pub(crate) fn check_soft_limits(s: &mut Server) {
-    if has_soft_limited(s) {
+pub(crate) fn check_soft_limits(s: &mut Server, all: bool) {
+    if all || has_soft_limited(s) {
         master::check_output_limits(s);
     }
 }

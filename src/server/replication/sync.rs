@@ -167,7 +167,7 @@ fn refuse_waiting(s: &mut Server, out: &mut Outbox) {
 }
 
 /// `replicationStartPendingFork`: begins the RDB that replicas wait for, once the delay of a diskless one is over.
-pub(super) fn start_pending(s: &mut Server, out: &mut Outbox) {
+pub(crate) fn start_pending(s: &mut Server, out: &mut Outbox) {
     if persistence::child_kind(s).is_some() {
         return;
     }
@@ -363,5 +363,6 @@ pub(super) fn free_idle_backlog(s: &mut Server, out: &mut Outbox) {
     if ttl > 0 && idle > ttl && s.repl.replicas.is_empty() && s.repl.follows.is_none() && s.repl.backlog.is_some() {
         history::renew(s, out);
         s.repl.backlog = None;
+        s.notice(out, || format!("Replication backlog freed after {ttl} seconds without connected replicas."));
     }
 }

@@ -269,8 +269,7 @@ pub(crate) fn full_sync_loaded(s: &mut Server, outcome: Result<Staged, RdbError>
     if transfer.diskless {
         s.exec.dirty += 1;
     } else {
-        persistence::received_sync_file(s);
-        persistence::remove_sync_file(s, out);
+        persistence::remove_received_file(s, out);
     }
     let (replid, offset) = transfer.position.unwrap_or((HexId::ZERO, 0));
     s.repl.replid = replid;

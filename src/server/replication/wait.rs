@@ -23,13 +23,19 @@ pub(crate) struct Waiter {
     until_ms: Option<u64>,
 }
 
+impl Waiter {
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.until_ms.is_some_and(|until| until < now_ms)
+    }
+}
+
 /// `WAIT <replicas> <milliseconds>` of a client whose last write reached `offset`: `Some` is the answer, `None` means that it
 /// is blocked from now on.
 pub(crate) fn wait(s: &mut Server, fd: Fd, replicas: i64, timeout_ms: u64) -> Option<u64> {
     let session = s.sessions.at(fd);
     let (offset, in_multi) = (session.woff, s.exec.in_exec);
     let acked = acknowledged(s, offset);
-    if in_multi || i64::try_from(acked).is_ok_and(|acked| acked >= replicas) {
+    if in_multi || suffices(acked, replicas) {
         return Some(acked);
     }
     let until_ms = (timeout_ms > 0).then(|| s.now.unix.ms().saturating_add(timeout_ms));
@@ -48,20 +54,48 @@ fn acknowledged(s: &Server, offset: u64) -> u64 {
 /// `processClientsWaitingReplicas`).
 pub(super) fn process(s: &mut Server, _out: &mut Outbox) {
     let now = s.now.unix.ms();
-    for waiter in s.repl.waiting.clone() {
+    let mut over: Vec<Waiter> = s.repl.waiting.iter().copied().filter(|waiter| waiter.is_over(now)).collect();
+    over.sort_by_key(|waiter| waiter.until_ms);
+    for waiter in over {
         let acked = acknowledged(s, waiter.offset);
-        let enough = i64::try_from(acked).is_ok_and(|acked| acked >= waiter.replicas);
-        let over = waiter.until_ms.is_some_and(|until| until < now);
-        if enough || over {
-            s.repl.waiting.retain(|other| other.fd != waiter.fd);
-            if let Some(session) = s.sessions.get_mut(waiter.fd) {
-                let len = session.reply.len();
-                encode::integer(session.reply.tail(), i64::try_from(acked).unwrap_or(i64::MAX));
-                s.mute(waiter.fd, len);
-            }
-            s.unblock(waiter.fd);
+        answer(s, waiter.fd, acked);
+    }
+    // Who wants no more than the last one who was satisfied is told what that one was, though it may be too little.
+    let mut last: Option<Satisfied> = None;
+    for waiter in s.repl.waiting.clone() {
+        let known = last.filter(|last| last.offset >= waiter.offset && suffices(last.acked, waiter.replicas));
+        if let Some(last) = known {
+            answer(s, waiter.fd, last.acked);
+            continue;
+        }
+        let acked = acknowledged(s, waiter.offset);
+        if suffices(acked, waiter.replicas) {
+            last = (waiter.offset > 0).then_some(Satisfied { offset: waiter.offset, acked });
+            answer(s, waiter.fd, acked);
         }
     }
+}
+
+/// The last client of a sweep that had what it waited for.
+#[derive(Clone, Copy)]
+struct Satisfied {
+    offset: u64,
+    acked: u64,
+}
+
+fn suffices(acked: u64, replicas: i64) -> bool {
+    i64::try_from(acked).is_ok_and(|acked| acked >= replicas)
+}
+
+/// The end of a client's WAIT.
+fn answer(s: &mut Server, fd: Fd, acked: u64) {
+    forget(s, fd);
+    if let Some(session) = s.sessions.get_mut(fd) {
+        let len = session.reply.len();
+        encode::integer(session.reply.tail(), i64::try_from(acked).unwrap_or(i64::MAX));
+        s.mute(fd, len);
+    }
+    s.unblock(fd);
 }
 
 /// How many replicas have acknowledged what a client in WAIT waits for; `None`: it isn't in WAIT.
