@@ -1,9 +1,12 @@
 //! Commands on keys of any type: deleting, renaming, copying, moving, listing (`db.c`).
 
+use std::sync::Arc;
+
 use super::flag::{DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use super::strings::Moved;
 use super::{Spec, container, row};
 use crate::server::call::{ALL_TARGETS, Cx};
+use crate::server::keyspace::Value;
 use crate::server::notify::Classes;
 use crate::server::{cost, glob, persistence};
 
@@ -153,7 +156,10 @@ fn copy(cx: &mut Cx<'_>) {
     }
     let Some(at) = cx.find_read(1) else { return cx.add_integer(0) };
     let entry = cx.entry(at);
-    let copied = Moved { value: entry.value.clone(), expire: entry.expire, touched: None };
+    let mut copied = Moved { value: entry.value.clone(), expire: entry.expire, touched: None };
+    if let Value::Stream(stream) = &mut copied.value {
+        Arc::make_mut(stream).give_back();
+    }
     if cx.s.lookup(target, to, true).is_some() {
         if !replace {
             return cx.add_integer(0);

@@ -192,6 +192,15 @@ impl Stream {
         STREAM + group::tree_memory(self.nodes.len(), self.tree_nodes()) + nodes + groups
     }
 
+    /// A copy reserves nothing for what may come (`streamDup`).
+    pub fn give_back(&mut self) {
+        for node in self.nodes.values_mut() {
+            if node.reserved() > node.bytes() {
+                Arc::make_mut(node).shrink();
+            }
+        }
+    }
+
     /// Adds an entry of fields and values (`streamAppendItem`).
     ///
     /// # Errors
