@@ -475,6 +475,11 @@ pub(crate) fn sync_file_waits(s: &Server) -> bool {
     s.persistence.made_for_sync && !s.config.rdb_del_sync_files || has_useless_file(s)
 }
 
+/// The file of a master is the own snapshot now.
+pub(crate) fn file_received(s: &mut Server, file: &Bytes) {
+    s.persistence.file = Some(file.clone());
+}
+
 /// `rdb-del-sync-files` of a replica: what it got from its master goes as soon as it has been loaded.
 pub(crate) fn remove_received_file(s: &mut Server, out: &mut Outbox) {
     if keeps_no_files(s) {

@@ -202,8 +202,11 @@ fn load(s: &mut Server, out: &mut Outbox) {
         s.notice(out, || "MASTER <-> REPLICA sync: Flushing old data".to_owned());
         empty_data(s);
     }
-    if !transfer.diskless && keep_file(s, &file, out).is_err() {
-        return link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
+    if !transfer.diskless {
+        if keep_file(s, &file, out).is_err() {
+            return link::restart_handshake(s, LinkDownWhy::SyncFailed, out);
+        }
+        persistence::file_received(s, &file);
     }
     s.notice(out, || "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
     s.async_loading = swaps && transfer.position.is_some_and(|(replid, _)| replid == s.repl.replid);
