@@ -23,7 +23,7 @@ impl IoThreads {
         self.read.push((fd, cost));
     }
 
-    /// Whether there is input of this session that nobody has looked at.
+    /// Whether there is input from this descriptor that nobody has looked at.
     #[must_use]
     pub(crate) fn has_read(&self, fd: Fd) -> bool {
         self.read.iter().any(|&(other, _)| other == fd)
@@ -65,7 +65,7 @@ impl Deal {
 }
 
 impl Server {
-    /// Whether what comes from this session is read by a thread, and looked at in the end of the turn
+    /// Whether what comes from this descriptor is read by a thread, and looked at in the end of the turn
     /// (`postponeClientRead`).
     #[must_use]
     pub(crate) fn postpones_read(&self, fd: Fd) -> bool {

@@ -193,7 +193,7 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
     let args = cx.args;
     let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
     let (keys, rest) = words.split_at(request.keys.1);
-    let state = p.state.clone();
+    let state = p.state.as_ref().map(Journal::same);
     let job = Job {
         sha: request.sha,
         code: Code::new(&request.body),
@@ -303,7 +303,7 @@ impl Progress {
             client_resp,
             random: s.scripting.random,
             json: s.scripting.json[usize::from(request.function.is_some())],
-            state: library.and_then(|library| s.scripting.libraries.state(library)).cloned(),
+            state: library.and_then(|library| s.scripting.libraries.state(library)).map(Journal::same),
             answers: std::mem::take(&mut s.scripting.answers),
             now: s.now,
             began,

@@ -12,14 +12,24 @@ use super::{Job, JsonSettings, Rand48};
 /// When calls take more bytes than this, they are no longer kept: then only the interpreter knows what the variables are.
 const MOST: usize = 64 << 20;
 
-/// Calls of one library's functions.
-#[derive(Clone, Debug)]
+/// Calls of one library's functions. A clone is another server's: what is no longer kept, it doesn't know, whether or not the
+/// interpreter that does is at hand. [`Journal::same`] is the same server's.
+#[derive(Debug)]
 pub(crate) struct Journal {
     /// The library was loaded.
     root: Arc<Moment>,
     /// The last call. The moments themselves tell two histories apart, however alike they are.
     tip: Arc<Moment>,
     bytes: usize,
+}
+
+impl Clone for Journal {
+    fn clone(&self) -> Journal {
+        match self.tip.what {
+            What::Lost => Journal { tip: Arc::new(Moment { before: None, what: What::Lost }), ..self.same() },
+            What::Loaded | What::Called(_) => self.same(),
+        }
+    }
 }
 
 /// A point in the life of a library.
@@ -103,6 +113,12 @@ impl Journal {
         Journal { tip: Arc::clone(&root), root, bytes: 0 }
     }
 
+    /// The same moment of the same server.
+    #[must_use]
+    pub(super) fn same(&self) -> Journal {
+        Journal { root: Arc::clone(&self.root), tip: Arc::clone(&self.tip), bytes: self.bytes }
+    }
+
     /// Both began with the same loading of a library.
     pub(super) fn is_of(&self, other: &Journal) -> bool {
         Arc::ptr_eq(&self.root, &other.root)
@@ -173,5 +189,10 @@ mod tests {
             journal = journal.after(call(&long));
         }
         assert!(journal.calls().is_none() && journal.after(call(b"x")).calls().is_none());
+        // What is lost to another server is so from the beginning, whoever goes on first.
+        let copy = journal.clone();
+        assert!(Arc::ptr_eq(journal.tip(), journal.same().tip()) && !Arc::ptr_eq(journal.tip(), copy.tip()));
+        assert!(copy.is_of(&journal) && copy.calls().is_none());
+        assert!(Arc::ptr_eq(fork.tip(), fork.clone().tip()));
     }
 }

@@ -206,7 +206,7 @@ impl Libraries {
         }
         let libraries = others.by_name.iter().map(|(name, library)| (name.clone(), Arc::clone(library)));
         Arc::make_mut(&mut joined.by_name).extend(libraries);
-        joined.states.extend(others.states.iter().map(|(name, state)| (name.clone(), state.clone())));
+        joined.states.extend(others.states.iter().map(|(name, state)| (name.clone(), state.same())));
         joined.index();
         *self = joined;
         Ok(())
