@@ -190,10 +190,7 @@ impl Host {
                         self.sockets.insert(fd, socket);
                         self.inputs.push_back(Input::Connected { fd, local: Addr::new(Ip::LOOPBACK, port) });
                     }
-                    Err(_) => {
-                        self.out.fds.close(fd);
-                        self.inputs.push_back(Input::Refused { fd, why: RefusedWhy::Refused });
-                    }
+                    Err(_) => self.inputs.push_back(Input::Refused { fd, why: RefusedWhy::Refused }),
                 },
                 Output::Send { fd, data } => {
                     if self.asking == Some(fd) {
@@ -255,7 +252,7 @@ impl Host {
             }
         }
         while let Some(input) = self.inputs.pop_front() {
-            if let Input::Closed { fd, .. } = input {
+            if let Input::Closed { fd, .. } | Input::Refused { fd, .. } = input {
                 self.sockets.remove(&fd);
                 self.out.fds.close(fd);
             }
