@@ -76,7 +76,7 @@ pub(crate) fn filled() -> World {
 pub(crate) fn advance(world: &mut World, to_ms: u64) -> u64 {
     let mut acknowledged = 0;
     loop {
-        let there = world.advance_some(Instant(to_ms * 1_000_000), 64);
+        let there = world.advance_some(Instant(to_ms * 1_000_000), 24);
         world.show(|event| acknowledged += u64::from(matches!(event.kind, Kind::Client(ClientEvent::Ok { .. }))));
         if there {
             return acknowledged;

@@ -407,7 +407,7 @@ impl Node for Client {
             Request::Wait => None,
         });
         // A streak knows better what is in flight.
-        let streak = self.streak.in_flight();
+        let streak = self.streak.in_flight(self.kv.newest());
         let asked = streak.into_iter().chain(asked.skip(usize::from(streak.is_some())));
         for op in self.operations.confirming.iter().copied().chain(asked) {
             note(ClientEvent::Unknown { op: op.number, why: Unanswered::RunEnded, server }, out);

@@ -13,21 +13,21 @@ use crate::trace::event::OpKind;
 /// No connection has this descriptor.
 const NOBODY: Fd = Fd(u32::MAX);
 
-/// Where a streak stands.
+/// Where a streak stands. It fills a cache line.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Streak {
     /// The connection.
     fd: Fd,
     /// How many more requests the socket certainly has room for.
     left: u32,
-    /// The write that is in flight.
-    op: u64,
+    /// The key of the write that is in flight, the newest one.
     key: u32,
-    deadline: Instant,
-    alarm: Instant,
     /// Writes since the streak began, and their bytes.
     count: u32,
-    bytes: usize,
+    bytes: u32,
+    deadline: Instant,
+    alarm: Instant,
     stop: Instant,
     timeout: Span,
     peer: Addr,
@@ -38,12 +38,11 @@ impl Default for Streak {
         Streak {
             fd: NOBODY,
             left: 0,
-            op: 0,
             key: 0,
-            deadline: Instant::NEVER,
-            alarm: Instant::NEVER,
             count: 0,
             bytes: 0,
+            deadline: Instant::NEVER,
+            alarm: Instant::NEVER,
             stop: Instant::ZERO,
             timeout: Span::ZERO,
             peer: Addr::default(),
@@ -52,9 +51,9 @@ impl Default for Streak {
 }
 
 impl Streak {
-    /// What is in flight; `None`: there is no streak, which knows.
-    pub(crate) fn in_flight(&self) -> Option<Op> {
-        (self.fd != NOBODY).then_some(Op { number: self.op, key: self.key, retries: 0, f: OpKind::Write })
+    /// What is in flight, given the newest operation's number; `None`: there is no streak, which knows.
+    pub(crate) fn in_flight(&self, newest: u64) -> Option<Op> {
+        (self.fd != NOBODY).then_some(Op { number: newest, key: self.key, retries: 0, f: OpKind::Write })
     }
 
     /// When the client must wake; `None`: there is no streak, which knows.
@@ -75,7 +74,7 @@ impl Client {
         if data != b"+OK\r\n" {
             return false;
         }
-        out.note_often(Often::Ok { op: streak.op, value: None, server: streak.peer, replicas: None });
+        out.note_often(Often::Ok { op: kv.newest(), value: None, server: streak.peer, replicas: None });
         let op = kv.draw_write();
         let value = kv.value(op);
         let request = kv.request(op);
@@ -84,10 +83,12 @@ impl Client {
         quick.fd = Some(fd);
         let len = request.put_into(&mut quick.message);
         // Both are limited by `left`.
+        #[allow(clippy::cast_possible_truncation, reason = "a short message")]
+        let len = len as u32;
         streak.bytes = streak.bytes.wrapping_add(len);
         streak.count = streak.count.wrapping_add(1);
         streak.left -= 1;
-        (streak.op, streak.key) = (op.number, op.key);
+        streak.key = op.key;
         streak.deadline = now.mono + streak.timeout;
         streak.alarm = streak.alarm.min(streak.deadline);
         (quick.busy, quick.busy_after, quick.wake) = (Span::ZERO, Span::ZERO, streak.alarm);
@@ -110,16 +111,21 @@ impl Client {
         let longest = Short::MAX;
         // In every turn there must be room for one more.
         let left = (self.connection.room() / longest).saturating_sub(1);
-        if self.kv.only_writes() && op.f == OpKind::Write && op.retries == 0 && self.pacer.follows_at_once() {
+        if self.kv.only_writes()
+            && op.f == OpKind::Write
+            && op.number == self.kv.newest()
+            && op.retries == 0
+            && self.pacer.follows_at_once()
+        {
             self.streak = Streak {
                 fd,
-                left: u32::try_from(left).unwrap_or(u32::MAX),
-                op: op.number,
+                // So many that their bytes can be counted.
+                left: u32::try_from(left).unwrap_or(u32::MAX).min(u32::MAX / 128),
                 key: op.key,
-                deadline: *deadline,
-                alarm: self.alarm,
                 count: 0,
                 bytes: 0,
+                deadline: *deadline,
+                alarm: self.alarm,
                 stop: self.pacer.stop(),
                 timeout: self.config.policy.timeout,
                 peer: self.connection.peer,
@@ -137,14 +143,14 @@ impl Client {
 
     #[inline(never)]
     fn account_for_streak(&mut self) {
-        let Streak { op, key, deadline, alarm, count, bytes, .. } = std::mem::take(&mut self.streak);
+        let Streak { key, deadline, alarm, count, bytes, .. } = std::mem::take(&mut self.streak);
         if count == 0 {
             return;
         }
-        let op = Op { number: op, key, retries: 0, f: OpKind::Write };
+        let op = Op { number: self.kv.newest(), key, retries: 0, f: OpKind::Write };
         let sent = self.operations.sent.front_mut().expect("one is in flight as long as the streak lasts");
         *sent = Sent { request: Request::Op(op), deadline };
-        self.connection.wrote(bytes);
+        self.connection.wrote(bytes as usize);
         self.alarm = alarm;
     }
 }

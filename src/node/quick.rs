@@ -18,6 +18,9 @@ impl Short {
     /// The most bytes it holds: enough for a SET with a usual key and a value of 32 bytes.
     pub const MAX: usize = 94;
 
+    /// No message: the bytes are somewhere else, as [`Short::here`] tells.
+    pub(crate) const ELSEWHERE: Short = Short { len: u8::MAX, bytes: [0; Short::MAX] };
+
     /// No bytes.
     pub const EMPTY: Short = Short { len: 0, bytes: [0; Short::MAX] };
 
@@ -44,18 +47,29 @@ impl Short {
         self.len = u8::try_from(len.min(Short::MAX)).expect("94 fits a byte");
     }
 
-    /// Holds the same bytes as another one from now on. Very short ones are one step.
+    /// Holds the same bytes as another one from now on. Very short ones are one step, and usual ones touch no more memory
+    /// than they must.
     #[inline]
     pub fn copy_from(&mut self, other: &Short) {
         const FEW: usize = 15;
-        if usize::from(other.len) <= FEW {
-            let few = self.bytes.first_chunk_mut::<FEW>().zip(other.bytes.first_chunk::<FEW>());
-            let (to, from) = few.expect("it has room for more");
-            *to = *from;
-            self.len = other.len;
+        const USUAL: usize = 71;
+        let len = usize::from(other.len);
+        if len <= FEW {
+            self.copy_first::<FEW>(other);
+        } else if len <= USUAL {
+            self.copy_first::<USUAL>(other);
         } else {
             *self = *other;
         }
+    }
+
+    /// Copies as many bytes, whether they are meant or not: a copy of known size is a few instructions.
+    #[inline]
+    fn copy_first<const N: usize>(&mut self, other: &Short) {
+        let (to, from) =
+            self.bytes.first_chunk_mut::<N>().zip(other.bytes.first_chunk()).expect("it has room for more");
+        *to = *from;
+        self.len = other.len;
     }
 
     /// The bytes.
@@ -63,6 +77,12 @@ impl Short {
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+
+    /// The bytes, unless it is [`Short::ELSEWHERE`].
+    #[inline]
+    pub(crate) fn here(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::from(self.len))
     }
 
     /// How many.

@@ -292,6 +292,10 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         match due {
+            Due::Deliver { pipe, delivery } => {
+                let (net, mut wire) = self.wire();
+                net.on_deliver(pipe, delivery, &mut wire);
+            }
             Due::Net(due) => {
                 let (net, mut wire) = self.wire();
                 net.handle(due, &mut wire);

@@ -14,7 +14,9 @@ pub(super) enum Due {
     Continue { node: u16, epoch: u32 },
     /// A node's process starts for the first time.
     Start { node: u16 },
-    /// Something on the network.
+    /// The next segment of a pipe reaches its other end; `delivery` says whether this entry is still meant.
+    Deliver { pipe: u32, delivery: u32 },
+    /// Something else on the network.
     Net(NetDue),
     /// The oldest background operation of a node's disk is done.
     DiskDone { node: u16, incarnation: u32 },
@@ -34,20 +36,135 @@ pub(super) enum Due {
 /// when its faults were queued makes no difference.
 const TIMELINE_TIES: u64 = 1 << 16;
 
-const SLOT_BITS: u32 = 24;
+const PLACE_BITS: u32 = 24;
 const TIE_BITS: u32 = 40;
 const TIE_MASK: u64 = (1 << TIE_BITS) - 1;
+/// Stands in a key's place for a delivery: the rest of the place is its pipe, and there is nothing more to know.
+const DELIVERY: u32 = 1 << (PLACE_BITS - 1);
 
-/// A heap of small keys over a slab of events, so that sifting moves 16 bytes.
+/// What is due at no time.
+const NOTHING: u128 = u128::MAX;
+
+/// Events of the next millisecond by their time, a bucket for each 16 microseconds. Most events are messages, which arrive
+/// soon: here they cost the same however many there are, as long as the buckets have room.
+#[derive(Clone, Debug)]
+struct Near {
+    buckets: Box<[Bucket; BUCKETS]>,
+    /// How many keys each bucket has.
+    counts: [u8; BUCKETS],
+    /// The buckets that have any.
+    filled: u64,
+    /// The number of the bucket that time has reached, counted from the beginning of time.
+    reached: u64,
+}
+
+const BUCKETS: usize = 64;
+const BUCKET_BITS: u32 = 14;
+/// As many as fill a cache line. What finds no room goes to the heap.
+const ROOM: usize = 4;
+
+/// The keys of one stretch of time, the next one last.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Bucket([u128; ROOM]);
+
+impl Near {
+    fn new() -> Near {
+        let buckets = Box::new([Bucket([NOTHING; ROOM]); BUCKETS]);
+        Near { buckets, counts: [0; BUCKETS], filled: 0, reached: 0 }
+    }
+
+    /// The bucket of a time.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "below 64")]
+    fn bucket(at: Instant) -> usize {
+        (at.0 >> BUCKET_BITS) as usize % BUCKETS
+    }
+
+    /// Takes a key in, unless its time is too far away or there is no room.
+    #[inline(always)]
+    fn add(&mut self, at: Instant, key: u128) -> bool {
+        if (at.0 >> BUCKET_BITS).wrapping_sub(self.reached) >= BUCKETS as u64 {
+            return false;
+        }
+        let bucket = Self::bucket(at);
+        let count = &mut self.counts[bucket];
+        let keys = &mut self.buckets[bucket].0;
+        let mut place = usize::from(*count);
+        if place >= ROOM {
+            return false;
+        }
+        *count += 1;
+        self.filled |= 1 << bucket;
+        while place > 0 && keys[place - 1] < key {
+            keys[place] = keys[place - 1];
+            place -= 1;
+        }
+        keys[place] = key;
+        true
+    }
+
+    /// The last bucket but so many: the key that comes first in it.
+    #[inline(always)]
+    fn last_of(&self, bucket: usize, but: usize) -> u128 {
+        let last = usize::from(self.counts[bucket]).wrapping_sub(1 + but);
+        self.buckets[bucket].0.get(last).copied().unwrap_or(NOTHING)
+    }
+
+    /// The first bucket of these that has anything.
+    #[inline(always)]
+    fn first_of(&self, filled: u64) -> Option<usize> {
+        #[allow(clippy::cast_possible_truncation, reason = "below 64")]
+        let from = (self.reached % BUCKETS as u64) as u32;
+        let ahead = filled.rotate_right(from).trailing_zeros();
+        (filled != 0).then_some((from + ahead) as usize % BUCKETS)
+    }
+
+    /// The first key.
+    #[inline(always)]
+    fn first(&self) -> u128 {
+        self.first_of(self.filled).map_or(NOTHING, |bucket| self.last_of(bucket, 0))
+    }
+
+    /// The first two.
+    #[inline(always)]
+    fn first_two(&self) -> (u128, u128) {
+        let Some(bucket) = self.first_of(self.filled) else { return (NOTHING, NOTHING) };
+        let then = match self.last_of(bucket, 1) {
+            NOTHING => match self.first_of(self.filled & !(1 << bucket)) {
+                Some(next) => self.last_of(next, 0),
+                None => NOTHING,
+            },
+            then => then,
+        };
+        (self.last_of(bucket, 0), then)
+    }
+
+    /// Takes the first key out, whose time this is.
+    #[inline(always)]
+    fn drop_first(&mut self, at: Instant) {
+        let bucket = Self::bucket(at);
+        let count = &mut self.counts[bucket];
+        *count -= 1;
+        if *count == 0 {
+            self.filled &= !(1 << bucket);
+        }
+    }
+}
+
+/// Keys that say when and what, sorted; what takes more than a few bits to say lies beside them.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    /// Time (64 bits), tie (40), slot (24).
+    near: Near,
+    /// A heap of what isn't in `near`. A key has time (64 bits), tie (40), and a place in `slots` or a pipe (24).
     heap: Vec<u128>,
-    /// The top of the heap has been taken and waits to be replaced: most events schedule another one, and replacing
-    /// the top costs half of a pop and a push.
+    /// The top of the heap has been taken and waits to be replaced: most timers set another one, and replacing the top
+    /// costs half of a pop and a push.
     taken: bool,
+    /// The first of all keys, if [`Queue::next_two`] has just found it.
+    top: u128,
     slots: Vec<Due>,
-    /// Those of `slots` that hold nothing. That of a taken top isn't among them: what replaces it goes there.
+    /// Those of `slots` that hold nothing.
     free: Vec<u32>,
     sequence: u64,
     /// Draws the order of simultaneous events; `None`: as they were scheduled.
@@ -56,8 +173,16 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
-        let ties = ties.map(Box::new);
-        Queue { heap: Vec::new(), taken: false, slots: Vec::new(), free: Vec::new(), sequence: TIMELINE_TIES, ties }
+        Queue {
+            near: Near::new(),
+            heap: Vec::new(),
+            taken: false,
+            top: NOTHING,
+            slots: Vec::new(),
+            free: Vec::new(),
+            sequence: TIMELINE_TIES,
+            ties: ties.map(Box::new),
+        }
     }
 
     /// Whether simultaneous events come in a drawn order.
@@ -65,75 +190,46 @@ impl Queue {
         self.ties.is_some()
     }
 
-    #[inline(always)]
+    /// Queues an event.
+    #[inline]
     pub(super) fn push(&mut self, at: Instant, due: Due) {
-        // The usual case: no draw, and what was taken last is replaced.
-        match (self.ties.is_none() && self.taken, self.heap.first()) {
-            (true, Some(&top)) => {
-                self.taken = false;
-                self.sequence = self.sequence.wrapping_add(1);
-                let slot = Self::slot(top);
-                self.slots[slot as usize] = due;
-                sink(&mut self.heap, Self::above(at, self.sequence & TIE_MASK) | u128::from(slot));
-            }
-            _ => self.push_more(at, due),
-        }
+        let tie = self.tie();
+        let slot = self.slot_for(due);
+        self.place(at, Self::above(at, tie) | u128::from(slot));
     }
 
-    #[inline(never)]
-    fn push_more(&mut self, at: Instant, due: Due) {
-        let tie = match &mut self.ties {
-            None => {
-                self.sequence += 1;
-                self.sequence & TIE_MASK
-            }
-            Some(rng) => (rng.next_u64() & TIE_MASK).max(TIMELINE_TIES),
-        };
-        self.insert(at, tie, due);
-    }
-
-    /// The part of a key that orders.
+    /// Queues that something reaches the other end of this pipe. What the event will be known by: [`Due::Deliver`].
     #[inline(always)]
-    fn above(at: Instant, tie: u64) -> u128 {
-        u128::from(at.0) << 64 | u128::from(tie) << SLOT_BITS
+    pub(super) fn push_delivery(&mut self, at: Instant, pipe: u32) -> u32 {
+        assert!(pipe < DELIVERY, "more than four million connections at once");
+        let tie = self.tie();
+        self.place(at, Self::above(at, tie) | u128::from(DELIVERY | pipe));
+        Self::known_by(tie)
     }
 
-    /// A fault of the timeline, whose time is known from the start. It draws nothing: a fault more or less leaves the
-    /// order of everything else as it is.
-    pub(super) fn push_fault(&mut self, at: Instant, fault: u16) {
-        self.insert(at, u64::from(fault), Due::Fault { fault });
-    }
-
-    /// Takes out every fault that [`Queue::push_fault`] put in and that has not come yet.
-    pub(super) fn drop_faults(&mut self) {
-        self.settle();
-        let (slots, free) = (&self.slots, &mut self.free);
-        self.heap.retain(|&key| {
-            let slot = Self::slot(key);
-            let theirs = Self::tie(key) < TIMELINE_TIES && matches!(slots[slot as usize], Due::Fault { .. });
-            if theirs {
-                free.push(slot);
-            }
-            !theirs
-        });
-        // What is sorted is a heap.
-        self.heap.sort_unstable();
-    }
-
-    fn insert(&mut self, at: Instant, tie: u64, due: Due) {
-        let above = Self::above(at, tie);
-        if self.taken {
-            self.taken = false;
-            let slot = Self::slot(self.heap[0]);
-            self.slots[slot as usize] = due;
-            sink(&mut self.heap, above | u128::from(slot));
-        } else {
-            self.insert_more(above, due);
+    /// What orders an event among others at its time.
+    #[inline(always)]
+    fn tie(&mut self) -> u64 {
+        if self.ties.is_some() {
+            return self.drawn_tie();
         }
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence & TIE_MASK
     }
 
     #[inline(never)]
-    fn insert_more(&mut self, above: u128, due: Due) {
+    fn drawn_tie(&mut self) -> u64 {
+        let word = self.ties.as_mut().map_or(0, |rng| rng.next_u64());
+        (word & TIE_MASK).max(TIMELINE_TIES)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half: no two of four billion in a row are alike")]
+    fn known_by(tie: u64) -> u32 {
+        tie as u32
+    }
+
+    fn slot_for(&mut self, due: Due) -> u32 {
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = due;
             slot
@@ -141,23 +237,74 @@ impl Queue {
             self.slots.push(due);
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
-        assert!(slot < 1 << SLOT_BITS, "more than 16 million engine events at once");
-        rise(&mut self.heap, above | u128::from(slot));
+        assert!(slot < DELIVERY, "more than eight million engine events at once");
+        slot
     }
 
-    /// The smallest key that was not taken.
-    #[inline]
-    fn first(&self) -> Option<u128> {
-        match (self.heap.as_slice(), self.taken) {
-            ([], _) | ([_], true) => None,
-            ([first, ..], false) => Some(*first),
-            // The next smallest of a heap is a child of the smallest.
-            ([_, only], true) => Some(*only),
-            ([_, left, right, ..], true) => Some(*left.min(right)),
+    #[inline(always)]
+    fn place(&mut self, at: Instant, key: u128) {
+        if !self.near.add(at, key) {
+            self.place_far(key);
         }
     }
 
-    /// Makes the top of the heap the next event.
+    #[inline(never)]
+    fn place_far(&mut self, key: u128) {
+        if self.taken {
+            self.taken = false;
+            sink(&mut self.heap, key);
+        } else {
+            rise(&mut self.heap, key);
+        }
+    }
+
+    /// The part of a key that orders.
+    #[inline(always)]
+    fn above(at: Instant, tie: u64) -> u128 {
+        u128::from(at.0) << 64 | u128::from(tie) << PLACE_BITS
+    }
+
+    /// A fault of the timeline, whose time is known from the start. It draws nothing: a fault more or less leaves the
+    /// order of everything else as it is.
+    pub(super) fn push_fault(&mut self, at: Instant, fault: u16) {
+        let slot = self.slot_for(Due::Fault { fault });
+        self.place_far(Self::above(at, u64::from(fault)) | u128::from(slot));
+    }
+
+    /// Takes out every fault that [`Queue::push_fault`] put in and that has not come yet.
+    pub(super) fn drop_faults(&mut self) {
+        self.settle();
+        let free = &mut self.free;
+        self.heap.retain(|&key| {
+            let theirs = Self::tie_of(key) < TIMELINE_TIES;
+            if theirs {
+                free.push(Self::place_of(key));
+            }
+            !theirs
+        });
+        // What is sorted is a heap.
+        self.heap.sort_unstable();
+    }
+
+    /// The smallest key of the heap that was not taken.
+    #[inline]
+    fn first_far(&self) -> u128 {
+        match (self.heap.as_slice(), self.taken) {
+            ([], _) | ([_], true) => NOTHING,
+            ([first, ..], false) => *first,
+            // The next smallest of a heap is a child of the smallest.
+            ([_, only], true) => *only,
+            ([_, left, right, ..], true) => *left.min(right),
+        }
+    }
+
+    /// The smallest key.
+    #[inline]
+    fn first(&self) -> u128 {
+        self.near.first().min(self.first_far())
+    }
+
+    /// Closes the gap at the top of the heap.
     #[inline]
     fn settle(&mut self) {
         if self.taken {
@@ -168,67 +315,89 @@ impl Queue {
     #[inline(never)]
     fn drop_taken(&mut self) {
         self.taken = false;
-        self.free.push(Self::slot(self.heap[0]));
         let last = self.heap.pop().expect("what was taken is still there");
         if !self.heap.is_empty() {
             sink(&mut self.heap, last);
         }
     }
 
+    /// When the next event is due; `None`: there is none.
     #[inline]
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.first().map(Self::time)
+        Some(self.first()).filter(|&first| first != NOTHING).map(Self::time)
     }
 
     /// Whether nothing is due up to this instant, itself included.
     #[inline]
     pub(super) fn nothing_until(&self, at: Instant) -> bool {
-        self.first().is_none_or(|first| Self::time(first) > at)
+        Self::time(self.first()) > at
     }
 
     /// When the next event is due, and when the one after it is ([`Instant::NEVER`]: never).
     #[inline]
     pub(super) fn next_two(&mut self) -> Option<(Instant, Instant)> {
         self.settle();
-        if let [first, left, right, ..] = self.heap.as_slice() {
-            return Some((Self::time(*first), Self::time(*left).min(Self::time(*right))));
-        }
-        let then = self.heap.get(1).map_or(Instant::NEVER, |&only| Self::time(only));
-        Some((Self::time(*self.heap.first()?), then))
+        let (near, after_near) = self.near.first_two();
+        let far = self.heap.first().copied().unwrap_or(NOTHING);
+        let then = if near < far {
+            after_near.min(far)
+        } else {
+            let children = self.heap.get(1..).unwrap_or_default();
+            children.iter().take(2).fold(near, |then, &child| then.min(child))
+        };
+        self.top = near.min(far);
+        (self.top != NOTHING).then_some((Self::time(self.top), Self::time(then)))
     }
 
     /// The next event, which [`Queue::next_two`] has just found. [`Queue::drop_first`] takes it out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn top(&self) -> Due {
-        self.slots[Self::slot(self.heap[0]) as usize]
+        let place = Self::place_of(self.top);
+        if place & DELIVERY != 0 {
+            let delivery = Self::known_by(Self::tie_of(self.top));
+            return Due::Deliver { pipe: place & !DELIVERY, delivery };
+        }
+        self.slots[place as usize]
     }
 
     /// Takes the next event out, at which [`Queue::top`] has just looked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn drop_first(&mut self) {
-        assert!(!self.taken, "an event is taken once");
-        self.taken = true;
+        let key = std::mem::replace(&mut self.top, NOTHING);
+        let (at, place) = (Self::time(key), Self::place_of(key));
+        if self.heap.first() == Some(&key) {
+            assert!(!self.taken, "an event is taken once");
+            self.taken = true;
+        } else {
+            self.near.drop_first(at);
+        }
+        self.near.reached = at.0 >> BUCKET_BITS;
+        if place & DELIVERY == 0 {
+            self.free.push(place);
+        }
     }
 
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let &key = self.heap.first()?;
-        if Self::time(key) != at {
+        let key = self.first();
+        if key == NOTHING || Self::time(key) != at {
             return None;
         }
-        self.taken = true;
-        Some(self.slots[Self::slot(key) as usize])
+        self.top = key;
+        let due = self.top();
+        self.drop_first();
+        Some(due)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
-    fn slot(key: u128) -> u32 {
-        (key as u32) & ((1 << SLOT_BITS) - 1)
+    fn place_of(key: u128) -> u32 {
+        (key as u32) & ((1 << PLACE_BITS) - 1)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "masked to 40 bits")]
-    fn tie(key: u128) -> u64 {
-        (key >> SLOT_BITS) as u64 & TIE_MASK
+    fn tie_of(key: u128) -> u64 {
+        (key >> PLACE_BITS) as u64 & TIE_MASK
     }
 
     fn time(key: u128) -> Instant {
@@ -305,26 +474,41 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the mixture of pushes and pops, events come in the order of time and, at one time, of pushing.
+        /// Whatever the mixture of pushes and pops, near and far, events come in the order of time and, at one time, of
+        /// pushing.
         #[test]
-        fn a_queue_is_a_stable_sort(script in prop::collection::vec((0u64..20, any::<bool>()), 1..200)) {
+        fn a_queue_is_a_stable_sort(
+            script in prop::collection::vec((0u64..20, 0u32..4, any::<bool>(), any::<bool>()), 1..300),
+        ) {
             let mut queue = Queue::new(None);
-            let mut model: Vec<(u64, u16)> = Vec::new();
-            for (number, (after, pop)) in (0u16..).zip(script) {
-                let now = model.iter().map(|&(at, _)| at).min().unwrap_or(0);
-                model.push((now + after, number));
-                queue.push(Instant(now + after), Due::Wake { node: number });
+            let (mut model, mut now): (Vec<(u64, u16)>, u64) = (Vec::new(), 0);
+            for (number, (after, scale, deliver, pop)) in (0u16..).zip(script) {
+                // Within a bucket, over several of them, and beyond all.
+                let at = now + after * 250u64.pow(scale);
+                model.push((at, number));
+                if deliver {
+                    queue.push_delivery(Instant(at), u32::from(number));
+                } else {
+                    queue.push(Instant(at), Due::Wake { node: number });
+                }
                 if pop {
                     let next = *model.iter().min().expect("just pushed");
+                    now = next.0;
                     model.retain(|entry| *entry != next);
-                    prop_assert_eq!(queue.next_at(), Some(Instant(next.0)));
-                    let alone = !model.iter().any(|&(at, _)| at == next.0);
-                    let two = queue.next_two();
-                    prop_assert_eq!(two.map(|(first, then)| (first.0, then.0 != first.0)), Some((next.0, alone)));
-                    let due = queue.pop_at(Instant(next.0));
-                    let Some(Due::Wake { node }) = due else { panic!("only wakes were pushed") };
-                    prop_assert_eq!(node, next.1);
-                    prop_assert_eq!(queue.next_at().map(|at| at.0), model.iter().map(|&(at, _)| at).min());
+                    prop_assert_eq!(queue.next_at(), Some(Instant(now)));
+                    prop_assert_eq!(queue.nothing_until(Instant(now)), false);
+                    prop_assert_eq!(queue.nothing_until(Instant(now.saturating_sub(1))), now > 0);
+                    let then = model.iter().map(|&(at, _)| Instant(at)).min().unwrap_or(Instant::NEVER);
+                    prop_assert_eq!(queue.next_two(), Some((Instant(now), then)));
+                    let due = queue.pop_at(Instant(now)).expect("it is due");
+                    let pushed = match due {
+                        Due::Wake { node } => Some(u32::from(node)),
+                        Due::Deliver { pipe, .. } => Some(pipe),
+                        Due::Continue { .. } | Due::Start { .. } | Due::Net(_) | Due::DiskDone { .. } | Due::JobDone { .. }
+                        | Due::Return { .. } | Due::Fault { .. } | Due::Heal { .. } | Due::Flap { .. } => None,
+                    };
+                    prop_assert_eq!(pushed, Some(u32::from(next.1)));
+                    prop_assert_eq!(queue.next_at().unwrap_or(Instant::NEVER), then);
                 }
             }
         }

@@ -8,8 +8,10 @@ use crate::rng::{Ratio, Rng};
 #[repr(C)]
 pub(crate) struct Keys {
     keys: u32,
-    choice: Choice,
+    /// The commonest choice.
+    uniform: bool,
     rng: Rng,
+    choice: Choice,
 }
 
 #[derive(Clone, Debug)]
@@ -34,13 +36,13 @@ impl Keys {
             }
             KeyChoice::Hot { keys: share, operations } => Choice::Hot { hot: share_of(share, keys), operations },
         };
-        Keys { keys, choice, rng }
+        Keys { keys, uniform: matches!(choice, Choice::Uniform), rng, choice }
     }
 
     /// The next operation's key.
     #[inline(always)]
     pub(crate) fn draw(&mut self) -> u32 {
-        if matches!(self.choice, Choice::Uniform) {
+        if self.uniform {
             return narrow(self.rng.below(u64::from(self.keys)));
         }
         self.draw_otherwise()

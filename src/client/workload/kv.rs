@@ -71,6 +71,11 @@ impl Kv {
         self.write_ratio == Ratio::ONE
     }
 
+    /// The number of the operation that was drawn last.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next.wrapping_sub(1)
+    }
+
     /// [`Kv::draw`] where it makes nothing but writes.
     #[inline(always)]
     pub(crate) fn draw_write(&mut self) -> Op {
@@ -122,8 +127,8 @@ impl<'a> Request<'a> {
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
-            Request::Set(encoder) => &encoder.set[..encoder.set_len],
-            Request::Get(encoder) => &encoder.get[..encoder.get_len],
+            Request::Set(encoder) => &encoder.set[..encoder.set_len as usize],
+            Request::Get(encoder) => &encoder.get.text[..encoder.get.len],
         }
     }
 
@@ -131,8 +136,8 @@ impl<'a> Request<'a> {
     #[inline(always)]
     pub(crate) fn put_into(self, message: &mut Short) -> usize {
         let (padded, len) = match self {
-            Request::Set(encoder) => (&encoder.set, encoder.set_len),
-            Request::Get(encoder) => (&encoder.get, encoder.get_len),
+            Request::Set(encoder) => (&encoder.set, encoder.set_len as usize),
+            Request::Get(encoder) => (&encoder.get.text, encoder.get.len),
         };
         message.fill(padded.first_chunk().expect("templates are padded"), len);
         len
@@ -164,20 +169,27 @@ pub(crate) struct Encoder {
     set: Vec<u8>,
     /// The value that `set` holds now.
     value: u64,
-    set_len: usize,
-    key_len: usize,
-    set_key: usize,
-    value_at: usize,
-    value_len: usize,
+    set_len: u32,
+    key_len: u32,
+    set_key: u32,
+    value_at: u32,
+    value_len: u32,
     /// Every key's number has at most four digits.
     few_keys: bool,
     /// Both fit a [`Short`].
     short: bool,
     /// Where the arguments after the value stand in `set`: PX and its number, or nothing.
     rest: Option<Box<[(usize, usize); 2]>>,
-    get: Vec<u8>,
-    get_len: usize,
-    get_key: usize,
+    get: Box<Get>,
+}
+
+/// The template of a GET.
+#[derive(Clone, Debug)]
+struct Get {
+    text: Vec<u8>,
+    len: usize,
+    /// Where the key stands.
+    key: usize,
 }
 
 /// Digits of a value's number.
@@ -216,15 +228,14 @@ impl Encoder {
             request.resize(request.len().max(Short::MAX), 0);
             request
         };
+        let short = |length: usize| u32::try_from(length).expect("a request has less than 4 GB");
         Encoder {
-            get_key: get.len() - 2 - key.len(),
-            get: padded(&get),
-            set_len: set.len(),
-            get_len: get.len(),
-            key_len: key.len(),
-            set_key: ends[1].0,
-            value_at: ends[2].0,
-            value_len: value.len(),
+            get: Box::new(Get { text: padded(&get), len: get.len(), key: get.len() - 2 - key.len() }),
+            set_len: short(set.len()),
+            key_len: short(key.len()),
+            set_key: short(ends[1].0),
+            value_at: short(ends[2].0),
+            value_len: short(value.len()),
             rest: ends.get(3..5).and_then(|rest| rest.try_into().ok()).map(Box::new),
             short: set.len().max(get.len()) <= Short::MAX,
             set: padded(&set),
@@ -234,19 +245,19 @@ impl Encoder {
     }
 
     fn fill_get(&mut self, key: u32) {
-        let text = &mut self.get[self.get_key..self.get_key + self.key_len];
+        let text = &mut self.get.text[self.get.key..][..self.key_len as usize];
         if self.few_keys { few_digits(text, key) } else { key_digits(&mut text[KEY_PREFIX..], key) }
     }
 
     #[inline(always)]
     fn fill_set(&mut self, key: u32, value: u64) {
-        let text = &mut self.set[self.set_key..self.set_key + self.key_len];
+        let text = &mut self.set[self.set_key as usize..][..self.key_len as usize];
         if self.few_keys {
             few_digits(text, key)
         } else {
             key_digits(&mut text[KEY_PREFIX..], key)
         }
-        let tag = &mut self.set[self.value_at..self.value_at + TAG_DIGITS];
+        let tag = &mut self.set[self.value_at as usize..][..TAG_DIGITS];
         // Values of one client count up, so the decimal text does too: most steps touch one digit.
         match value.checked_sub(self.value) {
             Some(1) => increment(tag),
@@ -259,8 +270,8 @@ impl Encoder {
     /// The hash of what `set` holds: its arguments without the command's name.
     #[inline(always)]
     fn hash_set(&self) -> u64 {
-        let key = &self.set[self.set_key..self.set_key + self.key_len];
-        let value = &self.set[self.value_at..self.value_at + self.value_len];
+        let key = &self.set[self.set_key as usize..][..self.key_len as usize];
+        let value = &self.set[self.value_at as usize..][..self.value_len as usize];
         match self.rest.as_deref() {
             Some([option, number]) => {
                 hash_operation([key, value, &self.set[option.0..option.1], &self.set[number.0..number.1]])
@@ -370,14 +381,14 @@ mod tests {
                 text.resize((value_size as usize).max(20), b'x');
                 let mut expected = vec![b"SET".to_vec(), key_name(key, key_size).into_bytes(), text];
                 expected.extend(tail.iter().map(|part| part.as_bytes().to_vec()));
-                let parsed = parse(&encoder.set[..encoder.set_len]);
+                let parsed = parse(Request::Set(&encoder).bytes());
                 assert_eq!(parsed, expected);
                 let parts: Vec<&[u8]> = parsed[1..].iter().map(Vec::as_slice).collect();
                 assert_eq!(encoder.hash_set(), hash_operation(parts));
 
                 encoder.fill_get(key);
                 let get = [b"GET".to_vec(), key_name(key, key_size).into_bytes()];
-                assert_eq!(parse(&encoder.get[..encoder.get_len]), get);
+                assert_eq!(parse(Request::Get(&encoder).bytes()), get);
             }
         }
     }

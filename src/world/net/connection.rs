@@ -24,6 +24,12 @@ impl Sock {
         self.slot as usize
     }
 
+    /// The number of the pipe from this end, which tells it from all other pipes there are at one time.
+    #[inline]
+    pub(super) fn pipe(self) -> u32 {
+        self.slot << 1 | u32::from(self.side & 1)
+    }
+
     /// 0 or 1, in a form that shows it.
     #[inline]
     pub(super) fn side(self) -> usize {
@@ -64,7 +70,7 @@ pub(super) const NOBODY: u16 = u16::MAX;
 /// The number of an end that its process has not accepted yet.
 pub(super) const UNACCEPTED: u32 = u32::MAX;
 
-/// One end.
+/// One end. What every message asks of it comes first.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct End {
@@ -80,8 +86,6 @@ pub(super) struct End {
     pub(super) addr: Addr,
     pub(super) machine: MachineId,
     pub(super) keepalive_armed: bool,
-    /// What the reset that is on its way here is caused by.
-    pub(super) reset_cause: EventId,
 }
 
 impl End {
@@ -99,43 +103,61 @@ impl End {
     }
 }
 
-/// The bytes of a segment.
+/// The bytes of a segment: in place, as they came by the short way, or shared.
 #[derive(Clone, Debug)]
-pub(super) enum Data {
-    Shared(Bytes),
-    /// In place, as they came by the short way.
-    Short(Short),
+#[repr(C)]
+pub(super) struct Data {
+    /// [`Short::ELSEWHERE`]: they are shared.
+    short: Short,
+    shared: Bytes,
+}
+
+impl From<Bytes> for Data {
+    fn from(shared: Bytes) -> Data {
+        Data { short: Short::ELSEWHERE, shared }
+    }
 }
 
 impl Data {
+    /// No bytes.
+    pub(super) const EMPTY: Data = Data { short: Short::EMPTY, shared: Bytes::new() };
+
     pub(super) fn len(&self) -> usize {
-        match self {
-            Data::Shared(bytes) => bytes.len(),
-            Data::Short(short) => short.len(),
-        }
+        self.as_slice().len()
     }
 
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        match self {
-            Data::Shared(bytes) => bytes,
-            Data::Short(short) => short.as_slice(),
-        }
+        self.short.here().unwrap_or(&self.shared)
+    }
+
+    /// Holds a copy of a short message from now on.
+    #[inline(always)]
+    pub(super) fn copy_from(&mut self, message: &Short) {
+        self.short.copy_from(message);
     }
 
     pub(super) fn into_bytes(self) -> Bytes {
-        match self {
-            Data::Shared(bytes) => bytes,
-            Data::Short(short) => short.to_bytes(),
+        match self.short.here() {
+            Some(bytes) => Bytes::copy_from_slice(bytes),
+            None => self.shared,
+        }
+    }
+
+    /// Forgets the bytes, if they are shared.
+    #[inline(always)]
+    pub(super) fn let_go(&mut self) {
+        if self.short.here().is_none() {
+            *self = Data::EMPTY;
         }
     }
 
     /// Takes the first `len` bytes off.
     pub(super) fn split_to(&mut self, len: usize) -> Data {
-        let mut rest = std::mem::replace(self, Data::Shared(Bytes::new())).into_bytes();
+        let mut rest = std::mem::replace(self, Data::EMPTY).into_bytes();
         let first = rest.split_to(len);
-        *self = Data::Shared(rest);
-        Data::Shared(first)
+        *self = rest.into();
+        first.into()
     }
 }
 
@@ -146,10 +168,10 @@ pub(super) struct Segment {
     /// When it reaches the receiver's kernel; [`Instant::NEVER`] if it was lost to a cut.
     pub(super) at: Instant,
     pub(super) cause: EventId,
-    /// It was lost and waits for its retransmission, which later segments hasten.
-    pub(super) hole: bool,
     /// Empty: the end of the stream (FIN).
     pub(super) data: Data,
+    /// It was lost and waits for its retransmission, which later segments hasten.
+    pub(super) hole: bool,
 }
 
 impl Segment {
@@ -159,7 +181,7 @@ impl Segment {
 }
 
 /// One direction of the byte stream, from the sender's socket to the receiver's. What every message looks at comes first:
-/// with the head of what is in flight, but for its bytes, it fills one cache line.
+/// with the head of what is in flight and its first bytes, it fills one cache line, and a usual SET ends with the second.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Pipe {
@@ -168,7 +190,8 @@ pub(super) struct Pipe {
     pub(super) flight_bytes: u64,
     /// In the receiver's kernel, not yet read by its process.
     pub(super) unread: u64,
-    pub(super) delivery_epoch: u32,
+    /// Which delivery in the queue is meant.
+    pub(super) known_by: u32,
     /// It expired and nothing has been acknowledged since: new data is held.
     pub(super) stalled: bool,
     /// Data arrived whose acknowledgement did not come back.
@@ -206,7 +229,7 @@ impl Default for Pipe {
             delivery: Instant::NEVER,
             flight_bytes: 0,
             unread: 0,
-            delivery_epoch: 0,
+            known_by: 0,
             stalled: false,
             unacked: false,
             shut: false,
@@ -284,6 +307,15 @@ pub(super) struct Connection {
     pub(super) ack_tries: u8,
     /// What made the process connect.
     pub(super) cause: EventId,
+    /// What a reset that is on its way to an end is caused by.
+    pub(super) reset_causes: [EventId; 2],
     /// Indexed by the sending side.
     pub(super) pipes: [Pipe; 2],
+}
+
+#[cfg(test)]
+impl Connection {
+    /// How much of it holds what every message asks.
+    pub(super) const HOT: usize =
+        std::mem::offset_of!(Connection, ends) + size_of::<End>() + std::mem::offset_of!(End, incarnation);
 }

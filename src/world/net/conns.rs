@@ -2,25 +2,39 @@
 
 use std::ops::{Index, IndexMut};
 
-use slab::Slab;
-
 use super::connection::{Connection, Pipe, Sock, State};
 
-/// All connections.
+/// All connections. Each lies on cache lines of its own.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Conns(Slab<Connection>);
+pub(super) struct Conns {
+    slots: Vec<Option<Connection>>,
+    /// Slots that are empty; the one that was used last is the next to be used.
+    free: Vec<usize>,
+}
 
 impl Conns {
+    /// Its slot.
     pub(super) fn insert(&mut self, conn: Connection) -> usize {
-        self.0.insert(conn)
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot] = Some(conn);
+            return slot;
+        }
+        self.slots.push(Some(conn));
+        self.slots.len() - 1
     }
 
     pub(super) fn remove(&mut self, slot: usize) {
-        self.0.remove(slot);
+        assert!(self.slots[slot].take().is_some(), "a connection is removed once");
+        self.free.push(slot);
+    }
+
+    #[inline(always)]
+    fn at(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.slots.get_mut(slot)?.as_mut()
     }
 
     pub(super) fn get(&self, sock: Sock) -> Option<&Connection> {
-        self.0.get(sock.index()).filter(|conn| conn.serial == sock.serial)
+        self.slots.get(sock.index())?.as_ref().filter(|conn| conn.serial == sock.serial)
     }
 
     pub(super) fn get_mut(&mut self, sock: Sock) -> Option<&mut Connection> {
@@ -32,37 +46,49 @@ impl Conns {
     /// The same for those who leave it as quiet as it is: bytes that are sent, and that arrive, are nothing special.
     #[inline(always)]
     pub(super) fn get_quickly(&mut self, sock: Sock) -> Option<&mut Connection> {
-        self.0.get_mut(sock.index()).filter(|conn| conn.serial == sock.serial)
+        self.at(sock.index()).filter(|conn| conn.serial == sock.serial)
     }
 
-    pub(super) fn iter(&self) -> slab::Iter<'_, Connection> {
-        self.0.iter()
+    /// The connection of a pipe, and the end that sends over it.
+    #[inline(always)]
+    pub(super) fn by_pipe(&mut self, pipe: u32) -> Option<(Sock, &mut Connection)> {
+        let slot = pipe >> 1;
+        let conn = self.at(slot as usize)?;
+        Some((Sock { slot, serial: conn.serial, side: u8::from(pipe & 1 != 0) }, conn))
+    }
+
+    /// All of them with their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        self.slots.iter().enumerate().filter_map(|(slot, conn)| Some((slot, conn.as_ref()?)))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
-        self.0.iter_mut().map(|(_, conn)| {
-            conn.quiet = false;
-            conn
-        })
+        self.slots.iter_mut().flatten().map(Connection::disturbed)
     }
 }
 
 impl Index<usize> for Conns {
     type Output = Connection;
     fn index(&self, slot: usize) -> &Connection {
-        &self.0[slot]
+        self.slots[slot].as_ref().expect("slots are known as long as their connections live")
     }
 }
 
 impl IndexMut<usize> for Conns {
     fn index_mut(&mut self, slot: usize) -> &mut Connection {
-        let conn = &mut self.0[slot];
+        let conn = self.at(slot).expect("slots are known as long as their connections live");
         conn.quiet = false;
         conn
     }
 }
 
 impl Connection {
+    /// Nobody knows any more that nothing is going on with it.
+    fn disturbed(&mut self) -> &mut Connection {
+        self.quiet = false;
+        self
+    }
+
     /// Looks whether nothing is going on: it works both ways, and nobody waits for anything but what is on its way.
     #[cold]
     pub(super) fn look(&mut self) -> bool {

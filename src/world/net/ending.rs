@@ -1,7 +1,5 @@
 //! How connections end: close, the death of a process or a machine, resets.
 
-use bytes::Bytes;
-
 use super::connection::{Data, Segment, Sock, State, UNACCEPTED};
 use super::flow::schedule;
 use super::{Net, NetWhat, Wire};
@@ -50,7 +48,7 @@ impl Net {
         let pipe = &mut conn.pipes[sock.side()];
         pipe.ended = true;
         pipe.wants_room = false;
-        pipe.unsent.push_back(Segment { data: Data::Shared(Bytes::new()), cause, at: Instant::NEVER, hole: false });
+        pipe.unsent.push_back(Segment { at: Instant::NEVER, cause, data: Data::EMPTY, hole: false });
         self.pump(sock, wire);
     }
 
@@ -89,7 +87,6 @@ impl Net {
             pipe.abandon();
             pipe.flight.clear();
             (pipe.flight_bytes, pipe.holes, pipe.delivery) = (0, 0, Instant::NEVER);
-            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
             conn.pipes[1 - sock.side()].unread = 0;
             self.free_if_over(sock);
         }
@@ -119,7 +116,7 @@ impl Net {
         }
         let after = pipe.flight.iter().map(|segment| segment.at).max().unwrap_or(wire.now);
         let place = conn.paths[sock.side()];
-        conn.ends[1 - sock.side()].reset_cause = cause;
+        conn.reset_causes[1 - sock.side()] = cause;
         if let Some(at) = self.packet(place, wire.now) {
             wire.due(at.max(after), sock.peer(), NetWhat::Reset);
         } else {
@@ -136,7 +133,7 @@ impl Net {
             return;
         }
         let conn = &mut self.conns[sock.index()];
-        let cause = conn.ends[sock.side()].reset_cause.some().unwrap_or(conn.cause);
+        let cause = conn.reset_causes[sock.side()].some().unwrap_or(conn.cause);
         if conn.ends[sock.side()].state == State::Connecting {
             return;
         }

@@ -15,16 +15,17 @@ pub(super) struct Flight {
     behind: u32,
     /// Whether there is a head.
     full: bool,
-    /// A place that is written again and again.
+    /// A place that is written again and again. While nothing is there it is no hole.
     head: Segment,
     /// Empty if there is no head.
     rest: VecDeque<Segment>,
 }
 
+const VACANT: Segment = Segment { at: Instant::NEVER, cause: EventId::NONE, data: Data::EMPTY, hole: false };
+
 impl Default for Flight {
     fn default() -> Self {
-        let head = Segment { at: Instant::NEVER, cause: EventId::NONE, hole: false, data: Data::Short(Short::EMPTY) };
-        Flight { behind: 0, full: false, head, rest: VecDeque::new() }
+        Flight { behind: 0, full: false, head: VACANT, rest: VecDeque::new() }
     }
 }
 
@@ -63,17 +64,15 @@ impl Flight {
             return self.push_behind(message, cause, at);
         }
         self.full = true;
-        let Segment { at: when, cause: why, hole, data } = &mut self.head;
-        (*when, *why, *hole) = (at, cause, false);
-        match data {
-            Data::Short(place) => place.copy_from(message),
-            Data::Shared(_) => *data = Data::Short(*message),
-        }
+        (self.head.at, self.head.cause) = (at, cause);
+        self.head.data.copy_from(message);
     }
 
     #[inline(never)]
     fn push_behind(&mut self, message: &Short, cause: EventId, at: Instant) {
-        self.push_back(Segment { data: Data::Short(*message), cause, at, hole: false });
+        let mut data = Data::EMPTY;
+        data.copy_from(message);
+        self.push_back(Segment { at, cause, data, hole: false });
     }
 
     #[inline]
@@ -81,19 +80,16 @@ impl Flight {
         if !self.full {
             return None;
         }
-        let empty = Segment { at: Instant::NEVER, cause: EventId::NONE, hole: false, data: Data::Short(Short::EMPTY) };
-        let head = std::mem::replace(&mut self.head, empty);
+        let head = std::mem::replace(&mut self.head, VACANT);
         self.drop_front();
         Some(head)
     }
 
-    /// Forgets the head.
+    /// Forgets the head, which is no hole.
     #[inline(always)]
     pub(super) fn drop_front(&mut self) {
         self.full = false;
-        if let Data::Shared(_) = self.head.data {
-            self.head.data = Data::Short(Short::EMPTY);
-        }
+        self.head.data.let_go();
         if self.behind > 0 {
             self.move_up();
         }
@@ -124,14 +120,12 @@ impl Flight {
         self.rest.retain(&mut keep);
         self.count();
         if self.full && !keep(&self.head) {
-            self.drop_front();
+            self.pop_front();
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.rest.clear();
-        self.count();
-        self.drop_front();
+        *self = Flight::default();
     }
 
     /// Takes out everything from the first segment on that is so, the last one first.
@@ -143,5 +137,26 @@ impl Flight {
             taken.extend(self.pop_front());
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::super::connection::{Connection, Pipe};
+    use super::*;
+
+    /// What every message asks lies in few cache lines: a line of the connection, and of the pipe one for a short answer
+    /// and two for a SET of a 12-byte key and a 32-byte value.
+    #[test]
+    fn what_every_message_asks_lies_together() {
+        const LINE: usize = 64;
+        assert_eq!(size_of::<Option<Connection>>(), size_of::<Connection>());
+        let text = offset_of!(Pipe, flight) + offset_of!(Flight, head) + offset_of!(Segment, data) + 1;
+        assert!(text + "+OK\r\n".len() <= LINE, "{text}");
+        let set = "*3\r\n$3\r\nSET\r\n$12\r\n\r\n$32\r\n\r\n".len() + 12 + 32;
+        assert!(text + set <= 2 * LINE, "{text} {set}");
+        const { assert!(Connection::HOT <= LINE) };
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::connection::{Data, Pipe, Segment, Sock, State};
+use super::connection::{Pipe, Segment, Sock, State};
 use super::link::{self, Path};
 use super::{Arrived, Net, NetWhat, What, Wire};
 use crate::id::{EventId, Fd};
@@ -26,7 +26,7 @@ impl Net {
         if conn.ends[sock.side()].kernel() {
             let pipe = &mut conn.pipes[sock.side()];
             pipe.unsent_bytes += data.len() as u64;
-            pipe.unsent.push_back(Segment { data: Data::Shared(data), cause, at: Instant::NEVER, hole: false });
+            pipe.unsent.push_back(Segment { at: Instant::NEVER, cause, data: data.into(), hole: false });
             self.pump(sock, wire);
         }
     }
@@ -162,12 +162,14 @@ impl Net {
         schedule(&mut conn.pipes[side], sock, wire);
     }
 
-    /// Segments reach the receiver's kernel.
-    pub(super) fn on_deliver(&mut self, sock: Sock, epoch: u32, wire: &mut Wire<'_>) {
-        if self.conns[sock.index()].pipes[sock.side()].delivery_epoch != epoch {
+    /// Segments reach the receiver's kernel. A delivery that was put off, or whose connection is no more, is nothing.
+    pub(in crate::world) fn on_deliver(&mut self, pipe: u32, delivery: u32, wire: &mut Wire<'_>) {
+        let Some((sock, conn)) = self.conns.by_pipe(pipe) else { return };
+        let pipe = &mut conn.pipes[sock.side()];
+        if pipe.delivery == Instant::NEVER || pipe.known_by != delivery {
             return;
         }
-        self.conns[sock.index()].pipes[sock.side()].delivery = Instant::NEVER;
+        pipe.delivery = Instant::NEVER;
         while let Some(conn) = self.live_mut(sock) {
             let pipe = &mut conn.pipes[sock.side()];
             match pipe.flight.front() {
@@ -288,9 +290,8 @@ pub(super) fn schedule(pipe: &mut Pipe, sock: Sock, wire: &mut Wire<'_>) {
         return;
     }
     pipe.delivery = wanted;
-    pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
     if wanted != Instant::NEVER {
-        wire.due_epoch(wanted.max(wire.now), sock, pipe.delivery_epoch, NetWhat::Deliver);
+        pipe.known_by = wire.queue.push_delivery(wanted.max(wire.now), sock.pipe());
     }
 }
 

@@ -62,7 +62,6 @@ impl Net {
             state,
             heard: wire.now,
             keepalive_armed: false,
-            reset_cause: EventId::NONE,
         };
         self.serial = self.serial.wrapping_add(1);
         let slot = self.conns.insert(Connection {
@@ -81,6 +80,7 @@ impl Net {
             syn_retry_queued: false,
             ack_tries: 0,
             cause,
+            reset_causes: [EventId::NONE; 2],
         });
         let slot = u32::try_from(slot).expect("fewer than 2^32 connections");
         let sock = Sock { slot, serial: self.serial, side: 0 };

@@ -17,20 +17,22 @@ pub(super) const RTO_MIN: Span = Span::from_ms(200);
 pub(super) const RTO_MAX: Span = Span::from_secs(120);
 
 /// So many words are drawn for latencies at a time.
-const AHEAD: usize = 3;
+const AHEAD: usize = 7;
 
 /// One directed path that some connection uses or used. What most messages ask of it comes first, in one cache line.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Path {
-    /// Words drawn ahead for a uniform latency, the next one last.
-    ahead: [u64; AHEAD],
+    /// What the latencies that were drawn ahead have above the least, in nanoseconds; the next one is last.
+    ahead: [u32; AHEAD],
     /// How many of them are left.
-    left: usize,
+    left: u32,
     /// The least of a uniform latency.
     low: Span,
-    /// How many values a uniform latency has; 0 for others, and for one that has them all.
-    width: u64,
+    /// How many values a uniform latency has; 0 for others, and for one that has more than four billion.
+    width: u32,
+    /// The words that `ahead` was made from.
+    words: [u64; AHEAD],
     latency_draws: Option<Box<Rng>>,
     pub(super) from: MachineId,
     pub(super) to: MachineId,
@@ -58,9 +60,9 @@ impl Path {
             if self.left == 0 {
                 self.draw_ahead();
             }
-            if let Some(&word) = self.left.checked_sub(1).and_then(|next| self.ahead.get(next)) {
+            if let Some(&above) = self.left.checked_sub(1).and_then(|next| self.ahead.get(next as usize)) {
                 self.left -= 1;
-                return self.low + Span(scaled(word, self.width));
+                return self.low + Span::from_ns(u64::from(above));
             }
         }
         self.other_latency()
@@ -70,10 +72,17 @@ impl Path {
     #[inline(never)]
     fn draw_ahead(&mut self) {
         if let Some(rng) = &mut self.latency_draws {
-            self.ahead = [(); AHEAD].map(|()| rng.next_u64());
-            self.ahead.reverse();
-            self.left = AHEAD;
+            self.words = [(); AHEAD].map(|()| rng.next_u64());
+            self.words.reverse();
+            self.left = u32::try_from(AHEAD).expect("a few");
+            self.scale();
         }
+    }
+
+    /// Makes latencies of what was drawn ahead.
+    fn scale(&mut self) {
+        let width = u64::from(self.width);
+        self.ahead = self.words.map(|word| u32::try_from(scaled(word, width)).expect("below a width of 32 bits"));
     }
 
     #[inline(never)]
@@ -136,6 +145,7 @@ impl Paths {
         let place = u32::try_from(self.all.len()).expect("fewer than 2^32 paths");
         self.all.push(Path {
             ahead: [0; AHEAD],
+            words: [0; AHEAD],
             left: 0,
             low: Span::ZERO,
             width: 0,
@@ -222,9 +232,10 @@ impl Paths {
             path.cause = severed.unwrap_or(path.cause);
         }
         (path.low, path.width) = match path.latency {
-            Dist::Uniform(low, high) => (low, (high.0 - low.0).wrapping_add(1)),
+            Dist::Uniform(low, high) => (low, u32::try_from((high.0 - low.0).saturating_add(1)).unwrap_or(0)),
             Dist::Constant(_) | Dist::Normal(..) | Dist::LogNormal(..) | Dist::Exponential(_) => (Span::ZERO, 0),
         };
+        path.scale();
         let varies = !matches!(path.latency, Dist::Constant(_));
         path.plain = path.open && path.loss == Ratio::ZERO && path.bandwidth.is_none();
         let name = |machine: MachineId| &*self.scenario.machines[machine.index()].name;

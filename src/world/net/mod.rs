@@ -42,8 +42,6 @@ use crate::trace::{Kind, Tracer, Via};
 /// What can be due on the network.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NetWhat {
-    /// The next segment of the pipe from this side reaches the other.
-    Deliver,
     /// A SYN reaches the accepting side.
     Syn,
     /// The answer to a SYN reaches the connecting side.
@@ -237,7 +235,6 @@ impl Net {
             return;
         }
         match due.what {
-            NetWhat::Deliver => self.on_deliver(sock, due.epoch, wire),
             NetWhat::Syn => self.on_syn(sock, wire),
             NetWhat::SynAck => self.on_syn_ack(sock, wire),
             NetWhat::Refuse => self.refuse(sock, RefusedWhy::Refused, wire),

@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 
-use super::connection::{Connection, Data, Pipe, Segment, Sock, State};
+use super::connection::{Connection, Pipe, Segment, Sock, State};
 use super::link::Paths;
-use super::{Alone, Due, Net, NetDue, NetWhat, Queue, Wire};
+use super::{Alone, Due, Net, Queue, Wire};
 use crate::id::{EventId, Fd};
 use crate::node::Short;
 use crate::time::Instant;
@@ -29,7 +29,7 @@ impl Net {
         match self.departure(sock, data.len() as u64, wire.now) {
             Some((pipe, at)) => {
                 queue_delivery(pipe, sock, at, wire.queue);
-                pipe.flight.push_back(Segment { data: Data::Shared(data), cause, at, hole: false });
+                pipe.flight.push_back(Segment { at, cause, data: data.into(), hole: false });
             }
             None => self.send_held(sock, data, cause, wire),
         }
@@ -57,8 +57,8 @@ impl Net {
     /// A delivery that is due, if it is one and nothing is wrong with its connection. Nothing has happened yet.
     #[inline(always)]
     pub(in crate::world) fn arrival(&mut self, due: Due, now: Instant) -> Option<Arrival<'_>> {
-        let Due::Net(NetDue { sock, epoch, what: NetWhat::Deliver }) = due else { return None };
-        let conn = self.conns.get_quickly(sock)?;
+        let Due::Deliver { pipe, delivery } = due else { return None };
+        let (sock, conn) = self.conns.by_pipe(pipe)?;
         let usual = conn.quiet || conn.look() || {
             let pipe = &conn.pipes[sock.side()];
             let waits = pipe.wants_room || pipe.shut || pipe.holes != 0;
@@ -66,7 +66,7 @@ impl Net {
         };
         let pipe = &conn.pipes[sock.side()];
         let next = pipe.flight.then();
-        if !usual || pipe.delivery_epoch != epoch || next <= now {
+        if !usual || pipe.delivery != now || pipe.known_by != delivery || next <= now {
             return None;
         }
         Some(Arrival { conn, paths: &mut self.paths, sock, next, window: self.receive_buffer })
@@ -106,8 +106,7 @@ impl Arrival<'_> {
         queue.drop_first();
         pipe.delivery = next;
         if next != Instant::NEVER {
-            pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-            queue.push(next, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
+            pipe.known_by = queue.push_delivery(next, sock.pipe());
         }
     }
 
@@ -179,6 +178,5 @@ fn queue_delivery(pipe: &mut Pipe, sock: Sock, at: Instant, queue: &mut Queue) {
         return;
     }
     pipe.delivery = at;
-    pipe.delivery_epoch = pipe.delivery_epoch.wrapping_add(1);
-    queue.push(at, Due::Net(NetDue { sock, epoch: pipe.delivery_epoch, what: NetWhat::Deliver }));
+    pipe.known_by = queue.push_delivery(at, sock.pipe());
 }
