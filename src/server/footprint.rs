@@ -121,6 +121,12 @@ impl Buffers {
         how.on && self.reply < REPLY_MOST && self.peak == self.reply
     }
 
+    /// How often the room shrank and grew.
+    #[must_use]
+    pub(crate) fn changed(&self) -> (u64, u64) {
+        (u64::from(self.shrunk), u64::from(self.grown))
+    }
+
     /// A request of so many bytes came.
     pub(crate) fn request(&mut self, bytes: usize, now: Unix) {
         if bytes > QUERY {
@@ -174,7 +180,12 @@ impl Server {
     }
 
     fn buffers(&self, session: &Session) -> Buffers {
-        session.buffers.later(self.now.unix.ms(), self.client_period(), session.reply.len() as u64, self.adapting)
+        self.buffers_by(session, self.client_period())
+    }
+
+    /// A session's buffers now, by one who knows how often the timer comes.
+    pub(super) fn buffers_by(&self, session: &Session, period: u64) -> Buffers {
+        session.buffers.later(self.now.unix.ms(), period, session.reply.len() as u64, self.adapting)
     }
 
     /// What replies that don't fit into a session's buffer take (`getClientOutputBufferMemoryUsage`).
@@ -199,23 +210,12 @@ impl Server {
         }
     }
 
-    /// How often buffers of replies have shrunk and grown.
-    #[must_use]
-    pub(crate) fn reply_buffers_changed(&self) -> (u64, u64) {
-        let of = |session| {
-            let buffers = self.buffers(session);
-            (u64::from(buffers.shrunk), u64::from(buffers.grown))
-        };
-        let gone = self.stats.reply_buffers;
-        self.sessions.iter().map(of).fold(gone, |sum, one| (sum.0 + one.0, sum.1 + one.1))
-    }
-
     /// A session is about to go: how often its buffer of replies changed stays known.
     pub(crate) fn settle_buffers(&mut self, fd: crate::id::Fd) {
         let Some(session) = self.sessions.get(fd) else { return };
-        let buffers = self.buffers(session);
-        self.stats.reply_buffers.0 += u64::from(buffers.shrunk);
-        self.stats.reply_buffers.1 += u64::from(buffers.grown);
+        let (shrunk, grown) = self.buffers(session).changed();
+        self.stats.reply_buffers.0 += shrunk;
+        self.stats.reply_buffers.1 += grown;
     }
 
     /// CONFIG RESETSTAT
@@ -268,8 +268,12 @@ impl Server {
     /// What a session takes; `running`: its request is being executed.
     #[must_use]
     pub(crate) fn footprint(&self, session: &Session, running: Option<&Args>) -> Footprint {
+        self.footprint_with(session, running, self.buffers(session))
+    }
+
+    /// The same by one who knows its buffers.
+    pub(super) fn footprint_with(&self, session: &Session, running: Option<&Args>, buffers: Buffers) -> Footprint {
         use super::pubsub::Topic::{Channel, Pattern, Shard};
-        let buffers = self.buffers(session);
         let (takes, query, query_free, args, argc) = self.query_footprint(session, running);
         let waiting = session.reply.len() as u64;
         let in_buffer = waiting.min(buffers.reply);

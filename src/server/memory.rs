@@ -50,6 +50,18 @@ pub(crate) struct Overview {
     pub dataset: u64,
 }
 
+/// What the sessions come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
+    /// Bytes of all.
+    pub all: u64,
+    /// Bytes of those that aren't replicas.
+    pub clients: u64,
+    /// How often their buffers of replies shrank and grew.
+    pub shrunk: u64,
+    pub grown: u64,
+}
+
 impl Overview {
     /// What is in use beyond an empty server.
     #[must_use]
@@ -67,8 +79,24 @@ impl Server {
         footprint.total - if is_replica(session) { footprint.output } else { 0 }
     }
 
-    fn sessions_memory(&self) -> u64 {
-        self.sessions.iter().map(|session| self.session_memory(session)).sum()
+    /// What all sessions come to: none is looked at twice for one answer.
+    #[must_use]
+    pub(crate) fn session_sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        let period = self.client_period();
+        for session in self.sessions.iter() {
+            let buffers = self.buffers_by(session, period);
+            let footprint = self.footprint_with(session, None, buffers);
+            let (shrunk, grown) = buffers.changed();
+            (sums.shrunk, sums.grown) = (sums.shrunk + shrunk, sums.grown + grown);
+            if is_replica(session) {
+                sums.all += footprint.total - footprint.output;
+            } else {
+                sums.all += footprint.total;
+                sums.clients += footprint.total;
+            }
+        }
+        sums
     }
 
     fn memory_of_data(&self) -> u64 {
@@ -79,7 +107,13 @@ impl Server {
     /// Bytes in use (`zmalloc_used_memory`).
     #[must_use]
     pub(crate) fn used_memory(&self) -> u64 {
-        self.memory_of_data() + self.sessions_memory()
+        self.used_with(&self.session_sums())
+    }
+
+    /// The same by one who knows what the sessions take.
+    #[must_use]
+    pub(crate) fn used_with(&self, sums: &Sums) -> u64 {
+        self.memory_of_data() + sums.all
     }
 
     /// The same without a look at each session, by one who asks with every request.
@@ -97,10 +131,14 @@ impl Server {
     /// Where memory goes.
     #[must_use]
     pub(crate) fn memory_overview(&self) -> Overview {
-        let used = self.used_memory();
+        self.overview_with(&self.session_sums())
+    }
+
+    /// The same by one who knows what the sessions take.
+    #[must_use]
+    pub(crate) fn overview_with(&self, sums: &Sums) -> Overview {
+        let (used, clients) = (self.used_with(sums), sums.clients);
         let (backlog, replicas) = replication::buffer_memory(self);
-        let clients = self.sessions.iter().filter(|session| !is_replica(session));
-        let clients = clients.map(|session| self.session_memory(session)).sum();
         let mut dbs = Vec::new();
         let mut overhead = STARTUP + FUNCTIONS + backlog + replicas + clients;
         overhead += self.persistence.aof.buffer_memory();

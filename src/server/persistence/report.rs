@@ -1,12 +1,11 @@
 //! What INFO says about persistence, and the log about files that are loaded.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 
 use super::{ChildKind, aof, child_kind, forked, rdb};
 use crate::node::Outbox;
 use crate::server::Server;
+use crate::server::info::Text;
 
 /// The log's lines on a file that is about to be loaded: what it says of itself (`rdbLoadRioWithLoadingCtx`).
 pub(super) fn log_head(s: &Server, data: &Bytes, out: &mut Outbox) {
@@ -36,45 +35,33 @@ pub(crate) fn log_loaded(s: &Server, out: &mut Outbox) {
 }
 
 /// The lines of INFO's persistence section after its header, each ended by CRLF.
-pub(crate) fn info(s: &Server, text: &mut String) {
-    write_info(s, text).expect("writing to a string succeeds");
-}
-
-fn write_info(s: &Server, text: &mut String) -> std::fmt::Result {
+pub(crate) fn info(s: &Server, t: &mut Text) {
     let p = &s.persistence;
     let now = s.now.unix.secs();
     let running = child_kind(s).is_some_and(ChildKind::makes_rdb);
-    let current = p
-        .child
-        .as_ref()
-        .filter(|_| running)
-        .map_or("-1".to_owned(), |child| now.saturating_sub(child.began).to_string());
-    let last = p.last_took.map_or("-1".to_owned(), |seconds| seconds.to_string());
+    let current = p.child.as_ref().filter(|_| running).map(|child| now.saturating_sub(child.began));
     let (loaded, expired) = p.last_load;
     let child = forked::progress(s);
-    write!(text, "loading:{}\r\n", u8::from(s.loading && !s.async_loading))?;
-    write!(text, "async_loading:{}\r\n", u8::from(s.async_loading))?;
-    let share = child.keys * 10_000 / child.total.max(1);
-    write!(text, "current_cow_peak:{0}\r\ncurrent_cow_size:{0}\r\n", child.copied)?;
-    write!(text, "current_cow_size_age:{}\r\n", child.age)?;
-    write!(text, "current_fork_perc:{}.{:02}\r\n", share / 100, share % 100)?;
-    write!(text, "current_save_keys_processed:{}\r\ncurrent_save_keys_total:{}\r\n", child.keys, child.total)?;
-    write!(text, "rdb_changes_since_last_save:{}\r\n", s.exec.dirty)?;
-    write!(text, "rdb_bgsave_in_progress:{}\r\n", u8::from(running))?;
-    write!(text, "rdb_last_save_time:{}\r\n", p.last_save)?;
-    write!(text, "rdb_last_bgsave_status:{}\r\n", if p.failed { "err" } else { "ok" })?;
-    write!(text, "rdb_last_bgsave_time_sec:{last}\r\nrdb_current_bgsave_time_sec:{current}\r\n")?;
-    write!(text, "rdb_saves:{}\r\nrdb_last_cow_size:{}\r\n", p.saves, p.copied.rdb)?;
-    write!(text, "rdb_last_load_keys_expired:{expired}\r\nrdb_last_load_keys_loaded:{loaded}\r\n")?;
-    aof::info(s, text)?;
+    t.flag("loading:", s.loading && !s.async_loading).flag("async_loading:", s.async_loading);
+    t.field("current_cow_peak:", child.copied).field("current_cow_size:", child.copied);
+    t.field("current_cow_size_age:", child.age);
+    t.lit("current_fork_perc:").hundredths(child.keys * 10_000 / child.total.max(1)).end();
+    t.field("current_save_keys_processed:", child.keys).field("current_save_keys_total:", child.total);
+    t.field("rdb_changes_since_last_save:", s.exec.dirty);
+    t.flag("rdb_bgsave_in_progress:", running);
+    t.field("rdb_last_save_time:", p.last_save);
+    t.word("rdb_last_bgsave_status:", if p.failed { "err" } else { "ok" });
+    t.known("rdb_last_bgsave_time_sec:", p.last_took).known("rdb_current_bgsave_time_sec:", current);
+    t.field("rdb_saves:", p.saves).field("rdb_last_cow_size:", p.copied.rdb);
+    t.field("rdb_last_load_keys_expired:", expired).field("rdb_last_load_keys_loaded:", loaded);
+    aof::info(s, t);
     if let Some(loading) = &p.loading {
         let elapsed = now.saturating_sub(loading.began);
         let done = loading.loaded_bytes();
-        let share = done * 10_000 / loading.bytes.max(1);
         let eta = (elapsed * (loading.bytes - done)).checked_div(done).unwrap_or(1);
-        write!(text, "loading_start_time:{}\r\nloading_total_bytes:{}\r\n", loading.began, loading.bytes)?;
-        write!(text, "loading_rdb_used_mem:0\r\nloading_loaded_bytes:{done}\r\n")?;
-        write!(text, "loading_loaded_perc:{}.{:02}\r\nloading_eta_seconds:{eta}\r\n", share / 100, share % 100)?;
+        t.field("loading_start_time:", loading.began).field("loading_total_bytes:", loading.bytes);
+        t.field("loading_rdb_used_mem:0\r\nloading_loaded_bytes:", done);
+        t.lit("loading_loaded_perc:").hundredths(done * 10_000 / loading.bytes.max(1)).end();
+        t.field("loading_eta_seconds:", eta);
     }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use crate::id::{Addr, Fd, HexId, Ip};
 use crate::node::Outbox;
 use crate::resp::encode;
 use crate::server::Server;
+use crate::server::info::Text;
 use crate::server::session::{Flags, Session};
 use crate::trace::Kind;
 use crate::trace::event::{LinkDownWhy, RefusePsync, ServerEvent, SyncKind};
@@ -117,6 +118,14 @@ impl Announced {
             Some(text) => String::from_utf8_lossy(text).into_owned(),
             None => session.addr.ip.to_string(),
         }
+    }
+
+    /// The same into a text that goes on.
+    pub(super) fn write_address(&self, session: &Session, t: &mut Text) {
+        match &self.address {
+            Some(text) => t.lit(&String::from_utf8_lossy(text)),
+            None => t.ip(session.addr.ip),
+        };
     }
 
     /// Whose it is, as the log names it (`replicationGetSlaveName`).

@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use super::{ChildKind, Server, child_kind};
 use crate::node::{DiskError, DiskOp, Outbox};
 use crate::server::config::AppendFsync;
+use crate::server::info::Text;
 use crate::server::reply::encode_command;
 use crate::time::{Instant, Span};
 use crate::trace::Kind;
@@ -471,16 +472,13 @@ pub(crate) fn remove_history(s: &mut Server, out: &mut Outbox) {
 }
 
 /// The file's lines of INFO, besides those on rewriting.
-pub(super) fn info(s: &Server, text: &mut String) -> std::fmt::Result {
-    use std::fmt::Write as _;
+pub(super) fn info(s: &Server, t: &mut Text) {
     let aof = &s.persistence.aof;
-    rewrite::info(s, text)?;
+    rewrite::info(s, t);
     if s.config.appendonly {
-        write!(text, "aof_current_size:{}\r\naof_base_size:{}\r\n", aof.current_size, aof.base_size)?;
-        write!(text, "aof_pending_rewrite:{}\r\n", u8::from(aof.rewrites.scheduled))?;
-        write!(text, "aof_buffer_length:{}\r\n", aof.buffer.len())?;
-        write!(text, "aof_pending_bio_fsync:{}\r\n", u8::from(aof.fsync.is_some()))?;
-        write!(text, "aof_delayed_fsync:{}\r\n", aof.delayed)?;
+        t.field("aof_current_size:", aof.current_size).field("aof_base_size:", aof.base_size);
+        t.flag("aof_pending_rewrite:", aof.rewrites.scheduled);
+        t.field("aof_buffer_length:", aof.buffer.len() as u64);
+        t.flag("aof_pending_bio_fsync:", aof.fsync.is_some()).field("aof_delayed_fsync:", aof.delayed);
     }
-    Ok(())
 }

@@ -1,11 +1,11 @@
 //! Rewriting the append-only file in the background (`rewriteAppendOnlyFileBackground`, `backgroundRewriteDoneHandler`).
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{Aof, State, dataset, flush, flush_need, path, persist, remove_history};
 use crate::node::{DiskError, DiskOp, Outbox};
 use crate::server::Server;
+use crate::server::info::Text;
 use crate::server::persistence::child::{begin_aof_child, child_pid, drop_child};
 use crate::server::persistence::{ChildKind, child_kind};
 use crate::time::{Instant, Span};
@@ -302,22 +302,18 @@ pub(crate) fn cron_need(s: &Server) -> Option<Instant> {
 }
 
 /// The lines of INFO on rewrites.
-pub(super) fn info(s: &Server, text: &mut String) -> std::fmt::Result {
+pub(super) fn info(s: &Server, t: &mut Text) {
     let aof = &s.persistence.aof;
     let rewrites = &aof.rewrites;
     let running = child_kind(s) == Some(ChildKind::Aof);
-    let seconds = |seconds: Option<u64>| seconds.map_or("-1".to_owned(), |seconds| seconds.to_string());
     let began = rewrites.began.filter(|_| running).map(|began| s.now.unix.secs().saturating_sub(began));
     let word = |failed: bool| if failed { "err" } else { "ok" };
-    write!(text, "aof_enabled:{}\r\n", u8::from(aof.is_on()))?;
-    write!(text, "aof_rewrite_in_progress:{}\r\n", u8::from(running))?;
-    write!(text, "aof_rewrite_scheduled:{}\r\n", u8::from(rewrites.scheduled))?;
-    write!(text, "aof_last_rewrite_time_sec:{}\r\n", seconds(rewrites.took))?;
-    write!(text, "aof_current_rewrite_time_sec:{}\r\n", seconds(began))?;
-    write!(text, "aof_last_bgrewrite_status:{}\r\n", word(rewrites.failed))?;
-    write!(text, "aof_rewrites:{}\r\naof_rewrites_consecutive_failures:{}\r\n", rewrites.count, rewrites.failures)?;
-    write!(text, "aof_last_write_status:{}\r\n", word(aof.write_error.or(aof.fsync_error).is_some()))?;
-    write!(text, "aof_last_cow_size:{}\r\n", s.persistence.copied.aof)?;
-    text.push_str("module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
-    Ok(())
+    t.flag("aof_enabled:", aof.is_on()).flag("aof_rewrite_in_progress:", running);
+    t.flag("aof_rewrite_scheduled:", rewrites.scheduled);
+    t.known("aof_last_rewrite_time_sec:", rewrites.took).known("aof_current_rewrite_time_sec:", began);
+    t.word("aof_last_bgrewrite_status:", word(rewrites.failed));
+    t.field("aof_rewrites:", rewrites.count).field("aof_rewrites_consecutive_failures:", rewrites.failures);
+    t.word("aof_last_write_status:", word(aof.write_error.or(aof.fsync_error).is_some()));
+    t.field("aof_last_cow_size:", s.persistence.copied.aof);
+    t.lit("module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
 }
