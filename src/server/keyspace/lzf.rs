@@ -14,12 +14,17 @@ const MATCH_MAX: usize = 264;
 /// Longest run of literals.
 const LITERALS_MAX: usize = 32;
 
+/// Up to this length a look at all earlier sequences costs less than a table of them.
+const SHORT: usize = 64;
+
 /// A compressor with its table of recent three-byte sequences.
 #[derive(Clone, Debug, Default)]
 pub struct Compressor {
     /// Positions plus `base`; anything smaller than `base` is from an earlier string.
     slots: Vec<u32>,
     base: u32,
+    /// In place of the table while the string is short: slots and positions.
+    few: Vec<(u16, u16)>,
 }
 
 impl Compressor {
@@ -29,13 +34,17 @@ impl Compressor {
     /// hash of three bytes, the same greedy matches, which never begin at the first byte and seldom reach the last two.
     pub fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
         let Ok(len) = u32::try_from(input.len()) else { return false };
-        if self.slots.is_empty() || self.base.checked_add(len).is_none() {
+        self.few.clear();
+        let short = input.len() <= SHORT;
+        if !short && (self.slots.is_empty() || self.base.checked_add(len).is_none()) {
             self.slots = vec![0; SLOTS];
             self.base = 1;
         }
         let began = out.len();
         let fits = self.encode(input, len_max, out);
-        self.base = self.base.saturating_add(len);
+        if !short {
+            self.base = self.base.saturating_add(len);
+        }
         if !fits {
             out.truncate(began);
         }
@@ -88,10 +97,28 @@ impl Compressor {
     fn previous(&mut self, input: &[u8], at: usize) -> Option<usize> {
         let word = u32::from_be_bytes([0, input[at], input[at + 1], input[at + 2]]);
         let slot = (word >> 8).wrapping_sub(word.wrapping_mul(5)) as usize % SLOTS;
+        if input.len() <= SHORT {
+            return self.previous_of_few(slot, at);
+        }
         let seen = self.slots[slot];
         self.slots[slot] = self.base + u32::try_from(at).expect("the input's length fits 32 bits");
         let seen = seen.checked_sub(self.base)? as usize;
         (0 < seen && seen < at && at - seen <= DISTANCE_MAX).then_some(seen)
+    }
+
+    /// The same for a short string: nothing in it is too far away.
+    fn previous_of_few(&mut self, slot: usize, at: usize) -> Option<usize> {
+        let small = |n: usize| u16::try_from(n).expect("slots and positions of short strings fit 16 bits");
+        let (slot, at) = (small(slot), small(at));
+        let seen = self.few.iter_mut().find(|(other, _)| *other == slot);
+        let seen = match seen {
+            Some((_, place)) => std::mem::replace(place, at),
+            None => {
+                self.few.push((slot, at));
+                return None;
+            }
+        };
+        (0 < seen && seen < at).then_some(usize::from(seen))
     }
 }
 
@@ -196,6 +223,21 @@ mod tests {
     }
 
     proptest! {
+        /// A short string gives what it gives with the table: there the bytes behind it are the same, and too few to matter.
+        #[test]
+        fn short_strings_as_with_the_table(input in proptest::collection::vec(0u8..3, 4..SHORT + 1)) {
+            let mut with_table = Compressor { slots: vec![0; SLOTS], base: 1, few: Vec::new() };
+            let mut seen = Vec::new();
+            let mut few = Compressor::default();
+            let mut seen_of_few = Vec::new();
+            let long = [&input[..], &[9; SHORT + 1]].concat();
+            for at in (0..input.len() - 2).chain([input.len() - 3, 0]) {
+                seen.push(with_table.previous(&long, at));
+                seen_of_few.push(few.previous(&input, at));
+            }
+            prop_assert_eq!(seen, seen_of_few);
+        }
+
         /// What was compressed comes back, with one compressor for many strings.
         #[test]
         fn round_trip(inputs in proptest::collection::vec(proptest::collection::vec(0u8..4, 0..3000), 1..8)) {
