@@ -271,7 +271,8 @@ impl Server {
             .cron_second()
             .map(|second| self.now.mono + Span::from_secs(second.saturating_sub(self.now.unix.secs())));
         let others = [sockets, persistence::cron_need(self), expiry, clients, self.shutdown_need(), self.pause_need()];
-        let any = others.into_iter().flatten().min();
+        let any = others.into_iter().fold(Instant::NEVER, |any, need| any.min(need.unwrap_or(Instant::NEVER)));
+        let any = (any != Instant::NEVER).then_some(any);
         let rare = replication::cron_need(self);
         let dirty = self.exec.dirty;
         let dirty = self.config.save.iter().map(|point| point.changes).filter(|&changes| changes > dirty).min();

@@ -411,6 +411,10 @@ impl Selector {
     /// (`ACLDescribeSelectorCommandRules`).
     #[must_use]
     pub(crate) fn describe_commands(&self) -> Vec<u8> {
+        if self.allowed == Commands::ALL {
+            // The usual one: nothing is left over, and no first argument adds anything.
+            return b"+@all".to_vec();
+        }
         let additive = !self.allowed.has(BITS - 1);
         let (start, mut shown) = if additive { ("-@all", Commands::NONE) } else { ("+@all", Commands::ALL) };
         let sign = if additive { '+' } else { '-' };
