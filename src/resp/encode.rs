@@ -2,6 +2,21 @@
 
 use bytes::BytesMut;
 
+/// Bytes of a header with this number: the type, the digits, the line end.
+fn header_len(n: usize) -> usize {
+    match n {
+        0..10 => 4,
+        10..100 => 5,
+        100..1_000 => 6,
+        _ => 22,
+    }
+}
+
+/// Bytes of a bulk string, or a few more: whoever has them in reserve grows once.
+fn bulk_len(data: &[u8]) -> usize {
+    header_len(data.len()) + data.len() + 2
+}
+
 /// Appends a decimal number and CRLF.
 fn number_line(out: &mut BytesMut, prefix: u8, number: i64) {
     let mut digits = [0u8; 24];
@@ -47,6 +62,7 @@ pub fn header(out: &mut BytesMut, kind: u8, n: usize) {
 
 /// `$<len>` and the bytes
 pub fn bulk(out: &mut BytesMut, data: &[u8]) {
+    out.reserve(bulk_len(data));
     number_line(out, b'$', length(data.len()));
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
@@ -73,6 +89,7 @@ pub fn error(out: &mut BytesMut, text: &str) {
 
 /// A request as clients, replicas and sentinels send it: an array of bulk strings.
 pub fn command(out: &mut BytesMut, parts: &[&[u8]]) {
+    out.reserve(header_len(parts.len()) + parts.iter().map(|part| bulk_len(part)).sum::<usize>());
     array_header(out, parts.len());
     for part in parts {
         bulk(out, part);

@@ -1,7 +1,6 @@
 //! Elements of list packs: texts and integers one after the other, each with its length behind it (`listpack.c`).
 
-use super::value::format_i64;
-use crate::resp::parse_i64;
+use crate::resp::{format_i64, parse_i64};
 
 /// Bytes before the first element: the length in bytes, the number of elements.
 pub const HEADER: usize = 6;

@@ -6,8 +6,7 @@ use super::alloc;
 use super::dict::{Dict, hash_key};
 use super::packing::pick;
 use super::text::Key;
-use super::value::format_i64;
-use crate::resp::parse_i64;
+use crate::resp::{format_i64, parse_i64};
 use crate::rng::Rng;
 
 /// No set of integers is larger, whatever the configuration says.

@@ -12,7 +12,7 @@ use super::set::Set;
 use super::stream::Stream;
 use super::text::Text;
 use super::zset::ZSet;
-use crate::resp::parse_i64;
+use crate::resp::{format_i64, parse_i64};
 use crate::trace::Digest;
 
 /// Text of a string value: in place up to what Redis embeds.
@@ -274,25 +274,6 @@ impl Value {
             Value::Stream(stream) => stream.usage(samples),
         }
     }
-}
-
-/// Decimal digits of `n` in a buffer.
-pub fn format_i64(n: i64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut at = buffer.len();
-    let mut rest = n.unsigned_abs();
-    loop {
-        at -= 1;
-        buffer[at] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if n < 0 {
-        at -= 1;
-        buffer[at] = b'-';
-    }
-    &buffer[at..]
 }
 
 #[cfg(test)]
