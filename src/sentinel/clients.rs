@@ -246,7 +246,7 @@ impl Sentinel {
                 && args.get(1) == super::link::HELLO_CHANNEL
             {
                 self.clients.table[key].last_command = "publish";
-                self.process_hello(cx, &args.bytes(2));
+                self.process_hello(cx, args.get(2));
                 return self.send_client(key, Bytes::from_static(b":1\r\n"));
             }
         }

@@ -187,7 +187,7 @@ impl Sentinel {
         if args.get(1) != super::link::HELLO_CHANNEL {
             return reply.error("Only HELLO messages are accepted by Sentinel instances.");
         }
-        self.process_hello(cx, &args.bytes(2));
+        self.process_hello(cx, args.get(2));
         reply.integer(1);
     }
 

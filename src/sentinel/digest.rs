@@ -33,6 +33,34 @@ fn slave_line(line: &[u8]) -> Option<(&str, i64)> {
     Some((std::str::from_utf8(ip).ok()?, i64::from(atoi(text(port)))))
 }
 
+/// The lines that may be of interest, without their ends: those that begin as whatever is looked for begins. Most aren't,
+/// so their ends are found eight bytes at a time.
+fn each_telling_line(info: &[u8], mut each: impl FnMut(&[u8])) {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+    let mut begins = |at: usize| {
+        let rest = &info[at..];
+        if let [b'r', b'u' | b'o' | b'e', ..] | [b'm', b'a', ..] | [b's', b'l', ..] = rest {
+            let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+            each(line.strip_suffix(b"\r").unwrap_or(line));
+        }
+    };
+    begins(0);
+    let (words, tail) = info.as_chunks();
+    for (number, &word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(word) ^ FEEDS;
+        // The highest bit of each byte that is a line feed.
+        let mut feeds = !(((other & LOW) + LOW) | other | LOW);
+        while feeds != 0 {
+            begins(number * 8 + (feeds.trailing_zeros() / 8) as usize + 1);
+            feeds &= feeds - 1;
+        }
+    }
+    for (at, _) in tail.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        begins(info.len() - tail.len() + at + 1);
+    }
+}
+
 impl Sentinel {
     /// Takes an INFO reply of a master or replica.
     pub(super) fn refresh_info(&mut self, cx: &mut Cx<'_>, id: Id, info: Bytes) {
@@ -40,15 +68,7 @@ impl Sentinel {
         instance.info = info.clone();
         instance.replica.master_link_down_time = 0;
         let mut role = Role::None;
-        let mut begin = 0;
-        for end in memchr::memchr_iter(b'\n', &info).chain([info.len()]) {
-            let line = &info[begin..end];
-            begin = end + 1;
-            // Whatever is looked for below begins with one of these.
-            if let [b'r', b'u' | b'o' | b'e', ..] | [b'm', b'a', ..] | [b's', b'l', ..] = line {
-                self.info_line(cx, id, line.strip_suffix(b"\r").unwrap_or(line), &mut role);
-            }
-        }
+        each_telling_line(&info, |line| self.info_line(cx, id, line, &mut role));
         let now = cx.ms;
         let instance = self.at_mut(id);
         instance.info_refresh = now;
@@ -260,7 +280,24 @@ fn down_for(seconds: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{down_for, slave_line};
+    use proptest::prelude::*;
+
+    use super::{down_for, each_telling_line, slave_line};
+
+    proptest! {
+        /// The same as taking all lines apart.
+        #[test]
+        fn telling_lines(info in "([a-z]{0,9}|ro|re|ru|ma|sl|role:|\r|\n|\r\n|\u{8a}|\u{10a}){0,40}") {
+            let telling = |line: &&[u8]| {
+                ["ru", "ro", "re", "ma", "sl"].iter().any(|head| line.starts_with(head.as_bytes()))
+            };
+            let lines = info.as_bytes().split(|&byte| byte == b'\n').filter(telling);
+            let expected: Vec<&[u8]> = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+            let mut found: Vec<Vec<u8>> = Vec::new();
+            each_telling_line(info.as_bytes(), |line| found.push(line.to_vec()));
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     /// A link that was never up is down too: INFO is asked for each second.
     #[test]

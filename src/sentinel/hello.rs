@@ -53,7 +53,7 @@ impl<'a> Hello<'a> {
 impl Sentinel {
     /// Whether this very message has come before and has nothing new to say: epochs only grow, and what it was
     /// compared with is as it was.
-    pub(super) fn heard_before(&mut self, cx: &Cx<'_>, message: &Bytes) -> bool {
+    pub(super) fn heard_before(&mut self, cx: &Cx<'_>, message: &[u8]) -> bool {
         let Some((_, from)) = self.heard.iter().find(|(known, _)| known == message) else { return false };
         if let Some(from) = *from {
             self.instances[from].last_hello_time = cx.ms;
@@ -62,15 +62,15 @@ impl Sentinel {
     }
 
     /// Keeps a message that changed nothing, with the instance of its sender.
-    pub(super) fn remember_hello(&mut self, message: Bytes, from: Option<Id>) {
+    pub(super) fn remember_hello(&mut self, message: &[u8], from: Option<Id>) {
         if self.heard.len() >= HEARD_MAX {
             self.heard.clear();
         }
-        self.heard.push((message, from));
+        self.heard.push((Bytes::copy_from_slice(message), from));
     }
 
     /// Acts on a hello message that came by Pub/Sub or by PUBLISH.
-    pub(super) fn process_hello(&mut self, cx: &mut Cx<'_>, message: &Bytes) {
+    pub(super) fn process_hello(&mut self, cx: &mut Cx<'_>, message: &[u8]) {
         if self.heard_before(cx, message) {
             return;
         }
@@ -87,7 +87,7 @@ impl Sentinel {
             && hello.master_config_epoch <= self.group(master).config_epoch
         {
             self.instances[known].last_hello_time = cx.ms;
-            return self.remember_hello(message.clone(), Some(known));
+            return self.remember_hello(message, Some(known));
         }
         let from = known.or_else(|| self.meet(cx, master, &hello));
         if hello.epoch > self.epoch {

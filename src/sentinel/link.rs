@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use super::instances::Id;
 use super::outbuf::OutBuf;
@@ -249,9 +249,10 @@ impl Sentinel {
 
     /// `CLIENT SETNAME sentinel-<start of the id>-<cmd|pubsub>` (`sentinelSetClientName`).
     fn set_client_name(&mut self, cx: &Cx<'_>, id: Id, pubsub: bool) {
-        let name = format!("sentinel-{:.8}-{}", self.my_id, if pubsub { "pubsub" } else { "cmd" });
+        let (digits, kind) = (self.my_id.hex(), if pubsub { &b"-pubsub"[..] } else { b"-cmd" });
+        let name = [b"sentinel-", &digits[..8], kind].concat();
         let client = self.command_name(id, "CLIENT").to_owned();
-        self.request_on(cx, id, pubsub, Callback::Discard, &[client.as_bytes(), b"SETNAME", name.as_bytes()]);
+        self.request_on(cx, id, pubsub, Callback::Discard, &[client.as_bytes(), b"SETNAME", &name]);
     }
 
     fn subscribe_hello(&mut self, cx: &Cx<'_>, id: Id) {
@@ -474,10 +475,10 @@ impl Sentinel {
                     return data;
                 }
             };
-            let _ = data.split_to(used);
-            if data.is_empty() {
-                return data;
+            if used == data.len() {
+                return Bytes::new();
             }
+            data.advance(used);
         }
     }
 
@@ -516,13 +517,13 @@ impl Sentinel {
             if data.len() < from.saturating_add(len).saturating_add(2) {
                 return data;
             }
-            let hello = data.slice(from..from + len);
-            let _ = data.split_to(from + len + 2);
+            let end = from + len;
             self.hello_activity(cx, subscriber);
-            self.hello_received(cx, &hello);
-            if data.is_empty() {
-                return data;
+            self.hello_received(cx, &data[from..end]);
+            if end + 2 == data.len() {
+                return Bytes::new();
             }
+            data.advance(end + 2);
         }
     }
 
@@ -532,14 +533,14 @@ impl Sentinel {
         self.touch(subscriber);
     }
 
-    fn hello_received(&mut self, cx: &mut Cx<'_>, hello: &Bytes) {
+    fn hello_received(&mut self, cx: &mut Cx<'_>, hello: &[u8]) {
         if self.heard_before(cx, hello) {
             return;
         }
         // Sentinels hear their own messages, whose third field is their id.
         let mine = hello.split(|&byte| byte == b',').nth(2) == Some(&self.my_id.hex()[..]);
         if mine {
-            self.remember_hello(hello.clone(), None);
+            self.remember_hello(hello, None);
         } else {
             self.process_hello(cx, hello);
         }

@@ -351,6 +351,21 @@ impl Node for Sentinel {
         self.input(&mut cx, input);
     }
 
+    fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {
+        self.handle(now, Input::Bytes { fd, data }, out);
+        if !out.outputs.is_empty() {
+            return false;
+        }
+        out.next_call();
+        if !self.dead {
+            // At the same instant the ticks are up to date.
+            let root = out.cause();
+            let mut cx = Cx { now, ms: ms(now), out, root };
+            self.input(&mut cx, Input::LoopEnd);
+        }
+        true
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         if self.dead { None } else { self.ticks.wake() }
     }

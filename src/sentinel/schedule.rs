@@ -1,6 +1,8 @@
 //! When a timer tick may have something to do: for every condition that a tick looks at, the earliest time at which
 //! it can hold if nothing else happens. Too early is slow, too late is wrong.
 
+use smallvec::SmallVec;
+
 use super::down::NEVER;
 use super::instances::{Flags, Id};
 use super::{Ms, Sentinel};
@@ -23,31 +25,22 @@ impl Sentinel {
         if let Some(since) = self.tilt {
             due = due.min(since + self.timing.tilt_period);
         }
-        if std::mem::take(&mut self.all_stale) {
-            for (_, instance) in &mut self.instances {
-                instance.due = STALE;
+        let all_stale = std::mem::take(&mut self.all_stale);
+        // The arena holds what the tables hold, and nothing else.
+        let mut stale: SmallVec<[Id; 8]> = SmallVec::new();
+        for (id, instance) in &self.instances {
+            if all_stale || instance.due == STALE {
+                stale.push(id);
+            } else {
+                due = due.min(instance.due);
             }
         }
-        for index in 0..self.masters.len() {
-            let master = self.masters[index];
-            due = due.min(self.refreshed_due(now, master));
-            for child in 0..self.group(master).slaves.len() {
-                let id = self.group(master).slaves[child];
-                due = due.min(self.refreshed_due(now, id));
-            }
-            for child in 0..self.group(master).sentinels.len() {
-                let id = self.group(master).sentinels[child];
-                due = due.min(self.refreshed_due(now, id));
-            }
+        for id in stale {
+            let fresh = self.due_of(now, id);
+            self.instances[id].due = fresh;
+            due = due.min(fresh);
         }
         self.ticks.plan((due != NEVER).then_some(due));
-    }
-
-    fn refreshed_due(&mut self, now: Ms, id: Id) -> Ms {
-        if self.instances[id].due == STALE {
-            self.instances[id].due = self.due_of(now, id);
-        }
-        self.instances[id].due
     }
 
     fn due_of(&self, now: Ms, id: Id) -> Ms {

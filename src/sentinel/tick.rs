@@ -2,7 +2,8 @@
 //! and does nothing.
 
 use super::instances::Id;
-use super::{Cx, Sentinel};
+use super::schedule::STALE;
+use super::{Cx, Ms, Sentinel};
 use crate::trace::event::{Detail, FailoverState, SentinelEventName};
 
 impl Sentinel {
@@ -53,12 +54,27 @@ impl Sentinel {
         }
     }
 
+    /// Whether there is nothing to do for an instance: it was found when there will be, and nothing has changed since.
+    fn rests(&self, now: Ms, id: Id) -> bool {
+        let is_due = |id: Id| {
+            let due = self.instances[id].due;
+            due == STALE || due <= now
+        };
+        // It is its master's turn in which a sentinel is asked.
+        let asks =
+            || self.instances[id].group.as_ref().is_some_and(|group| group.sentinels.iter().any(|&id| is_due(id)));
+        !self.all_stale && !self.every_tick && self.tilt.is_none() && !is_due(id) && !asks()
+    }
+
     /// The monitoring half, and the acting half unless in TILT mode (`sentinelHandleRedisInstance`).
     fn handle_instance(&mut self, cx: &mut Cx<'_>, id: Id) {
         if self.dead {
             return;
         }
         cx.out.because(cx.root);
+        if self.rests(cx.ms, id) {
+            return;
+        }
         self.reconnect(cx, id);
         self.send_periodic(cx, id);
         if let Some(since) = self.tilt {

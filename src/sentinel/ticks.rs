@@ -23,8 +23,10 @@ pub(super) struct Ticks {
     rng: Rng,
     /// When the last tick was, run or skipped.
     last: Instant,
-    /// Drawn lengths between further ticks.
+    /// Drawn lengths between further ticks, at least one.
     ahead: VecDeque<Span>,
+    /// When the next tick is: the first of these lengths after the last one.
+    next: Instant,
     /// Wall clock minus monotonic clock, in nanoseconds, as of the newest reading.
     offset: i64,
     /// The same when it was last found to have moved.
@@ -33,6 +35,8 @@ pub(super) struct Ticks {
     previous: Ms,
     /// The first tick that may have something to do.
     wake: Option<Instant>,
+    /// The tick before that one, if that one was found by counting: whatever is due between them is due then.
+    before: Option<Instant>,
     /// The next tick is run whatever is due: time was not what it seemed.
     forced: bool,
     /// The present call of the process ran a tick.
@@ -52,10 +56,12 @@ impl Ticks {
             rng,
             last: now.mono,
             ahead: VecDeque::from([first]),
+            next: now.mono + first,
             offset,
             settled_offset: offset,
             previous: super::ms(now),
             wake: None,
+            before: None,
             forced: false,
             in_tick: false,
         }
@@ -65,13 +71,14 @@ impl Ticks {
         Span::from_ms(1000 / (HZ + self.rng.below(HZ)))
     }
 
-    /// When the next tick is.
-    pub(super) fn next(&mut self) -> Instant {
+    /// The last tick was then: the next one is counted from it.
+    fn count_from(&mut self, last: Instant) {
+        self.last = last;
         if self.ahead.is_empty() {
             let span = self.draw();
             self.ahead.push_back(span);
         }
-        self.last + self.ahead[0]
+        self.next = last + self.ahead[0];
     }
 
     /// When a tick may have something to do.
@@ -87,16 +94,15 @@ impl Ticks {
     /// Skips the ticks before `limit` that have nothing to do.
     fn skip_before(&mut self, limit: Instant) {
         let limit = self.wake.map_or(limit, |wake| wake.min(limit));
-        let mut skipped = false;
-        while self.next() < limit {
-            self.last = self.next();
+        if self.next >= limit {
+            return;
+        }
+        while self.next < limit {
             self.ahead.pop_front();
-            skipped = true;
+            self.count_from(self.next);
         }
-        if skipped {
-            let unix = i64::try_from(self.last.0).unwrap_or(i64::MAX).saturating_add(self.offset);
-            self.previous = unix.div_euclid(1_000_000);
-        }
+        let unix = i64::try_from(self.last.0).unwrap_or(i64::MAX).saturating_add(self.offset);
+        self.previous = unix.div_euclid(1_000_000);
     }
 
     /// Brings the sequence up to now. True when the wall clock was stepped since the last call.
@@ -116,24 +122,25 @@ impl Ticks {
     /// What a tick itself waits for belongs to it: the next one is counted from its end (`processTimeEvents`).
     pub(super) fn stalled(&mut self, since: Instant, until: Option<Instant>) {
         match until {
-            Some(until) if self.in_tick => self.last = self.last.max(until),
+            Some(until) if self.in_tick => self.count_from(self.last.max(until)),
             Some(_) | None => self.skip_before(since),
         }
-        self.wake = Some(self.next());
+        (self.wake, self.before) = (Some(self.next), None);
         self.forced = true;
     }
 
     /// Whether a tick is to be run now.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let next = self.next();
-        next <= now && (self.forced || self.wake.is_some_and(|wake| next >= wake))
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next <= now && (self.forced || self.wake.is_some_and(|wake| self.next >= wake))
     }
 
     /// A tick was run; the next one is counted from here, or from when it was due if the clock merely could not be
     /// read any finer.
     pub(super) fn ran(&mut self, now: Instant, unix: Ms) {
-        let due = self.last + self.ahead.pop_front().unwrap_or_default();
-        self.last = if now.since(due) < READING { due } else { now };
+        let due = self.next;
+        self.ahead.pop_front();
+        self.count_from(if now.since(due) < READING { due } else { now });
+        self.before = None;
         self.previous = unix;
         self.forced = false;
         self.in_tick = true;
@@ -142,26 +149,33 @@ impl Ticks {
     /// Plans the first tick at or after `due` wall-clock milliseconds; `None`: none.
     pub(super) fn plan(&mut self, due: Option<Ms>) {
         let Some(due) = due.or(self.forced.then_some(0)) else {
-            self.wake = None;
+            (self.wake, self.before) = (None, None);
             return;
         };
         if self.forced {
-            self.wake = Some(self.next());
+            (self.wake, self.before) = (Some(self.next), None);
             return;
         }
         let target = due.saturating_mul(1_000_000).saturating_sub(self.offset);
         let target = Instant(u64::try_from(target).unwrap_or(0));
-        let mut at = self.next();
+        if let (Some(before), Some(wake)) = (self.before, self.wake)
+            && before < target
+            && target <= wake
+        {
+            return;
+        }
+        let (mut before, mut at) = (None, self.next);
         let mut index = 1;
         while at < target && index < HORIZON {
             if index == self.ahead.len() {
                 let span = self.draw();
                 self.ahead.push_back(span);
             }
+            before = Some(at);
             at += self.ahead[index];
             index += 1;
         }
-        self.wake = Some(at);
+        (self.wake, self.before) = (Some(at), before);
     }
 }
 
@@ -190,7 +204,7 @@ mod tests {
         let (mut eager, mut lazy) = (ticks(), ticks());
         let mut all = Vec::new();
         for _ in 0..200 {
-            let next = eager.next();
+            let next = eager.next;
             assert!(next.since(eager.last) >= Span::from_ms(1) && next.since(eager.last) <= Span::from_ms(100));
             eager.plan(Some(0));
             eager.ran(next, 0);
@@ -234,7 +248,7 @@ mod tests {
         let gap = super::super::ms(at(6000)) - ticks.previous();
         assert!((5000..=5100).contains(&gap), "{gap}");
         ticks.ran(at(6000).mono, super::super::ms(at(6000)));
-        assert!(ticks.next() > at(6000).mono);
+        assert!(ticks.next > at(6000).mono);
     }
 
     #[test]
@@ -243,13 +257,13 @@ mod tests {
         ticks.plan(due(0));
         let tick = ticks.wake().expect("planned");
         ticks.ran(tick, 0);
-        let (next, wait) = (ticks.next(), Span::from_ms(30));
+        let (next, wait) = (ticks.next, Span::from_ms(30));
         ticks.stalled(tick, Some(tick + wait));
-        assert_eq!(ticks.next(), next + wait);
+        assert_eq!(ticks.next, next + wait);
         // A message's wait delays no tick that comes after it.
         ticks.sync(at(31));
         ticks.stalled(at(31).mono, Some(at(35).mono));
-        assert_eq!(ticks.next(), next + wait);
+        assert_eq!(ticks.next, next + wait);
     }
 
     #[test]

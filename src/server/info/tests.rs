@@ -69,7 +69,14 @@ fn a_used_server() {
 #[test]
 fn replication() {
     let mut rig = Rig::with("min-replicas-to-write 1\nreplica-priority 7\n", START, 1_000);
-    all(&mut rig, &["r REPLCONF listening-port 7001 ip-address replica.example", "r PSYNC ? -1", "s REPLCONF listening-port 7002"]);
+    all(
+        &mut rig,
+        &[
+            "r REPLCONF listening-port 7001 ip-address replica.example",
+            "r PSYNC ? -1",
+            "s REPLCONF listening-port 7002",
+        ],
+    );
     insta::assert_snapshot!("first_replica", info(&mut rig, "replication"));
     all(&mut rig, &["s PSYNC ? -1", "a SET k v"]);
     rig.pass(7_000);
