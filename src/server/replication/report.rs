@@ -33,7 +33,7 @@ pub(crate) fn info(s: &Server, t: &mut Text) {
         let lag = if replica.is_online() { s.now.unix.secs().saturating_sub(replica.ack_time) } else { 0 };
         t.lit("slave").num(number as u64).lit(":ip=");
         replica.announced.write_address(session, t);
-        t.lit(",port=").num(u64::from(replica.announced.port)).lit(",state=").lit(state_name(replica));
+        t.lit(",port=").num(replica.announced.port).lit(",state=").lit(state_name(replica));
         t.lit(",offset=").num(replica.acked).field(",lag=", lag);
     }
     t.word("master_failover_state:", repl.failover.state_name());
