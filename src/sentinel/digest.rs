@@ -36,28 +36,34 @@ fn slave_line(line: &[u8]) -> Option<(&str, i64)> {
 /// The lines that may be of interest, without their ends: those that begin as whatever is looked for begins. Most aren't,
 /// so their ends are found eight bytes at a time.
 fn each_telling_line(info: &[u8], mut each: impl FnMut(&[u8])) {
-    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
-    let mut begins = |at: usize| {
-        let rest = &info[at..];
+    let mut begins = |rest: &[u8]| {
         if let [b'r', b'u' | b'o' | b'e', ..] | [b'm', b'a', ..] | [b's', b'l', ..] = rest {
             let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
             each(line.strip_suffix(b"\r").unwrap_or(line));
         }
     };
-    begins(0);
+    begins(info);
     let (words, tail) = info.as_chunks();
-    for (number, &word) in words.iter().enumerate() {
+    let mut rest = info;
+    for &word in words {
         let other = u64::from_le_bytes(word) ^ FEEDS;
-        // The highest bit of each byte that is a line feed.
-        let mut feeds = !(((other & LOW) + LOW) | other | LOW);
-        while feeds != 0 {
-            begins(number * 8 + (feeds.trailing_zeros() / 8) as usize + 1);
-            feeds &= feeds - 1;
+        // Zero unless a byte is a line feed; of such bytes, the first one's highest bit is the first one set.
+        let feeds = other.wrapping_sub(ONES) & !other & HIGH;
+        if feeds != 0 {
+            let first = (feeds.trailing_zeros() / 8) as usize;
+            for at in first..8 {
+                if word[at] == b'\n' {
+                    begins(&rest[at + 1..]);
+                }
+            }
         }
+        rest = &rest[8..];
     }
     for (at, _) in tail.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-        begins(info.len() - tail.len() + at + 1);
+        begins(&tail[at + 1..]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Subjectively and objectively down: own failure detection, and the question to the other sentinels with its answers.
 
-use super::instances::{Flags, Id, Role};
-use super::link::Callback;
+use super::instances::{Flags, Id, Instance, Role};
+use super::link::{Callback, Link};
 use super::{Cx, Ms, Sentinel};
 use crate::id::{EventId, HexId};
 use crate::resp::Value;
@@ -14,8 +14,10 @@ pub(super) const NEVER: Ms = Ms::MAX;
 impl Sentinel {
     /// From when on an instance counts as subjectively down if nothing changes; [`NEVER`] if it does not.
     pub(super) fn down_from(&self, id: Id) -> Ms {
-        let instance = self.at(id);
-        let link = self.link_of(id);
+        self.is_down_from(self.at(id), self.link_of(id))
+    }
+
+    pub(super) fn is_down_from(&self, instance: &Instance, link: &Link) -> Ms {
         let silent = if link.act_ping_time != 0 {
             link.act_ping_time + instance.down_after + 1
         } else if link.disconnected {
@@ -37,18 +39,24 @@ impl Sentinel {
     /// From when on the command connection is given up: a ping waits for half the time-out, and the connection is
     /// not a new one.
     pub(super) fn command_stuck_from(&self, id: Id) -> Ms {
-        let link = self.link_of(id);
+        self.command_is_stuck_from(self.at(id), self.link_of(id))
+    }
+
+    pub(super) fn command_is_stuck_from(&self, instance: &Instance, link: &Link) -> Ms {
         if link.cc.is_none() || link.act_ping_time == 0 {
             return NEVER;
         }
-        let half = self.at(id).down_after / 2;
+        let half = instance.down_after / 2;
         let settled = link.cc_conn_time + self.timing.min_link_reconnect_period;
         settled.max(link.act_ping_time + half).max(link.last_pong_time + half) + 1
     }
 
     /// From when on the pub/sub connection is given up: no message for three publish periods.
     pub(super) fn pubsub_stuck_from(&self, id: Id) -> Ms {
-        let link = self.link_of(id);
+        self.pubsub_is_stuck_from(self.link_of(id))
+    }
+
+    pub(super) fn pubsub_is_stuck_from(&self, link: &Link) -> Ms {
         if link.pc.is_none() {
             return NEVER;
         }

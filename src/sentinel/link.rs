@@ -18,6 +18,9 @@ pub(super) type LinkId = usize;
 /// `SENTINEL_HELLO_CHANNEL`.
 pub(super) const HELLO_CHANNEL: &[u8] = b"__sentinel__:hello";
 
+/// `SENTINEL_MAX_PENDING_COMMANDS`.
+const MAX_PENDING: i64 = 100;
+
 /// What is done with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callback {
@@ -83,6 +86,11 @@ impl Link {
             last_pong_time: now,
             last_reconn_time: 0,
         }
+    }
+
+    /// Whether requests that can wait are withheld, because too many are not answered.
+    pub(super) fn is_choked(&self) -> bool {
+        self.pending_commands >= MAX_PENDING * i64::from(self.refcount)
     }
 }
 

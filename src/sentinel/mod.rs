@@ -262,11 +262,7 @@ impl Sentinel {
                 FdUse::PubSub(link) => self.link_connected(link, true, local),
                 FdUse::Client(_) | FdUse::Free => {}
             },
-            Input::Bytes { fd, data } => match self.fd_use(fd) {
-                FdUse::Client(key) => self.client_bytes(cx, key, data),
-                FdUse::Command(_) | FdUse::PubSub(_) => self.link_bytes(cx, fd, data),
-                FdUse::Free => {}
-            },
+            Input::Bytes { fd, data } => self.bytes(cx, fd, data),
             Input::Refused { fd, .. } | Input::Closed { fd, .. } => match self.fd_use(fd) {
                 FdUse::Command(link) => self.link_lost(cx.out.cause(), link, false),
                 FdUse::PubSub(link) => self.link_lost(cx.out.cause(), link, true),
@@ -290,14 +286,24 @@ impl Sentinel {
                 cx.out.exit(0);
                 self.dead = true;
             }
-            Input::LoopEnd => {
-                // What arrived in this turn may have given work to a tick that had none when the turn was planned.
-                if self.ticks.is_due(cx.now.mono) {
-                    self.tick(cx);
-                }
-                self.loop_end(cx);
-            }
+            Input::LoopEnd => self.turn_end(cx),
         }
+    }
+
+    fn bytes(&mut self, cx: &mut Cx<'_>, fd: Fd, data: Bytes) {
+        match self.fd_use(fd) {
+            FdUse::Client(key) => self.client_bytes(cx, key, data),
+            FdUse::Command(_) | FdUse::PubSub(_) => self.link_bytes(cx, fd, data),
+            FdUse::Free => {}
+        }
+    }
+
+    fn turn_end(&mut self, cx: &mut Cx<'_>) {
+        // What arrived in this turn may have given work to a tick that had none when the turn was planned.
+        if self.ticks.is_due(cx.now.mono) {
+            self.tick(cx);
+        }
+        self.loop_end(cx);
     }
 
     /// Replies to clients leave first, then requests: hiredis writes when the loop comes round.
@@ -352,7 +358,15 @@ impl Node for Sentinel {
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {
-        self.handle(now, Input::Bytes { fd, data }, out);
+        if self.dead {
+            out.next_call();
+            return true;
+        }
+        if self.ticks.sync(now) {
+            self.all_stale = true;
+        }
+        let (ms, root) = (ms(now), out.cause());
+        self.bytes(&mut Cx { now, ms, out, root }, fd, data);
         if !out.outputs.is_empty() {
             return false;
         }
@@ -360,8 +374,7 @@ impl Node for Sentinel {
         if !self.dead {
             // At the same instant the ticks are up to date.
             let root = out.cause();
-            let mut cx = Cx { now, ms: ms(now), out, root };
-            self.input(&mut cx, Input::LoopEnd);
+            self.turn_end(&mut Cx { now, ms, out, root });
         }
         true
     }

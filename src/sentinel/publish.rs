@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::instances::{Flags, Id};
+use super::instances::{Flags, Id, Instance};
 use super::link::{Callback, HELLO_CHANNEL};
 use super::{Cx, Ms, Sentinel};
 use crate::id::Ip;
@@ -23,13 +23,9 @@ pub(super) struct Encoded {
     request: Bytes,
 }
 
-/// `SENTINEL_MAX_PENDING_COMMANDS`.
-pub(super) const MAX_PENDING: i64 = 100;
-
 impl Sentinel {
     /// How often INFO is asked of this instance: more often when its master is in trouble or it lost its master.
-    pub(super) fn info_period(&self, id: Id) -> Ms {
-        let instance = self.at(id);
+    pub(super) fn info_period(&self, instance: &Instance) -> Ms {
         let urgent = instance.is_slave()
             && (self.at(instance.master).flags.any(Flags::O_DOWN | Flags::FAILOVER)
                 || instance.replica.master_link_down_time != 0);
@@ -37,24 +33,18 @@ impl Sentinel {
     }
 
     /// How often it is pinged.
-    pub(super) fn ping_period(&self, id: Id) -> Ms {
-        self.at(id).down_after.min(self.timing.ping_period)
-    }
-
-    /// Whether requests that can wait are withheld from a connection that answers nothing.
-    pub(super) fn choked(&self, id: Id) -> bool {
-        let link = self.link_of(id);
-        link.pending_commands >= MAX_PENDING * i64::from(link.refcount)
+    pub(super) fn ping_period(&self, instance: &Instance) -> Ms {
+        instance.down_after.min(self.timing.ping_period)
     }
 
     /// INFO, PING and PUBLISH, each when its time has come (`sentinelSendPeriodicCommands`).
     pub(super) fn send_periodic(&mut self, cx: &mut Cx<'_>, id: Id) {
-        if self.link_of(id).disconnected || self.choked(id) {
+        if self.link_of(id).disconnected || self.link_of(id).is_choked() {
             return;
         }
         let now = cx.ms;
-        let (info_period, ping_period) = (self.info_period(id), self.ping_period(id));
         let instance = self.at(id);
+        let (info_period, ping_period) = (self.info_period(instance), self.ping_period(instance));
         if !instance.is_sentinel() && (instance.info_refresh == 0 || now - instance.info_refresh > info_period) {
             let info = self.command_name(id, "INFO").to_owned();
             self.request(cx, id, Callback::Info, &[info.as_bytes()]);

@@ -4,7 +4,8 @@
 use smallvec::SmallVec;
 
 use super::down::NEVER;
-use super::instances::{Flags, Id};
+use super::instances::{Flags, Id, Instance};
+use super::link::Link;
 use super::{Ms, Sentinel};
 use crate::trace::event::FailoverState;
 
@@ -44,13 +45,13 @@ impl Sentinel {
     }
 
     fn due_of(&self, now: Ms, id: Id) -> Ms {
-        let mut due = self.link_due(id);
+        let (instance, link) = (self.at(id), self.link_of(id));
+        let mut due = self.link_due(instance, link);
         if self.tilt.is_some() {
             return due;
         }
-        let instance = self.at(id);
-        due = due.min(self.command_stuck_from(id)).min(self.pubsub_stuck_from(id));
-        let down_from = self.down_from(id);
+        due = due.min(self.command_is_stuck_from(instance, link)).min(self.pubsub_is_stuck_from(link));
+        let down_from = self.is_down_from(instance, link);
         due = due.min(match instance.flags.any(Flags::S_DOWN) {
             false => down_from,
             true if down_from > now => AT_ONCE,
@@ -65,21 +66,20 @@ impl Sentinel {
     }
 
     /// Reconnection, INFO, PING, hello.
-    fn link_due(&self, id: Id) -> Ms {
-        let (instance, link) = (self.at(id), self.link_of(id));
+    fn link_due(&self, instance: &Instance, link: &Link) -> Ms {
         if link.disconnected {
             return if instance.addr.port == 0 { NEVER } else { link.last_reconn_time + self.timing.ping_period };
         }
-        if self.choked(id) {
+        if link.is_choked() {
             return NEVER;
         }
-        let ping_period = self.ping_period(id);
+        let ping_period = self.ping_period(instance);
         let ping = (link.last_pong_time + ping_period).max(link.last_ping_time + ping_period / 2) + 1;
         let hello = instance.last_pub_time + self.timing.publish_period + 1;
         let info = match instance.info_refresh {
             _ if instance.is_sentinel() => NEVER,
             0 => AT_ONCE,
-            refresh => refresh + self.info_period(id) + 1,
+            refresh => refresh + self.info_period(instance) + 1,
         };
         ping.min(hello).min(info)
     }
