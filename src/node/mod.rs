@@ -65,6 +65,11 @@ pub trait Node: Send + fmt::Debug {
     /// The main thread waits this long for a disk operation, from this instant on.
     fn waits_for_disk(&mut self, _op: &DiskOp, _takes: Span) {}
 
+    /// It is at something long, and answers others meanwhile: that it is.
+    fn is_at_length(&self) -> bool {
+        false
+    }
+
     /// When, by its own monotonic clock, the node has work though nothing arrives. `None`: never.
     fn wake_at(&self) -> Option<Instant>;
 
@@ -265,6 +270,11 @@ pub enum DiskOp {
         file: Arc<str>,
         /// Its new content.
         data: Bytes,
+    },
+    /// Create a file with nothing in it. A child process does it: nobody waits.
+    Create {
+        /// The file.
+        file: Arc<str>,
     },
     /// Add to the end.
     Append {

@@ -262,6 +262,11 @@ impl Outbox {
         }
     }
 
+    /// A process of the node's own makes a file that it is going to fill, or removes what it had of it. That always succeeds.
+    pub fn disk_aside(&mut self, op: DiskOp) {
+        self.outputs.push(Output::Disk(DiskRequest { op, done: None }));
+    }
+
     /// A disk operation in the background; `DiskDone` comes with this number.
     pub fn disk(&mut self, op: DiskOp, done: u64) {
         self.outputs.push(Output::Disk(DiskRequest { op, done: Some(done) }));

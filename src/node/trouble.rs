@@ -120,7 +120,11 @@ impl DiskOp {
     pub fn grows(&self) -> u64 {
         match self {
             DiskOp::Write { data, .. } | DiskOp::Append { data, .. } => data.len() as u64,
-            DiskOp::Fsync { .. } | DiskOp::Rename { .. } | DiskOp::Remove { .. } | DiskOp::Truncate { .. } => 0,
+            DiskOp::Create { .. }
+            | DiskOp::Fsync { .. }
+            | DiskOp::Rename { .. }
+            | DiskOp::Remove { .. }
+            | DiskOp::Truncate { .. } => 0,
         }
     }
 
@@ -128,7 +132,10 @@ impl DiskOp {
     #[must_use]
     pub fn target(&self) -> Option<&Arc<str>> {
         match self {
-            DiskOp::Write { file, .. } | DiskOp::Append { file, .. } | DiskOp::Truncate { file, .. } => Some(file),
+            DiskOp::Write { file, .. }
+            | DiskOp::Create { file }
+            | DiskOp::Append { file, .. }
+            | DiskOp::Truncate { file, .. } => Some(file),
             DiskOp::Rename { to, .. } => Some(to),
             DiskOp::Fsync { .. } | DiskOp::Remove { .. } => None,
         }

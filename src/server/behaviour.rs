@@ -246,3 +246,25 @@ fn output_limits_count_blocks() {
     rig.ask("a", "HSET hash field value");
     assert_eq!(rig.ask("a", "HRANDFIELD hash -999999999"), "-ERR value is out of range\r\n");
 }
+
+/// Who draws members of a set whose table is on its way into another one moves it on, also while nobody changes the set.
+#[test]
+fn drawing_members_moves_a_table_on() {
+    let mut rig = Rig::with("enable-debug-command yes\n", START, 0);
+    for n in 0..17 {
+        let members: Vec<String> = (0..1_000).map(|m| format!("m{n}:{m}")).collect();
+        rig.ask("a", &format!("SADD set {}", members.join(" ")));
+    }
+    let moves = |rig: &mut Rig| rig.ask("a", "DEBUG HTSTATS-KEY set").contains("rehashing target");
+    for ask in ["SRANDMEMBER set 100", "SRANDMEMBER set -100", "SRANDMEMBER set"] {
+        let mut rig = rig.clone();
+        assert!(moves(&mut rig));
+        let digest = rig.ask("a", "DEBUG DIGEST");
+        let asked = (1..2_000).find(|_| {
+            rig.ask("a", ask);
+            !moves(&mut rig)
+        });
+        assert!(asked.is_some_and(|asked| asked > 1), "{ask}");
+        assert_eq!(rig.ask("a", "DEBUG DIGEST"), digest);
+    }
+}

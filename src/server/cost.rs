@@ -37,6 +37,8 @@ pub(crate) const LOAD_16: u64 = 20;
 pub(crate) const SCRIPT: u64 = 1_500;
 /// One instruction of Lua's machine, library functions and garbage included, on average.
 pub(crate) const INSTRUCTION: u64 = 20;
+/// One line of CLIENT LIST.
+pub(crate) const CLIENT: u64 = 2_000;
 /// INFO with the default sections.
 pub(crate) const INFO: u64 = 40_000;
 

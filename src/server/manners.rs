@@ -315,3 +315,33 @@ fn the_log_tells_why_a_replica_gets_everything() {
     let freed = "Replication backlog freed after 2 seconds without connected replicas.";
     assert!(lines.iter().any(|line| line == freed), "{lines:?}");
 }
+
+/// While a child saves, its file is there under another name; a child that is killed leaves none.
+#[test]
+fn a_child_fills_a_file_of_its_own() {
+    let mut rig = Rig::with("save \"\"", START, 0);
+    let touched = |rig: &mut Rig| -> Vec<String> {
+        let outputs = std::mem::take(&mut rig.others);
+        let name = |output: Output| {
+            let Output::Disk(DiskRequest { op, .. }) = output else { return None };
+            if let DiskOp::Create { file } = &op {
+                Some(format!("+{file}"))
+            } else if let DiskOp::Remove { file } = &op {
+                Some(format!("-{file}"))
+            } else {
+                None
+            }
+        };
+        outputs.into_iter().filter_map(name).collect()
+    };
+    rig.ask("A", "SET a 1");
+    rig.others.clear();
+    rig.ask("A", "BGSAVE");
+    let begun = touched(&mut rig);
+    assert!(begun.len() == 1 && begun[0].starts_with("+temp-") && begun[0].ends_with(".rdb"), "{begun:?}");
+    rig.ask("A", "FLUSHALL");
+    assert_eq!(touched(&mut rig), [begun[0].replace('+', "-")]);
+    rig.ask("A", "SAVE");
+    let own = touched(&mut rig);
+    assert!(own.len() == 1 && own[0].starts_with("+temp-") && own != begun, "{own:?}");
+}

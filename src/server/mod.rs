@@ -461,6 +461,10 @@ impl Node for Server {
         self.cron.stall(since);
     }
 
+    fn is_at_length(&self) -> bool {
+        self.is_busy() || self.loading
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         if let Some(wake) = self.streak.wake() {
             return (wake != Instant::NEVER).then_some(wake);

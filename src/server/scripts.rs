@@ -202,6 +202,47 @@ fn long_scripts_call_commands_once() {
     assert_eq!(String::from_utf8_lossy(&fork.take_reply("a")), reply);
 }
 
+/// A script that only calls commands is run no further than twice the time that has passed: it sees what others do meanwhile.
+#[test]
+fn scripts_of_commands_see_what_others_do() {
+    let mut rig = rig("busy-reply-threshold 10\nenable-debug-command yes");
+    assert_eq!(rig.ask("a", "DEBUG SET-DISABLE-DENY-SCRIPTS 1"), "+OK\r\n");
+    rig.ask("b", "PING");
+    let script = "redis.call('set', KEYS[1], '1') local n, clients = 0 while true do clients = redis.call('client', 'list') \
+                  n = n + 1 if clients:find('enough') then break end end \
+                  return n + redis.call('incr', KEYS[1])";
+    assert_eq!(eval(&mut rig, "a", script, &["1", "k"]), "");
+    rig.pass(200);
+    assert_eq!(rig.ask("b", "PING"), BUSY);
+    assert!(rig.ask("b", "SCRIPT KILL").starts_with("-UNKILLABLE"));
+    let mut other = rig.clone();
+    assert!(rig.ask("b", "HELLO 2 SETNAME enough").starts_with('*'));
+    rig.pass(400);
+    let calls: u64 =
+        String::from_utf8_lossy(&rig.take_reply("a")).trim_matches([':', '\r', '\n']).parse().expect("a number");
+    // Two clients, 2 us each, and what any command takes: seen when the script goes on next.
+    assert!((40_000..90_000).contains(&calls), "{calls}");
+    assert_eq!(rig.ask("b", "GET k"), "$1\r\n2\r\n");
+    other.pass(400);
+    assert_eq!(other.ask("b", "PING"), BUSY, "nobody has said that it is enough");
+}
+
+/// A script that counts its commands ends when it has counted them, and not before.
+#[test]
+fn scripts_of_commands_end_in_time() {
+    let mut rig = rig("busy-reply-threshold 10");
+    let script =
+        "for i = 1, 200000 do redis.call('incr', KEYS[1]) redis.call('ping') end return redis.call('get', KEYS[1])";
+    assert_eq!(eval(&mut rig, "a", script, &["1", "k"]), "");
+    rig.pass(250);
+    assert_eq!(rig.ask("b", "PING"), BUSY);
+    assert!(rig.take_reply("a").is_empty());
+    // 1.4 us for each two commands, and some instructions.
+    rig.pass(250);
+    assert_eq!(String::from_utf8_lossy(&rig.take_reply("a")), "$6\r\n200000\r\n");
+    assert_eq!(rig.ask("b", "PING"), "+PONG\r\n");
+}
+
 const LIBRARY: &str = "#!lua name=lib\n\
     local n, memo = 0, {}\n\
     local function counter() local c = 0 return function(by) c = c + by return c end end\n\

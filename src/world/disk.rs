@@ -296,6 +296,7 @@ impl Disk {
                 let held_up = syncs.map(|sync| sync.ends.since(at.now)).max().unwrap_or(Span::ZERO);
                 held_up + storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS))
             }
+            DiskOp::Create { .. } => Span::ZERO,
             DiskOp::Write { data, .. } => storage.call(machine, CALL + Span(data.len() as u64 / CACHE_BYTES_PER_NS)),
             DiskOp::Fsync { file } => {
                 let dirty = self.files.get(file).map_or(0, |file| file.len - file.synced);
@@ -315,6 +316,9 @@ impl Disk {
                 let mut fresh = File::default();
                 fresh.append(data);
                 self.files.insert(file, fresh);
+            }
+            DiskOp::Create { file } => {
+                self.files.insert(file, File::default());
             }
             DiskOp::Append { file, data } => self.files.entry(file).or_default().append(data),
             DiskOp::Fsync { file } => {
@@ -379,6 +383,7 @@ impl Disk {
             DiskOp::Fsync { file } if !loses_syncs => self.synced(&file, done.len),
             DiskOp::Fsync { .. } => {}
             op @ (DiskOp::Write { .. }
+            | DiskOp::Create { .. }
             | DiskOp::Append { .. }
             | DiskOp::Rename { .. }
             | DiskOp::Remove { .. }

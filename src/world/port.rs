@@ -221,6 +221,12 @@ impl World {
         server && self.processes[node.index()].works_in_background()
     }
 
+    /// Whether a process is at something long, and tells others so: a script that doesn't end, the loading of a file.
+    #[must_use]
+    pub fn anyone_is_at_length(&self) -> bool {
+        self.processes.iter().any(|process| process.node.as_ref().is_some_and(|node| node.is_at_length()))
+    }
+
     /// Lines of the nodes' logs are kept from now on for whoever takes them with [`World::take_log`].
     pub fn follow_logs(&mut self) {
         self.out.log.get_or_insert_default();

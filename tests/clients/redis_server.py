@@ -7,10 +7,13 @@ files in the folder that `dir` names, its child by its parent, and ends it with 
 
 import os
 import shlex
+import socket
 import sys
+import threading
+import time
 
 # What a simulated process has no use for.
-LEFT_OUT = {"bind", "daemonize", "logfile", "pidfile", "unixsocket", "unixsocketperm"}
+LEFT_OUT = {"bind", "daemonize", "logfile", "pidfile", "unixsocketperm"}
 
 
 def quoted(word):
@@ -51,14 +54,56 @@ def link(target, name):
         os.symlink(target, name)
 
 
+def pump(source, target):
+    """Passes on what comes, until nothing does."""
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def relay(path, port):
+    """A process that is nobody's child stands for the server's UNIX socket for as long as this process lives."""
+    server = os.getpid()
+    if middle := os.fork():
+        os.waitpid(middle, 0)
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
+    if os.path.exists(path):
+        os.remove(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(100)
+    listener.settimeout(1)
+    while os.path.exists(f"/proc/{server}"):
+        try:
+            client = listener.accept()[0]
+            there = socket.create_connection(("127.0.0.1", port))
+        except OSError:
+            time.sleep(0.01)
+            continue
+        for ends in ((client, there), (there, client)):
+            threading.Thread(target=pump, args=ends, daemon=True).start()
+    os._exit(0)
+
+
 def main():
-    port, folder, kept = "6379", ".", []
+    port, folder, unix, kept = "6379", ".", "", []
     for line in directives(sys.argv[1:]):
         name, _, value = line.partition(" ")
         if name == "port" and value.strip('" ').isdigit():
             port = value.strip('" ')
         elif name == "dir":
             folder = os.path.abspath(shlex.split(value)[0])
+        elif name == "unixsocket":
+            unix = shlex.split(value)[0]
         elif name.strip('"') not in LEFT_OUT:
             kept.append(line)
     own = os.path.join(folder, "served")
@@ -72,6 +117,8 @@ def main():
     with open(scenario, "w", encoding="utf-8") as file:
         file.write('name = "served"\nduration = "60s"\nsettle = "0s"\n')
         file.write('[[redis]]\nname = "r1"\nconfig-file = "served.conf"\n')
+    if unix:
+        relay(unix, int(port))
     program = os.environ["SPLITBRAIN"]
     # Servers are no copies of one another: ids that are drawn alike would pass for one history.
     seed = str(int.from_bytes(os.urandom(6), "big"))

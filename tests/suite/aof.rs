@@ -440,6 +440,41 @@ fn debug_loadaof_reads_what_was_written() {
     assert_eq!(rig.info("rdb_changes_since_last_save"), "0");
 }
 
+/// What a script in the file takes longer than it should, clients are told that the server loads; what stands behind it in
+/// the file is done after it.
+#[test]
+fn others_are_answered_while_a_slow_script_is_loaded() {
+    let mut rig = rig("busy-reply-threshold = 10\n");
+    rig.set(1, "a", "1");
+    rig.run_ms(1_500);
+    let name = rig.names().into_iter().find(|name| name.ends_with(".incr.aof")).expect("there is one");
+    let mut file = rig.world.files(N1)[&*name].to_vec();
+    let script = "redis.call('set','x','1') local n = 0 for i = 1, 20000000 do n = n + 1 end redis.call('set','y',n)";
+    for words in [&["EVAL", script, "0"][..], &["SET", "z", "after"], &["APPEND", "y", "!"]] {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let mut text = BytesMut::new();
+        encode::command(&mut text, &words);
+        file.extend_from_slice(&text);
+    }
+    rig.world.put_file(N1, &name, file.into());
+    for restarts in [true, false] {
+        if restarts {
+            rig.fault(Fault::Crash { nodes: vec![N1] }, None);
+            rig.fault(Fault::Restart { nodes: vec![N1] }, None);
+            let _ = rig.try_cmd(1, &["PING"]);
+        } else {
+            rig.send(1, 'b', Bytes::from_static(b"DEBUG LOADAOF\r\n"));
+            rig.run_ms(60);
+        }
+        let answer = plain(&rig.cmd(1, &["GET", "y"]));
+        assert!(answer.starts_with("LOADING"), "{answer}");
+        rig.run_ms(1_000);
+        assert_eq!(rig.say("GET y"), "20000000!");
+        assert_eq!(rig.info("loading"), "0");
+        assert_eq!(rig.say("GET z"), "after");
+    }
+}
+
 #[test]
 fn a_replica_rewrites_after_a_full_synchronisation() {
     let mut rig = Rig::new(2, &format!("{AOF}repl-diskless-sync-delay = 0\n"));

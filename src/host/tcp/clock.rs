@@ -8,13 +8,26 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     began: Real,
+    /// How long it has stood still.
+    held: Duration,
     speed_milli: u64,
 }
 
 impl Pace {
     /// When simulated time begins, and how fast it is.
     pub(super) fn new(began: Real, speed_milli: u64) -> Pace {
-        Pace { began, speed_milli }
+        Pace { began, held: Duration::ZERO, speed_milli }
+    }
+
+    /// It has stood still for so long.
+    pub(super) fn hold(&mut self, span: Duration) {
+        self.began += span;
+        self.held += span;
+    }
+
+    /// It is again where it would be if it had never stood still.
+    pub(super) fn make_up(&mut self) {
+        self.began -= std::mem::take(&mut self.held);
     }
 
     /// The simulated present.
@@ -36,5 +49,21 @@ impl Pace {
     /// Simulated time that passes in so much real time.
     pub(super) fn scaled(&self, real_ns: u64) -> crate::time::Span {
         crate::time::Span::from_ns(real_ns.saturating_mul(self.speed_milli) / 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "it is the host's clock that is tested")]
+    fn it_stands_still_and_makes_up_for_that() {
+        let mut pace = Pace::new(Real::now(), 2_000);
+        let before = pace.now();
+        pace.hold(Duration::from_secs(3_600));
+        assert_eq!(pace.now(), Instant::ZERO, "it has not gone on for an hour yet");
+        pace.make_up();
+        assert!(pace.now() >= before && pace.when(pace.now()) <= Real::now());
     }
 }

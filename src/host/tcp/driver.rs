@@ -28,6 +28,9 @@ const DOZE: u64 = 50_000_000;
 const SLICE: u64 = 20_000_000;
 /// And so long, in real time, until sockets are looked at again though it is still behind.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// What takes longer than this in real time, while a process is at something that takes long in simulated time too, is no part
+/// of the latter.
+const DEAR: Duration = Duration::from_millis(10);
 /// So long may processes take to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -107,6 +110,13 @@ impl<'a> Driver<'a> {
     /// Rounds until it is to stop; true if its time is over.
     async fn go_on(&mut self) -> bool {
         while !self.shared.stop.get() {
+            if self.session.world().now() < self.pace.now() {
+                // Sockets are looked at first, and then those run who read them: the runtime does neither for as long as
+                // this task always has something to do.
+                for _ in 0..2 {
+                    tokio::task::yield_now().await;
+                }
+            }
             let deadline = self.deadline();
             tokio::select! {
                 biased;
@@ -161,6 +171,7 @@ impl<'a> Driver<'a> {
 
     fn round(&mut self) {
         let present = self.pace.now();
+        let began = Deadline::now();
         self.catch_up(present);
         let mut entries: Vec<Entry> = self.ending.drain(..).map(|id| self.shared.ended(id)).collect();
         self.look_around(&mut entries);
@@ -172,6 +183,7 @@ impl<'a> Driver<'a> {
         } else {
             self.shared.wake.notify_one();
         }
+        self.set_pace(began.elapsed());
         self.follow_presence();
         self.keep_up();
         self.pass_on();
@@ -186,6 +198,16 @@ impl<'a> Driver<'a> {
         if self.until_down && self.desk.somebody_died() && self.places.iter().all(|place| self.is_down(place)) {
             self.shared.stop.set(true);
             self.shared.wake.notify_one();
+        }
+    }
+
+    /// A process at something long answers others for as long as that takes in simulated time, however long it had to be
+    /// worked on for that. What was missed is made up for when it is over.
+    fn set_pace(&mut self, worked: Duration) {
+        if !self.session.world().anyone_is_at_length() {
+            self.pace.make_up();
+        } else if worked > DEAR {
+            self.pace.hold(worked);
         }
     }
 

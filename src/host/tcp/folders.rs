@@ -151,6 +151,11 @@ impl Folder {
                     fs::write(path, &data)?;
                     self.note(&file)?;
                 }
+                DiskOp::Create { file } => {
+                    let path = self.place(&file)?;
+                    fs::write(path, b"")?;
+                    self.note(&file)?;
+                }
                 DiskOp::Truncate { file, len } => {
                     let path = self.place(&file)?;
                     OpenOptions::new().write(true).open(path)?.set_len(len)?;

@@ -8,7 +8,7 @@ use crate::server::acl::UserId;
 use crate::server::call::Cx;
 use crate::server::pause::{Held, Purpose};
 use crate::server::session::{Flags, Session};
-use crate::server::{Server, gate};
+use crate::server::{Server, cost, gate};
 
 /// The rows of the subcommands.
 #[rustfmt::skip]
@@ -178,6 +178,7 @@ fn id(cx: &mut Cx<'_>) {
 
 fn info(cx: &mut Cx<'_>) {
     let line = cx.client_line(cx.session());
+    cx.s.meter.add(cost::CLIENT);
     cx.add_verbatim(&bytes_of(&line), *b"txt");
 }
 
@@ -202,6 +203,8 @@ fn list(cx: &mut Cx<'_>) {
     } else {
         return cx.add_syntax_error();
     }
+    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    cx.s.meter.add(lines as u64 * cost::CLIENT);
     cx.add_verbatim(&bytes_of(&text), *b"txt");
 }
 

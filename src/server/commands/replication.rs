@@ -160,7 +160,7 @@ fn announce(cx: &mut Cx<'_>, i: usize) -> bool {
     } else if cx.arg_is(i, "rdb-only") {
         let Some(flag) = cx.int_arg(i + 1) else { return false };
         if !(0..=1).contains(&flag) {
-            cx.add_error("ERR value is out of range, must be between 0 and 1");
+            cx.add_error("ERR value is out of range, value must between 0 and 1");
             return false;
         }
         cx.session_mut().announced.get_or_insert_default().rdb_only = flag == 1;

@@ -1,5 +1,6 @@
 //! The set commands (`t_set.c`).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::flag::{DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE};
@@ -57,7 +58,19 @@ impl Cx<'_> {
             change(set)
         })
     }
+
+    /// Who draws members moves the buckets of a table that is on its way into another one.
+    fn rehash_set(&mut self, draws: usize) {
+        if let Ok(Some(at)) = self.write_as(1, Type::Set)
+            && self.set_at(at).is_some_and(|set| set.is_rehashing())
+        {
+            self.change_set(at, |set| set.rehash(draws.saturating_mul(DRAWN)));
+        }
+    }
 }
+
+/// Buckets that one draw of a member moves (`GETFAIR_NUM_ENTRIES`).
+const DRAWN: usize = 15;
 
 fn sadd(cx: &mut Cx<'_>) {
     let Ok(found) = cx.write_as(1, Type::Set) else { return };
@@ -198,6 +211,11 @@ fn srandmember(cx: &mut Cx<'_>) {
         let Ok(found) = cx.read_set(1) else { return };
         let Some(set) = found else { return cx.add_null() };
         let member = set.random(&mut cx.s.rng).expect("a key's set is not empty");
+        let is_rehashing = set.is_rehashing();
+        drop(set);
+        if is_rehashing {
+            cx.rehash_set(1);
+        }
         return cx.add_bulk(&member);
     }
     if cx.args.len() > 3 {
@@ -209,9 +227,18 @@ fn srandmember(cx: &mut Cx<'_>) {
     if random::overflows(cx, count) {
         return;
     }
-    let one = |rng: &mut Rng| set.random(rng).expect("a key's set is not empty");
+    let draws = Cell::new(0_usize);
+    let one = |rng: &mut Rng| {
+        draws.set(draws.get() + 1);
+        set.random(rng).expect("a key's set is not empty")
+    };
     let all = || set.iter().map(|member| member.to_bytes()).collect();
     let picked = random::pick(&mut cx.s.rng, count, set.len(), one, all, |member| &member[..]);
+    let draws = if set.is_rehashing() { draws.get() } else { 0 };
+    drop(set);
+    if draws > 0 {
+        cx.rehash_set(draws);
+    }
     cx.add_array(picked.len());
     cx.s.meter.add(picked.len() as u64 * cost::ELEMENT);
     for member in picked {

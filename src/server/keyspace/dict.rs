@@ -322,6 +322,12 @@ impl<T> Dict<T> {
         }
     }
 
+    /// It has a second table, which items move to.
+    #[must_use]
+    pub(super) fn is_rehashing(&self) -> bool {
+        self.rehash.is_some()
+    }
+
     /// Moves one bucket, as every change of the table does.
     pub(super) fn step(&mut self) {
         let Some(mut from) = self.rehash else { return };

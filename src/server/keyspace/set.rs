@@ -109,6 +109,23 @@ impl Set {
         }
     }
 
+    /// It is a table whose items are on their way into another one.
+    #[must_use]
+    pub fn is_rehashing(&self) -> bool {
+        matches!(&self.form, Form::Table(table) if table.is_rehashing())
+    }
+
+    /// Moves so many buckets.
+    pub fn rehash(&mut self, buckets: usize) {
+        let Form::Table(table) = &mut self.form else { return };
+        for _ in 0..buckets {
+            if !table.is_rehashing() {
+                break;
+            }
+            table.step();
+        }
+    }
+
     /// Adds a member; false when it was there (`setTypeAdd`). `ints_max` is `set-max-intset-entries`.
     pub fn add(&mut self, member: &[u8], ints_max: u64) -> bool {
         if let Form::Ints(ints) = &mut self.form {

@@ -103,6 +103,7 @@ pub(crate) fn begin_disk_child(s: &mut Server, position: Option<StreamPosition>,
     }
     let (data, ns) = snapshot::encode(s, position, Filter::default());
     fork(s, out);
+    out.disk_aside(DiskOp::Create { file: temporary(s) });
     let overhead = child_overhead(s);
     begin(s, ChildKind::Disk, data, overhead + ns, Span::ZERO, out);
 }
@@ -187,6 +188,11 @@ pub(super) fn child_pid(s: &Server) -> u64 {
     pid(s) + 10_000
 }
 
+/// The file that a child which saves fills.
+fn temporary(s: &Server) -> Arc<str> {
+    format!("temp-{}.rdb", child_pid(s)).into()
+}
+
 /// Somebody has killed it.
 pub(crate) fn child_killed(s: &mut Server, out: &mut Outbox) {
     kill_child(s, out);
@@ -223,11 +229,8 @@ pub(crate) fn job_done(s: &mut Server, job: u64, out: &mut Outbox) {
 /// parent to install it.
 fn write(s: &mut Server, out: &mut Outbox) {
     let is_rdb = child_kind(s) == Some(ChildKind::Disk);
-    let (temp, name): (Arc<str>, Arc<str>) = if is_rdb {
-        (format!("temp-{}.rdb", child_pid(s)).into(), file_name(s))
-    } else {
-        (aof::child_temporary(s), aof::child_file(s))
-    };
+    let (temp, name): (Arc<str>, Arc<str>) =
+        if is_rdb { (temporary(s), file_name(s)) } else { (aof::child_temporary(s), aof::child_file(s)) };
     let [first, second, third, last] = std::array::from_fn(|_| s.persistence.number());
     let Some(child) = &mut s.persistence.child else { return };
     child.phase = Phase::Writing(first, if is_rdb { last } else { third });
@@ -274,6 +277,7 @@ pub(crate) fn pipe_drained(s: &mut Server, out: &mut Outbox) {
 /// `killRDBChild`: it is gone at once, and noticed at the next tick.
 pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
     let Some(child) = &mut s.persistence.child else { return };
+    let unfinished = child.kind == ChildKind::Disk && matches!(child.phase, Phase::Making(_));
     match child.phase {
         Phase::Making(_) | Phase::Exiting => out.kill_job(child.job),
         Phase::Writing(..) | Phase::Waiting => {}
@@ -282,6 +286,9 @@ pub(crate) fn kill_child(s: &mut Server, out: &mut Outbox) {
     child.phase = Phase::Exited(false);
     child.failed = false;
     child.data = Bytes::new();
+    if unfinished {
+        out.disk_aside(DiskOp::Remove { file: temporary(s) });
+    }
 }
 
 /// It is gone, and nobody waits for it.

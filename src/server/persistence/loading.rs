@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Start,
     /// A full synchronisation with the master.
     FullSync,
+    /// DEBUG LOADAOF.
+    Again,
 }
 
 /// What was loaded, not yet in its place.
@@ -57,7 +59,8 @@ pub(super) struct Loading {
 impl Loading {
     /// Bytes loaded so far.
     pub(super) fn loaded_bytes(&self) -> u64 {
-        self.bytes - self.bytes / self.turns_all.max(1) * self.turns.min(self.turns_all)
+        let left = u128::from(self.bytes) * u128::from(self.turns) / u128::from(self.turns_all.max(1));
+        self.bytes.saturating_sub(u64::try_from(left).unwrap_or(u64::MAX))
     }
 }
 
@@ -79,20 +82,23 @@ pub(crate) fn begin(
         s.persistence.last_load = (keys - staged.expired.len() as u64, staged.expired.len() as u64);
     }
     let delay = s.config.load_delay(keys);
-    spread(s, outcome, purpose, (bytes, ns, delay), out)
+    spread(s, outcome, purpose, (bytes, ns, delay, 0), out)
 }
 
-/// What was read of an append-only file is the outcome of a load at the start.
-pub(super) fn begin_replayed(s: &mut Server, replayed: aof::Replayed, out: &mut Outbox) {
+/// After so many nanoseconds of a slow script events are handled.
+const SLOW_TURN: u64 = 2_000_000;
+
+/// What was read of an append-only file is the outcome of a load.
+pub(super) fn begin_replayed(s: &mut Server, replayed: aof::Replayed, purpose: Purpose, out: &mut Outbox) {
     let databases = s.keyspace.dbs.len();
     let keyspace = std::mem::replace(&mut s.keyspace, Keyspace::new(databases));
     let libraries = std::mem::take(&mut s.scripting.libraries);
-    let (bytes, (ns, keys)) = (replayed.bytes, replayed.spent);
+    let (bytes, (ns, keys), slow) = (replayed.bytes, replayed.spent, replayed.slow_ns);
     let loaded = Loaded::default();
     let delay = s.config.load_delay(keys);
     let staged = Staged { keyspace, libraries, loaded, expired: Vec::new(), replayed: Some(replayed) };
-    if let Some(outcome) = spread(s, Ok(staged), Purpose::Start, (bytes, ns, delay), out) {
-        started(s, outcome, out);
+    if let Some(outcome) = spread(s, Ok(staged), purpose, (bytes, ns, delay, slow), out) {
+        end(s, purpose, outcome, out);
     }
 }
 
@@ -101,25 +107,25 @@ fn spread(
     s: &mut Server,
     outcome: Result<Staged, RdbError>,
     purpose: Purpose,
-    (bytes, ns, delay): (u64, u64, u64),
+    (bytes, ns, delay, slow): (u64, u64, u64, u64),
     out: &mut Outbox,
 ) -> Option<Result<Staged, RdbError>> {
     // After so much of a file events are handled.
     let interval = s.config.loading_process_events_interval_bytes;
-    if bytes <= interval {
+    if bytes <= interval && slow == 0 {
         s.meter.add(ns);
         s.meter.add_exactly(delay);
         out.busy(s.meter.take());
         return Some(outcome);
     }
-    let turns = bytes.div_ceil(interval);
+    let turns = bytes.div_ceil(interval).max(slow / SLOW_TURN).max(1);
     s.loading = true;
     s.persistence.loading = Some(Loading {
         purpose,
         outcome: outcome.map(Box::new),
         turns,
         turn_ns: ns / turns,
-        turn_delay: delay / turns,
+        turn_delay: (delay + slow) / turns,
         newline_at: 0,
         bytes,
         began: s.now.unix.secs(),
@@ -184,10 +190,18 @@ pub(crate) fn go_on(s: &mut Server, out: &mut Outbox) {
     if loading.purpose == Purpose::Start {
         s.notice(out, || "Ready to accept connections".to_owned());
     }
-    let outcome = loading.outcome.map(|staged| *staged);
-    match loading.purpose {
-        Purpose::Start => started(s, outcome, out),
-        Purpose::FullSync => replication::full_sync_loaded(s, outcome, out),
+    end(s, loading.purpose, loading.outcome.map(|staged| *staged), out);
+}
+
+fn end(s: &mut Server, purpose: Purpose, outcome: Result<Staged, RdbError>, out: &mut Outbox) {
+    match (purpose, outcome) {
+        (Purpose::Start, outcome) => started(s, outcome, out),
+        (Purpose::FullSync, outcome) => replication::full_sync_loaded(s, outcome, out),
+        (Purpose::Again, Ok(Staged { keyspace, libraries, replayed: Some(replayed), .. })) => {
+            (s.keyspace, s.scripting.libraries) = (keyspace, libraries);
+            super::loaded_again(s, &replayed, out);
+        }
+        (Purpose::Again, _) => unreachable!("only what has been read from an append-only file is loaded again"),
     }
 }
 

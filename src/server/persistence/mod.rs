@@ -127,6 +127,8 @@ pub struct Persistence {
     pub(crate) aof: aof::Aof,
     /// The files are being read for DEBUG LOADAOF: what arrives meanwhile waits.
     pub(crate) reading: Option<Box<Reading>>,
+    /// Who is answered when the append-only file has been loaded again: its descriptor, and its number.
+    asked_to_load: Option<(Fd, u64)>,
     /// The file on the disk is there only because a replica was synchronised with it.
     made_for_sync: bool,
     /// The newest snapshot that was written or found.
@@ -246,7 +248,7 @@ fn load_aof(s: &mut Server, mut files: DiskImage, out: &mut Outbox) {
         return;
     }
     match aof::read(s, &files, out) {
-        Ok(replayed) => loading::begin_replayed(s, replayed, out),
+        Ok(replayed) => loading::begin_replayed(s, replayed, loading::Purpose::Start, out),
         Err(problem) => {
             s.die(&problem, 1, out);
         }
@@ -279,18 +281,30 @@ pub(crate) fn while_reading(s: &mut Server, input: Input, out: &mut Outbox) {
         s.persistence.reading = Some(reading);
         return;
     };
-    if let Err(problem) = aof::reload_files(s, &files, out) {
-        s.die(&problem, 1, out);
-        return;
-    }
-    s.warn(out, || "Append Only File loaded by DEBUG LOADAOF".to_owned());
-    if let Some(session) = s.sessions.get_mut(reading.client) {
-        session.reply.constant(b"+OK\r\n");
-        s.sessions.want_write(reading.client);
-        s.unblock(reading.client);
-    }
+    let replayed = match aof::reload_files(s, &files, out) {
+        Ok(replayed) => replayed,
+        Err(problem) => {
+            s.die(&problem, 1, out);
+            return;
+        }
+    };
+    s.persistence.asked_to_load = s.sessions.get(reading.client).map(|session| (session.fd, session.id));
+    loading::begin_replayed(s, replayed, loading::Purpose::Again, out);
     for input in reading.deferred {
         s.handle(s.now, input, out);
+    }
+}
+
+/// DEBUG LOADAOF has loaded the files: its caller is answered.
+fn loaded_again(s: &mut Server, replayed: &aof::Replayed, out: &mut Outbox) {
+    aof::note_loaded(s, replayed, out);
+    s.exec.dirty = 0;
+    s.warn(out, || "Append Only File loaded by DEBUG LOADAOF".to_owned());
+    let Some((fd, id)) = s.persistence.asked_to_load.take() else { return };
+    if let Some(session) = s.sessions.get_mut(fd).filter(|session| session.id == id) {
+        session.reply.constant(b"+OK\r\n");
+        s.sessions.want_write(fd);
+        s.unblock(fd);
     }
 }
 
@@ -348,9 +362,15 @@ fn write_now(s: &mut Server, out: &mut Outbox) -> Result<Bytes, DiskError> {
     let (data, ns) = snapshot::encode(s, position, super::replication::sync::Filter::default());
     s.meter.add(ns);
     s.meter.add_exactly(s.config.save_delay(s.keyspace.len()));
-    out.busy(s.meter.take());
     let temp: Arc<str> = format!("temp-{}.rdb", pid(s)).into();
-    out.disk_replace(&temp, data.clone(), file_name(s))?;
+    out.disk_aside(DiskOp::Create { file: temp.clone() });
+    out.busy(s.meter.take());
+    if let Err(error) = out.disk_replace(&temp, data.clone(), file_name(s)) {
+        if error != DiskError::Folder {
+            out.disk_aside(DiskOp::Remove { file: temp });
+        }
+        return Err(error);
+    }
     s.exec.dirty = 0;
     s.persistence.last_save = s.now.unix.secs();
     s.persistence.failed = false;

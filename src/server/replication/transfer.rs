@@ -149,6 +149,9 @@ pub(super) fn receive(s: &mut Server, data: Bytes, out: &mut Outbox) {
     }
     let complete = match transfer.end {
         End::Unknown => false,
+        // It wants to read nothing of what comes, and takes that for the end of the stream.
+        End::Size(0) if transfer.data.is_empty() => false,
+        End::Size(0) => return link::restart_handshake(s, LinkDownWhy::SyncFailed, out),
         End::Size(size) => transfer.data.len() >= size,
         End::Mark(mark) => transfer.data.ends_with(&mark),
     };
@@ -165,8 +168,9 @@ fn parse_header(line: &[u8]) -> Result<End, LinkDownWhy> {
             Ok(End::Mark(mark[..MARK].try_into().expect("its length was looked at")))
         }
         [b'$', digits @ ..] => {
-            let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.trim().parse().ok());
-            size.map(End::Size).ok_or(LinkDownWhy::Protocol)
+            // As `strtol` reads it: what is no number is none.
+            let digits = digits.iter().map_while(|byte| char::from(*byte).to_digit(10));
+            Ok(End::Size(digits.fold(0, |size: usize, digit| size.saturating_mul(10).saturating_add(digit as usize))))
         }
         _ => Err(LinkDownWhy::Protocol),
     }

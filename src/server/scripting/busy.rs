@@ -9,7 +9,7 @@
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::host::{ENDLESS, LONGEST, Progress, Request};
+use super::host::{ENDLESS, Progress, Request};
 use super::{Answer, Ending, Journal, Run, host};
 use crate::id::Fd;
 use crate::node::Outbox;
@@ -115,10 +115,27 @@ impl Script {
 /// A script goes on for longer than its one turn.
 pub(super) fn begin(cx: &mut Cx<'_>, request: Request, progress: Progress, run: Run) {
     let began = progress.began;
+    if !matches!(run.ending, Ending::Stopped) || progress.migrates.is_none() {
+        log_slow(cx.s, &request, cx.out);
+    }
     let mut script = Box::new(Script { request, progress, session: cx.s.sessions.script.take() });
     let stage = script.stage_after(run, host::threshold(cx.s).is_some());
     script.progress.answers = script.progress.answers.copy();
     hold(cx, began, stage, Some(script));
+}
+
+/// The log's line on a script that takes longer than it should.
+pub(super) fn log_slow(s: &Server, request: &Request, out: &mut Outbox) {
+    let Some(threshold) = host::threshold(s) else { return };
+    s.warn(out, || {
+        format!(
+            "Slow script detected: still in execution after {} milliseconds. You can try killing the script using the {} \
+             command. Script name is: {}.",
+            threshold / 1_000_000,
+            if request.function.is_none() { "SCRIPT KILL" } else { "FUNCTION KILL" },
+            request.name
+        )
+    });
 }
 
 /// A transaction waits for MIGRATE, which is one of its commands.
@@ -242,11 +259,7 @@ impl Server {
         let (before, least) = (p.elapsed, threshold.unwrap_or(p.limit));
         let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited).max(before).max(least);
         let reached = p.limit.max(before);
-        let limit = match p.early || p.migrates.is_some() {
-            true => reached,
-            false if p.is_dear() => LONGEST.max(reached),
-            false => reached * 2,
-        };
+        let limit = if p.early || p.migrates.is_some() { reached } else { reached * 2 };
         let blocks = p.migrates.is_some() && before <= least;
         self.exec.put_pending(std::mem::take(&mut busy.pending));
         self.sessions.script = script.session.take();
@@ -284,6 +297,7 @@ impl Server {
         let script = busy.script.as_ref().expect("only a script is killed");
         let (request, p) = (&script.request, &script.progress);
         let chunk = if busy.is_eval() { "@user_script" } else { "@user_function" };
+        self.warn(out, || "Lua script killed by user with SCRIPT KILL.".to_owned());
         let text =
             format!("ERR Script killed by user with SCRIPT KILL... script: {}, on {chunk}:{}.", request.name, p.line);
         let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited);

@@ -85,8 +85,8 @@ struct Caller<'a, 'b> {
     passed: u64,
 }
 
-/// What a script may take while nothing bounds how long others wait, and one that mostly calls commands: nanoseconds. One that
-/// takes longer is an endless one.
+/// What a script may take while nothing bounds how long others wait, and one that was answered more than can be kept:
+/// nanoseconds. One that takes longer is an endless one.
 pub(super) const LONGEST: u64 = 10_000_000_000;
 /// A script that takes longer than this is an endless one.
 pub(super) const ENDLESS: u64 = 100_000_000_000;
@@ -156,6 +156,9 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: Request) {
     open_session(cx);
     let mut p = Progress::new(cx, &request);
     let threshold = threshold(cx.s);
+    if is_loaded(cx) {
+        return run_loaded(cx, &request, p);
+    }
     let limit = threshold.unwrap_or(LONGEST);
     let run = step(cx, &request, &mut p, limit, limit);
     let stopped = matches!(run.ending, Ending::Stopped);
@@ -169,6 +172,33 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: Request) {
         p.answers.clear();
         cx.s.scripting.answers = p.answers;
         finish(cx, &request, run);
+    }
+    cx.prevent_propagation();
+}
+
+/// The script is read from an append-only file.
+fn is_loaded(cx: &Cx<'_>) -> bool {
+    cx.s.loading && cx.session().flags.has(Flags::SCRIPT)
+}
+
+/// A script of an append-only file ends before the next command is read. What it takes longer than `busy-reply-threshold`, the
+/// server answers others in.
+fn run_loaded(cx: &mut Cx<'_>, request: &Request, mut p: Progress) {
+    let run = step(cx, request, &mut p, ENDLESS, ENDLESS);
+    let is_endless = matches!(run.ending, Ending::Stopped);
+    if let Some(threshold) = threshold(cx.s).filter(|&threshold| is_endless || p.elapsed > threshold) {
+        busy::log_slow(cx.s, request, cx.out);
+        let slow = if is_endless { FOREVER } else { p.elapsed - threshold };
+        cx.s.meter.correct(p.elapsed, threshold);
+        cx.s.scripting.slow_ns = cx.s.scripting.slow_ns.saturating_add(slow);
+    } else if is_endless {
+        cx.s.meter.correct(p.elapsed, FOREVER);
+    }
+    cx.s.sessions.script = None;
+    p.answers.clear();
+    cx.s.scripting.answers = p.answers;
+    if !is_endless {
+        finish(cx, request, run);
     }
     cx.prevent_propagation();
 }
@@ -319,16 +349,9 @@ impl Progress {
         }
     }
 
-    /// It mostly calls commands that answer this and that: to run it again costs as much as to run it.
-    pub(super) fn is_dear(&self) -> bool {
-        let (same, all) = self.answers.in_a_row();
-        nanoseconds(self.work) < self.elapsed / 2 && same < all / 2
-    }
-
     /// It was stopped, and there is no use in running it any further.
     pub(super) fn is_endless(&self) -> bool {
-        let most = if self.is_dear() { LONGEST } else { ENDLESS };
-        self.answers.is_full() || self.limit >= most || self.answers.in_a_row().0 >= SAME
+        self.answers.is_full() || self.limit >= ENDLESS || self.answers.in_a_row() >= SAME
     }
 
     /// The library's variables when the function is stopped after so many nanoseconds, which were fewer than those it worked for.

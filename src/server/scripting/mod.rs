@@ -67,6 +67,8 @@ pub(crate) struct Scripting {
     pub libraries: Libraries,
     /// The script that takes long, or the command that waits.
     busy: Option<Box<busy::Busy>>,
+    /// Nanoseconds that scripts took longer than they should while an append-only file was read.
+    pub slow_ns: u64,
     /// Room for what the next script is answered.
     answers: Answers,
     /// Where `math.random` stands.

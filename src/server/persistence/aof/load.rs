@@ -35,6 +35,8 @@ pub(crate) struct Replayed {
     cut: u64,
     /// Nanoseconds of the cost table, and how many keys and commands these are for.
     pub(crate) spent: (u64, u64),
+    /// Nanoseconds that scripts took longer than they should: others are answered in that time.
+    pub(crate) slow_ns: u64,
 }
 
 /// How the reading of one file ended.
@@ -112,6 +114,7 @@ pub(crate) fn read(s: &mut Server, files: &DiskImage, out: &mut Outbox) -> Resul
     let was_loading = std::mem::replace(&mut s.loading, true);
     let result = read_parts(s, &parts, &contents, &mut replayed, out);
     s.loading = was_loading;
+    replayed.slow_ns = std::mem::take(&mut s.scripting.slow_ns);
     result.map(|()| replayed)
 }
 
@@ -385,7 +388,7 @@ fn open(s: &mut Server, size: u64, out: &mut Outbox) -> Result<(), DiskError> {
 ///
 /// # Errors
 /// What a real server exits with.
-pub(crate) fn reload_files(s: &mut Server, files: &DiskImage, out: &mut Outbox) -> Result<(), String> {
+pub(crate) fn reload_files(s: &mut Server, files: &DiskImage, out: &mut Outbox) -> Result<Replayed, String> {
     replication::empty_data(s);
     s.scripting.libraries = Libraries::default();
     read_manifest(s, files)?;
@@ -394,9 +397,5 @@ pub(crate) fn reload_files(s: &mut Server, files: &DiskImage, out: &mut Outbox) 
     if replayed.missing || replayed.cut > 0 {
         return Err("DEBUG LOADAOF of an append-only file that is not whole".to_owned());
     }
-    s.meter.add(replayed.spent.0);
-    s.meter.add_exactly(s.config.load_delay(replayed.spent.1));
-    note_loaded(s, &replayed, out);
-    s.exec.dirty = 0;
-    Ok(())
+    Ok(replayed)
 }

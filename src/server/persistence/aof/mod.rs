@@ -326,6 +326,7 @@ pub(crate) fn waits(s: &mut Server, op: &DiskOp, ms: u64) {
         | DiskOp::Fsync { .. }
         | DiskOp::Rename { .. }
         | DiskOp::Write { .. }
+        | DiskOp::Create { .. }
         | DiskOp::Remove { .. }
         | DiskOp::Truncate { .. } => {}
     }
