@@ -207,6 +207,9 @@ impl Server {
         if self.cron.loops.is_multiple_of(every) {
             replication::cron(self, out);
         }
+        if self.tracking.clients > 0 {
+            self.limit_tracking();
+        }
         persistence::begin_scheduled(self, out);
     }
 
@@ -270,7 +273,15 @@ impl Server {
             .migrate
             .cron_second()
             .map(|second| self.now.mono + Span::from_secs(second.saturating_sub(self.now.unix.secs())));
-        let others = [sockets, persistence::cron_need(self), expiry, clients, self.shutdown_need(), self.pause_need()];
+        let others = [
+            sockets,
+            persistence::cron_need(self),
+            expiry,
+            clients,
+            self.shutdown_need(),
+            self.pause_need(),
+            self.tracking_need(),
+        ];
         let any = others.into_iter().fold(Instant::NEVER, |any, need| any.min(need.unwrap_or(Instant::NEVER)));
         let any = (any != Instant::NEVER).then_some(any);
         let rare = replication::cron_need(self);

@@ -341,7 +341,23 @@ fn a_child_fills_a_file_of_its_own() {
     assert!(begun.len() == 1 && begun[0].starts_with("+temp-") && begun[0].ends_with(".rdb"), "{begun:?}");
     rig.ask("A", "FLUSHALL");
     assert_eq!(touched(&mut rig), [begun[0].replace('+', "-")]);
-    rig.ask("A", "SAVE");
+    // It is gone once a tick has noticed.
+    rig.pass(150);
+    assert_eq!(rig.ask("A", "SAVE"), "+OK\r\n");
     let own = touched(&mut rig);
     assert!(own.len() == 1 && own[0].starts_with("+temp-") && own != begun, "{own:?}");
+}
+
+/// A table of remembered keys that has become too large is cut by a tick, though nobody asks for anything.
+#[test]
+fn ticks_cut_the_table_of_remembered_keys() {
+    let mut rig = Rig::with("", START, 0);
+    rig.ask("A", "MSET k 1 l 2");
+    rig.ask("B", "HELLO 3");
+    rig.ask("B", "CLIENT TRACKING ON");
+    rig.ask("B", "MGET k l");
+    assert_eq!(rig.ask("A", "CONFIG SET tracking-table-max-keys 1"), "+OK\r\n");
+    assert_eq!(received(&mut rig, "B"), "");
+    rig.pass(1_000);
+    assert_eq!(received(&mut rig, "B").matches("invalidate").count(), 1);
 }

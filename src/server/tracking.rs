@@ -12,6 +12,7 @@ use super::keyspace::{Dict, hash_key};
 use super::session::{Flags, Session};
 use crate::id::Fd;
 use crate::resp::{Args, encode};
+use crate::time::Instant;
 
 /// Keys that are forgotten in one go when there are too many.
 const EFFORT: u64 = 100;
@@ -280,6 +281,13 @@ impl Server {
             encode::integer(out, i64::try_from(redirect).unwrap_or(i64::MAX));
             self.sessions.want_write(fd);
         }
+    }
+
+    /// When a tick has something to forget: at once, after the limit was lowered and nobody has asked for anything since.
+    pub(crate) fn tracking_need(&self) -> Option<Instant> {
+        let most = self.config.tracking_table_max_keys;
+        let over = self.tracking.clients > 0 && most > 0 && self.tracking.table.len() as u64 > most;
+        over.then_some(self.now.mono)
     }
 
     /// Forgets keys when more are remembered than `tracking-table-max-keys` allows (`trackingLimitUsedSlots`).

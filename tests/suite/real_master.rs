@@ -357,6 +357,9 @@ fn write_disk(disk: &mut DiskImage, op: DiskOp) {
         DiskOp::Remove { file } => {
             disk.remove(&file);
         }
+        DiskOp::Create { file } => {
+            disk.insert(file, Bytes::new());
+        }
         DiskOp::Append { .. } | DiskOp::Fsync { .. } | DiskOp::Truncate { .. } => {}
     }
 }
