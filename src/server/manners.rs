@@ -295,6 +295,9 @@ fn the_log_tells_why_a_replica_gets_everything() {
          '{own}' and '{none}')"
     );
     assert_eq!(lines[1], mismatch);
+    assert_eq!(rig.ask("Q", "PSYNC x y"), "-ERR value is not an integer or out of range\r\n");
+    let wrong = "Replica 127.0.0.1:<unknown-replica-port> asks for synchronization but with a wrong offset";
+    assert_eq!(log(&mut rig).last().map(String::as_str), Some(wrong));
     rig.ask("Q", "REPLCONF listening-port 5");
     let own = rig.server.repl.replid;
     rig.ask("Q", &format!("PSYNC {own} 1000"));

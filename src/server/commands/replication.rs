@@ -223,7 +223,9 @@ fn psync(cx: &mut Cx<'_>) {
         return cx.add_error("ERR Filtered replica requires EOF capability");
     }
     if is_psync {
-        let Some(offset) = cx.int_arg(2) else { return };
+        let Some(offset) = cx.int_arg(2) else {
+            return replication::log_wrong_offset(cx.s, cx.fd, cx.out);
+        };
         replication::synchronise(cx.s, cx.fd, Some((cx.args.get(1), offset)), cx.out);
     } else {
         replication::synchronise(cx.s, cx.fd, None, cx.out);

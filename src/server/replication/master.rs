@@ -314,6 +314,14 @@ pub(super) fn write_now(s: &mut Server, fd: Fd, data: Bytes, out: &mut Outbox) -
     true
 }
 
+/// A connection asks to become a replica and names no offset: the log's lines.
+pub(crate) fn log_wrong_offset(s: &Server, fd: Fd, out: &mut Outbox) {
+    let session = s.sessions.at(fd);
+    let who = session.announced.as_deref().cloned().unwrap_or_default().shown(Some(session));
+    s.notice(out, || format!("Replica {who} asks for synchronization"));
+    s.warn(out, || format!("Replica {who} asks for synchronization but with a wrong offset"));
+}
+
 /// A connection asks to become a replica: with PSYNC's id and offset, or with SYNC. The caller has checked that it may.
 pub(crate) fn synchronise(s: &mut Server, fd: Fd, asked: Option<(&[u8], i64)>, out: &mut Outbox) {
     let session = s.sessions.at(fd);

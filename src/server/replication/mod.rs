@@ -57,7 +57,8 @@ pub(crate) use cron::{cron, cron_need};
 pub(crate) use history::{become_master, become_replica_of, configure, resolve, restore, start};
 pub(crate) use link::{command_processed, on_bytes, on_closed, on_connected, on_refused, on_writable};
 pub(crate) use master::{
-    Announced, announcement_changed, feed, feed_bare, flush, log_lagging, newline_from_replica, synchronise,
+    Announced, announcement_changed, feed, feed_bare, flush, log_lagging, log_wrong_offset, newline_from_replica,
+    synchronise,
 };
 pub(crate) use report::{info, role_state};
 pub(crate) use transfer::{empty_data, full_sync_loaded, send_newline};
