@@ -259,7 +259,7 @@ impl Server {
     pub(crate) fn close_session(&mut self, fd: Fd, out: &mut Outbox) {
         if self.sessions.get(fd).is_some() {
             self.forget_session(fd, out);
-            if !self.migrate.is_gone(fd) {
+            if !self.migrate.is_gone(fd) && !self.is_handed_over(fd) {
                 out.close(fd);
             }
         }

@@ -317,14 +317,14 @@ pub(crate) fn while_running(s: &mut Server, input: Input, out: &mut Outbox) {
         | Input::JobDone { .. }
         | Input::Files(_)
         | Input::Signal(_)) => {
-            defer(s, &mut running, other, out);
+            defer(s, &mut running.deferred, other, out);
             s.migrate.running = Some(Box::new(running));
         }
     }
 }
 
 /// What an input is about, if it is a connection.
-fn fd_of(input: &Input) -> Option<Fd> {
+pub(crate) fn fd_of(input: &Input) -> Option<Fd> {
     match input {
         Input::Accepted { fd, .. }
         | Input::Connected { fd, .. }
@@ -343,19 +343,19 @@ fn fd_of(input: &Input) -> Option<Fd> {
 
 /// Keeps an input for later. A client that leaves has its last requests executed all the same, as a real server finds them
 /// in its socket; other connections that are gone are so at once.
-fn defer(s: &mut Server, running: &mut Running, input: Input, out: &mut Outbox) {
-    let Input::Closed { fd, .. } = input else { return running.deferred.push(input) };
+pub(crate) fn defer(s: &mut Server, deferred: &mut Vec<Input>, input: Input, out: &mut Outbox) {
+    let Input::Closed { fd, .. } = input else { return deferred.push(input) };
     let special = Flags::MASTER.with(Flags::REPLICA);
     let is_client = match s.sessions.get(fd) {
         Some(session) => !session.flags.has(special),
-        None => running.deferred.iter().any(|other| matches!(other, Input::Accepted { fd: new, .. } if *new == fd)),
+        None => deferred.iter().any(|other| matches!(other, Input::Accepted { fd: new, .. } if *new == fd)),
     };
     let calls = s.sessions.get(fd).is_some_and(|session| session.flags.has(Flags::BUSY_SCRIPT));
-    if is_client && (calls || running.deferred.iter().any(|other| fd_of(other) == Some(fd))) {
+    if is_client && (calls || deferred.iter().any(|other| fd_of(other) == Some(fd))) {
         s.migrate.gone.push(fd);
-        running.deferred.push(input);
+        deferred.push(input);
     } else {
-        running.deferred.retain(|other| fd_of(other) != Some(fd));
+        deferred.retain(|other| fd_of(other) != Some(fd));
         s.handle_rarer(input, out);
     }
 }
@@ -402,7 +402,12 @@ fn conclude(s: &mut Server, mut running: Running, failure: Option<Failure>, out:
         s.propagate_pending(out);
         s.process_input(running.session, out);
     }
-    for input in running.deferred {
+    release(s, running.deferred, out);
+}
+
+/// What has waited goes on.
+pub(crate) fn release(s: &mut Server, deferred: Vec<Input>, out: &mut Outbox) {
+    for input in deferred {
         if let Input::Closed { fd, .. } = &input {
             s.migrate.gone.retain(|other| other != fd);
         }

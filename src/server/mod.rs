@@ -399,6 +399,14 @@ impl Node for Server {
         if self.persistence.reading.is_some() {
             return persistence::while_reading(self, input, out);
         }
+        let input = if self.scripting.debugging.is_some() {
+            match scripting::debugger::session::intercept(self, input, out) {
+                Some(input) if !self.shutdown.exited => input,
+                _ => return,
+            }
+        } else {
+            input
+        };
         // A descriptor that is gone must be forgotten before a tick can close it.
         if !matches!(input, Input::Closed { .. } | Input::Refused { .. }) {
             self.run_cron(out);
@@ -429,7 +437,7 @@ impl Node for Server {
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {
         self.end_streak();
         self.now = now;
-        if self.migrate.is_running() || self.persistence.reading.is_some() {
+        if self.migrate.is_running() || self.persistence.reading.is_some() || self.scripting.debugging.is_some() {
             self.handle(now, Input::Bytes { fd, data }, out);
             return false;
         }

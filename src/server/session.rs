@@ -61,6 +61,10 @@ impl Flags {
     pub(crate) const CLOSE_AFTER_COMMAND: Flags = Flags(1 << 19);
     /// A replica that is to be resynchronised without PSYNC (SYNC).
     pub(crate) const PRE_PSYNC: Flags = Flags(1 << 20);
+    /// Its scripts are debugged (`CLIENT_LUA_DEBUG`).
+    pub(crate) const DEBUG: Flags = Flags(1 << 21);
+    /// In this process (`CLIENT_LUA_DEBUG_SYNC`).
+    pub(crate) const DEBUG_SYNC: Flags = Flags(1 << 22);
 
     /// Not a client: the session of scripts, which never waits (`CLIENT_SCRIPT`, `CLIENT_DENY_BLOCKING`).
     pub(crate) const SCRIPT: Flags = Flags(1 << 30);

@@ -105,6 +105,7 @@ impl Server {
         if self.shutdown.deadline_ms.is_some() {
             replication::log_lagging(self, out);
         }
+        self.kill_debugging_children(out);
         let prepared = persistence::prepare_exit(self, flags.force, out).is_ok();
         if self.shutdown.exited {
             return Outcome::Exited;

@@ -13,7 +13,7 @@ use splitbrain::resp::{encode, quote, split_args};
 use crate::targets::{Ours, Real, Target};
 
 /// What a script line asks for.
-enum Step<'a> {
+pub(crate) enum Step<'a> {
     Send {
         conn: &'a str,
         data: Vec<u8>,
@@ -26,7 +26,7 @@ enum Step<'a> {
 
 /// How what a step brings is compared.
 #[derive(Clone, Copy, PartialEq)]
-enum How {
+pub(crate) enum How {
     Exactly,
     Masked,
     NotAtAll,
@@ -43,7 +43,7 @@ impl How {
 }
 
 /// A line that isn't a recorded reply.
-fn parse(line: &str) -> Step<'_> {
+pub(crate) fn parse(line: &str) -> Step<'_> {
     if let Some((head, ms)) = line.split_once(' ').filter(|(head, _)| head.starts_with("sleep")) {
         return Step::Sleep(ms.parse().expect("milliseconds"), How::of(head));
     }
@@ -87,7 +87,7 @@ pub(crate) fn mask(line: &str) -> String {
     out
 }
 
-fn is_reply(line: &str) -> bool {
+pub(crate) fn is_reply(line: &str) -> bool {
     line.split_once(' ').is_some_and(|(head, rest)| head.ends_with('<') || rest == "closed")
 }
 
@@ -114,7 +114,7 @@ fn play(script: &str, target: &mut dyn Target) -> Vec<(String, bool)> {
     lines
 }
 
-fn directives(script: &str) -> Vec<(String, String)> {
+pub(crate) fn directives(script: &str) -> Vec<(String, String)> {
     let words = script.lines().filter_map(|line| line.strip_prefix("config "));
     words.filter_map(|line| line.split_once(' ')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

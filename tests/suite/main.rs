@@ -12,6 +12,7 @@ mod clients;
 mod compare;
 mod conformance;
 mod cost;
+mod debugger;
 mod differential;
 mod every_form;
 mod gallery;

@@ -90,6 +90,22 @@ impl Ours {
         got
     }
 
+    /// Sends bytes and waits for a moment: others may not be answered.
+    pub(crate) fn exchange_alone(&mut self, conn: &str, data: &[u8]) -> Got {
+        self.send(conn, data);
+        self.rig.run_ms(50);
+        self.collect()
+    }
+
+    /// Closes a connection.
+    pub(crate) fn close(&mut self, conn: &str) -> Got {
+        if let Some(id) = self.ids.remove(conn) {
+            self.rig.world.inject(Injection::Close { id });
+        }
+        self.rig.run_ms(50);
+        self.collect()
+    }
+
     fn connect(&mut self, conn: &str) {
         let to = self.rig.addr(1);
         self.next += 1;

@@ -4,7 +4,9 @@ use super::flag::MOVABLE_KEYS;
 use super::flag::{ALLOW_BUSY, LOADING, MAY_REPLICATE, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE};
 use super::{Spec, container, row};
 use crate::server::call::Cx;
+use crate::server::scripting::debugger::session;
 use crate::server::scripting::{self, busy, host};
+use crate::server::session::Flags;
 
 const RUN: u64 = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLE_KEYS;
 
@@ -68,6 +70,15 @@ fn by_text(cx: &mut Cx<'_>, read_only: bool) {
     let (fd, args) = (cx.fd, cx.args);
     // Before what the script calls.
     cx.s.feed_monitors(fd, args);
+    if cx.session().flags.has(Flags::DEBUG) {
+        session::eval(cx, |cx| generic(cx, read_only));
+    } else {
+        generic(cx, read_only);
+    }
+}
+
+fn generic(cx: &mut Cx<'_>, read_only: bool) {
+    let args = cx.args;
     let Some(keys) = count_keys(cx) else { return };
     let sha = scripting::sha1(args.get(1));
     if let Err(text) = cx.s.scripting.create(sha, args.get(1)) {
@@ -81,6 +92,9 @@ fn by_sha(cx: &mut Cx<'_>, read_only: bool) {
     cx.s.feed_monitors(fd, args);
     if args.get(1).len() != 40 {
         return cx.add_error(NO_SCRIPT);
+    }
+    if cx.session().flags.has(Flags::DEBUG) {
+        return cx.add_error("ERR Please use EVAL instead of EVALSHA for debugging");
     }
     let Some(keys) = count_keys(cx) else { return };
     match scripting::parse_sha(args.get(1)).filter(|sha| cx.s.scripting.get(sha).is_some()) {
@@ -107,9 +121,16 @@ fn debug(cx: &mut Cx<'_>) {
     if !cx.session().reply.is_empty() {
         cx.add_error("ERR SCRIPT DEBUG must be called outside a pipeline");
     } else if cx.arg_is(2, "no") {
+        cx.session_mut().flags.clear(Flags::DEBUG.with(Flags::DEBUG_SYNC));
         cx.add_ok();
     } else if cx.arg_is(2, "yes") || cx.arg_is(2, "sync") {
-        cx.add_error("ERR the debugger of scripts is not modelled");
+        let sync = cx.arg_is(2, "sync");
+        let session = cx.session_mut();
+        session.flags.set(Flags::DEBUG);
+        if sync {
+            session.flags.set(Flags::DEBUG_SYNC);
+        }
+        cx.add_ok();
     } else {
         cx.add_error("ERR Use SCRIPT DEBUG YES/SYNC/NO");
     }

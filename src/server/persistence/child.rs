@@ -75,7 +75,7 @@ pub(crate) fn child_kind(s: &Server) -> Option<ChildKind> {
 }
 
 /// Forks: the main thread stands still while page tables are copied.
-fn fork(s: &mut Server, out: &mut Outbox) {
+pub(crate) fn fork(s: &mut Server, out: &mut Outbox) {
     let pages = snapshot::used_memory(s) / 4096 * cost::FORK_GB / ((1 << 30) / 4096);
     let ns = cost::FORK + pages;
     s.meter.add(ns);

@@ -37,8 +37,8 @@ use loading::Loading;
 use rdb::StreamPosition;
 
 pub(crate) use child::{
-    ChildKind, begin_disk_child, begin_socket_child, check_children, child_killed, child_kind, disk_done, job_done,
-    kill_child, pipe_drained,
+    ChildKind, begin_disk_child, begin_socket_child, check_children, child_killed, child_kind, disk_done, fork,
+    job_done, kill_child, pipe_drained,
 };
 pub(crate) use report::info;
 
@@ -417,7 +417,7 @@ pub(crate) fn cron(s: &mut Server, out: &mut Outbox) {
     aof::begin_scheduled(s, out);
     if child_kind(s).is_some() {
         check_children(s, out);
-    } else {
+    } else if !s.has_debugging_children() {
         save_if_due(s, out);
     }
     if !s.shutdown.exited {

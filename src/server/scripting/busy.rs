@@ -9,6 +9,8 @@
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::debugger::Line;
+use super::debugger::session::Went;
 use super::host::{ENDLESS, Progress, Request};
 use super::{Answer, Ending, Journal, Run, host};
 use crate::id::Fd;
@@ -70,6 +72,8 @@ enum Stage {
     Endless,
     /// MIGRATE waits for its target.
     Migrates,
+    /// It goes on when who debugs it says so.
+    Debugged,
     /// It has ended, which others see when it has worked for so many nanoseconds.
     Over(u64, Outcome),
 }
@@ -98,6 +102,7 @@ impl Script {
     fn stage_after(&self, run: Run, has_threshold: bool) -> Stage {
         let p = &self.progress;
         match run.ending {
+            Ending::Stopped if p.debug.is_some() => Stage::Debugged,
             Ending::Stopped if p.migrates.is_some() => Stage::Migrates,
             Ending::Stopped if p.early => Stage::GoesOn(p.elapsed),
             Ending::Stopped if p.is_endless() || !has_threshold => Stage::Endless,
@@ -115,7 +120,7 @@ impl Script {
 /// A script goes on for longer than its one turn.
 pub(super) fn begin(cx: &mut Cx<'_>, request: Request, progress: Progress, run: Run) {
     let began = progress.began;
-    if !matches!(run.ending, Ending::Stopped) || progress.migrates.is_none() {
+    if progress.debug.is_none() && (!matches!(run.ending, Ending::Stopped) || progress.migrates.is_none()) {
         log_slow(cx.s, &request, cx.out);
     }
     let mut script = Box::new(Script { request, progress, session: cx.s.sessions.script.take() });
@@ -206,7 +211,7 @@ impl Server {
         match &busy.stage {
             _ if busy.killed => Some(self.now.mono),
             Stage::GoesOn(ns) | Stage::Over(ns, _) => Some(script.at(*ns)),
-            Stage::Endless | Stage::Migrates => None,
+            Stage::Endless | Stage::Migrates | Stage::Debugged => None,
         }
     }
 
@@ -293,6 +298,61 @@ impl Server {
         if self.sessions.get(fd).is_some_and(|session| session.id == id) { fd } else { GONE }
     }
 
+    /// Whose script is debugged.
+    pub(super) fn debugged_client(&self) -> Fd {
+        self.scripting.busy.as_ref().map_or(GONE, |busy| self.caller_of(busy.fd, busy.id))
+    }
+
+    /// What is to be said to them.
+    pub(super) fn said_by_debugged(&mut self) -> Bytes {
+        let script = self.scripting.busy.as_mut().and_then(|busy| busy.script.as_mut());
+        let talk = script.and_then(|script| script.progress.debug.as_mut());
+        talk.map_or_else(Bytes::new, |talk| std::mem::take(&mut talk.out).freeze())
+    }
+
+    /// Goes on with a script that is debugged: its client has typed this.
+    pub(super) fn go_on_debugging(&mut self, line: Line, out: &mut Outbox) -> Went {
+        let mut held = self.scripting.busy.take().expect("the caller has looked");
+        let busy = &mut *held;
+        let script = busy.script.as_mut().expect("only scripts are debugged");
+        let (request, p) = (&script.request, &mut script.progress);
+        if let Some(talk) = p.debug.as_mut().filter(|talk| !talk.hung) {
+            talk.typed.push(line);
+        } else {
+            self.scripting.busy = Some(held);
+            return Went { said: BytesMut::new(), crashed: false, ended: None };
+        }
+        p.let_go(self.now);
+        self.exec.put_pending(std::mem::take(&mut busy.pending));
+        self.sessions.script = script.session.take();
+        let fd = self.caller_of(busy.fd, busy.id);
+        self.exec.client = Some(fd).filter(|&fd| fd != GONE);
+        self.exec.enter();
+        let mut cx = Cx { s: self, out, fd, command: busy.command, args: &busy.words };
+        let run = host::step(&mut cx, request, p, host::UNLIMITED, host::UNLIMITED);
+        self.exec.leave();
+        self.exec.client = None;
+        script.session = self.sessions.script.take();
+        let talk = script.progress.debug.as_mut().expect("it is debugged");
+        let (said, crashed) = (std::mem::take(&mut talk.out), talk.crashed);
+        if matches!(run.ending, Ending::Stopped) {
+            self.scripting.busy = Some(held);
+            self.set_busy_aside(Vec::new());
+            return Went { said, crashed, ended: None };
+        }
+        busy.stage = Stage::Over(0, Outcome::of(run, &script.request.name));
+        let pending = self.exec.take_pending();
+        busy.pending.append(pending);
+        Went { said, crashed, ended: Some(held) }
+    }
+
+    /// Answers who has debugged a script, and does nothing else.
+    pub(super) fn answer_debugged(&mut self, fd: Fd, busy: Busy) {
+        if let (Some(script), Stage::Over(_, outcome)) = (busy.script, busy.stage) {
+            self.answer_busy(fd, &script.request, outcome);
+        }
+    }
+
     fn end_killed(&mut self, mut busy: Busy, out: &mut Outbox) {
         let script = busy.script.as_ref().expect("only a script is killed");
         let (request, p) = (&script.request, &script.progress);
@@ -308,15 +368,21 @@ impl Server {
     }
 
     /// The command's time is over: it is answered, and what it did is propagated.
-    fn end_busy(&mut self, mut busy: Busy, out: &mut Outbox) {
+    pub(super) fn end_busy(&mut self, mut busy: Busy, out: &mut Outbox) {
         let fd = self.caller_of(busy.fd, busy.id);
+        let debugged = busy.script.as_ref().is_some_and(|script| script.progress.debug.is_some());
         busy.pending.append(self.exec.take_pending());
         self.exec.put_pending(std::mem::take(&mut busy.pending));
         if let (Some(script), Stage::Over(_, outcome)) = (busy.script, busy.stage) {
             self.answer_busy(fd, &script.request, outcome);
         }
+        let answered = self.sessions.get(fd).map_or(0, |session| session.reply.len());
         if busy.in_exec && !self.go_on_with_exec(fd, busy.rest, out) {
             return;
+        }
+        if let Some(session) = self.sessions.get_mut(fd).filter(|_| debugged) {
+            // Its link is as good as closed.
+            session.reply.truncate(answered);
         }
         self.cron.stall(busy.began);
         self.propagate_pending(out);

@@ -1,10 +1,14 @@
 //! A script's run: whether it may begin, and the commands that it calls (`scriptPrepareForRun`, `scriptCall`).
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::answers::{Answers, Cursor};
+use super::debugger::Debugger;
+use super::debugger::session::Talk;
 use super::journal::Journal;
 use super::{Answer, Code, Ending, Host, Job, JsonSettings, Rand48, Run, SCRIPT, SoFar, busy, flag, lua, shebang};
 use crate::resp::Args;
@@ -68,6 +72,8 @@ pub(super) struct Progress {
     pub line: u64,
     /// How many lines of the log it has written.
     said: usize,
+    /// It is debugged.
+    pub debug: Option<Box<Talk>>,
 }
 
 /// The server as the script sees it.
@@ -92,6 +98,9 @@ pub(super) const LONGEST: u64 = 10_000_000_000;
 pub(super) const ENDLESS: u64 = 100_000_000_000;
 /// What a server with an endless script and no threshold is busy for: a year.
 const FOREVER: u64 = 365 * 86_400 * 1_000_000_000;
+
+/// What a script may take that is debugged.
+pub(super) const UNLIMITED: u64 = u64::MAX / 4;
 
 /// A long script that was answered the same so many times in a row, and nothing else since, is an endless one.
 const SAME: u64 = 1_000_000;
@@ -155,6 +164,10 @@ pub(crate) fn run(cx: &mut Cx<'_>, request: Request) {
     }
     open_session(cx);
     let mut p = Progress::new(cx, &request);
+    p.debug = cx.s.scripting.debugging.as_mut().and_then(|debugging| debugging.talk.take());
+    if p.debug.is_some() {
+        return run_debugged(cx, request, p);
+    }
     let threshold = threshold(cx.s);
     if is_loaded(cx) {
         return run_loaded(cx, &request, p);
@@ -203,6 +216,20 @@ fn run_loaded(cx: &mut Cx<'_>, request: &Request, mut p: Progress) {
     cx.prevent_propagation();
 }
 
+/// The same for a script that is debugged: it goes on when its client says so.
+fn run_debugged(cx: &mut Cx<'_>, request: Request, mut p: Progress) {
+    p.answers.clear();
+    let run = step(cx, &request, &mut p, UNLIMITED, UNLIMITED);
+    if matches!(run.ending, Ending::Stopped) {
+        busy::begin(cx, request, p, run);
+    } else {
+        cx.s.sessions.script = None;
+        finish(cx, &request, run);
+        cx.s.scripting.debugging.get_or_insert_default().talk = p.debug;
+    }
+    cx.prevent_propagation();
+}
+
 /// The session that calls the script's commands. It has the caller's rights.
 fn open_session(cx: &mut Cx<'_>) {
     let (caller, now) = (cx.session(), cx.s.now.unix);
@@ -224,6 +251,10 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
     let words: smallvec::SmallVec<[&[u8]; 8]> = args.iter().skip(request.keys.0).collect();
     let (keys, rest) = words.split_at(request.keys.1);
     let state = p.state.as_ref().map(Journal::same);
+    let debugger = p
+        .debug
+        .as_ref()
+        .map(|talk| Rc::new(RefCell::new(Debugger::new(args.get(1), talk.typed.clone(), talk.known, talk.patience))));
     let job = Job {
         sha: request.sha,
         code: Code::new(&request.body),
@@ -236,6 +267,7 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
         json: p.json,
         budget: limit / cost::INSTRUCTION,
         logs: cx.out.log.is_some(),
+        debugger: debugger.as_ref(),
     };
     (p.limit, p.early, p.migrates) = (limit, false, None);
     let (began, before, cursor) = (cx.s.meter.total(), p.elapsed, Cursor::new(&p.answers));
@@ -250,6 +282,9 @@ pub(super) fn step(cx: &mut Cx<'_>, request: &Request, p: &mut Progress, limit: 
         cx.s.log(cx.out, Level::of_script(*level), || text);
     }
     p.said = p.said.max(run.said.len());
+    if let (Some(talk), Some(debugger)) = (&mut p.debug, &debugger) {
+        talk.learn(&mut debugger.borrow_mut(), matches!(run.ending, Ending::Stopped));
+    }
     cx.s.scripting.random = run.random;
     cx.s.scripting.json[usize::from(request.function.is_some())] = run.json;
     cx.s.exec.failed = false;
@@ -346,7 +381,13 @@ impl Progress {
             migrates: None,
             line: 0,
             said: 0,
+            debug: None,
         }
+    }
+
+    /// It was let go by who debugs it: only now time has passed for it.
+    pub(super) fn let_go(&mut self, now: Now) {
+        (self.now, self.began, self.elapsed, self.waited) = (now, now.mono, 0, 0);
     }
 
     /// It was stopped, and there is no use in running it any further.
@@ -373,6 +414,7 @@ impl Progress {
             json: self.json,
             budget,
             logs: false,
+            debugger: None,
         };
         Some(state.after(super::journal::Call::of(&job, self.answers.copy(), budget)))
     }
@@ -406,6 +448,12 @@ impl Caller<'_, '_> {
         }
         if command.is(command_flag::NOSCRIPT) && !self.cx.s.scripting.denied_allowed {
             return Some("This Redis command is not allowed from script".to_owned());
+        }
+        if command.spec.name == "migrate" && self.p.debug.is_some() {
+            return Some("MIGRATE is not modelled for a script that is debugged".to_owned());
+        }
+        if self.p.debug.is_some() && self.p.answers.is_full() {
+            return Some("a script that is debugged must not be answered more than 64 megabytes".to_owned());
         }
         if command.spec.name == "migrate" && self.p.answers.is_full() {
             return Some(

@@ -3,6 +3,7 @@
 
 mod answers;
 pub(crate) mod busy;
+pub(crate) mod debugger;
 pub(crate) mod host;
 mod journal;
 mod libraries;
@@ -14,8 +15,9 @@ mod lua;
 mod random;
 mod shebang;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -77,6 +79,8 @@ pub(crate) struct Scripting {
     pub denied_allowed: bool,
     /// What scripts have set `cjson` to, and what functions have.
     json: [JsonSettings; 2],
+    /// Sessions of the debugger.
+    pub debugging: Option<Box<debugger::session::Debugging>>,
 }
 
 impl Scripting {
@@ -258,6 +262,8 @@ pub(crate) struct Job<'a> {
     pub budget: u64,
     /// What it logs is kept.
     pub logs: bool,
+    /// It is debugged.
+    pub debugger: Option<&'a Rc<RefCell<debugger::Debugger>>>,
 }
 
 /// How it ended.

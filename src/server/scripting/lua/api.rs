@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
-use super::{Registered, Shared, errors, numbers};
+use super::{Registered, Shared, debug, errors, numbers};
 use crate::server::scripting::{FLAGS, Rand48, hex, sha1};
 
 /// Levels of `redis.log`.
@@ -98,8 +98,8 @@ fn redis(lua: &Lua, shared: &Rc<Shared>) -> Result<Table> {
     table.set("setresp", lua.create_function(move |_, args: MultiValue| set_resp(&own, &args))?)?;
     let own = Rc::clone(shared);
     table.set("set_repl", lua.create_function(move |_, args: MultiValue| set_repl(&own, &args))?)?;
-    table.set("breakpoint", lua.create_function(|_, _: MultiValue| Ok(false))?)?;
-    table.set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+    table.set("breakpoint", lua.create_function(|_, _: MultiValue| Ok(debug::breakpoint()))?)?;
+    table.set("debug", lua.create_function(|_, args: MultiValue| debug::debug(&args))?)?;
     table.set("replicate_commands", lua.create_function(|_, _: MultiValue| Ok(true))?)?;
     Ok(table)
 }
@@ -148,14 +148,18 @@ fn one_text(args: &MultiValue) -> Option<Vec<u8>> {
 
 fn error_reply(lua: &Lua, args: &MultiValue) -> Result<Table> {
     let Some(text) = one_text(args) else {
+        debug::note_error(b"wrong number or type of arguments");
         return errors::table(lua, b"ERR wrong number or type of arguments", false);
     };
     let text = errors::until_nul(&text);
-    errors::table(lua, &errors::of_reply(text.strip_prefix(b"-").unwrap_or(text)), false)
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    debug::note_error(&[b"-", text].concat());
+    errors::table(lua, &errors::of_reply(text), false)
 }
 
 fn status_reply(lua: &Lua, args: &MultiValue) -> Result<Table> {
     let Some(text) = one_text(args) else {
+        debug::note_error(b"wrong number or type of arguments");
         return errors::table(lua, b"ERR wrong number or type of arguments", false);
     };
     let table = lua.create_table()?;

@@ -1,7 +1,7 @@
 //! Compiled Lua 5.1, as `string.dump` writes it: as much of it as is looked at.
 
 /// Lua 5.1 for 64-bit machines with the lowest byte first and doubles.
-const HEADER: [u8; 12] = [0x1b, b'L', b'u', b'a', 0x51, 0, 1, 4, 8, 4, 8, 0];
+pub(super) const HEADER: [u8; 12] = [0x1b, b'L', b'u', b'a', 0x51, 0, 1, 4, 8, 4, 8, 0];
 /// Instructions that matter, by Lua's own names.
 pub(super) mod op {
     pub(in super::super) const MOVE: u32 = 0;

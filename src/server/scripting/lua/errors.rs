@@ -6,7 +6,7 @@ use std::fmt;
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
 /// The name of our own chunk: its functions stand for functions in C.
-const OWN: &str = "=[redis]";
+pub(super) const OWN: &str = "=[redis]";
 
 /// What a function in Rust throws. It travels as an error of mlua's and becomes, where it is caught, what a function
 /// in C would have thrown.
@@ -51,6 +51,7 @@ pub(super) fn positioned<T>(lua: &Lua, text: &str) -> Result<T> {
 
 /// Throws an error table (`luaPushError`, `luaError`).
 pub(super) fn thrown_table<T>(text: &str) -> Result<T> {
+    super::debug::note_error(text.as_bytes());
     Err(Thrown::Table(of_text(text.as_bytes()), false).into())
 }
 

@@ -10,7 +10,9 @@ mod bytecode;
 mod cjson;
 mod cmsgpack;
 mod convert;
+mod debug;
 mod errors;
+mod instrument;
 mod live;
 mod numbers;
 mod pure;
@@ -51,6 +53,8 @@ const COMPILED_MAX: usize = 4_096;
 struct Shared {
     /// A script runs.
     running: Cell<bool>,
+    /// It is debugged.
+    debugged: Cell<bool>,
     /// The protocol of its calls.
     resp: Cell<u8>,
     /// Whom its writes go to.
@@ -103,6 +107,11 @@ struct Interpreter {
     checked: Table,
     load_text: Function,
     load_code: Function,
+    /// What the debugger needs of the sandbox.
+    load_debugged: Function,
+    attempt: Function,
+    show: Function,
+    real: Table,
     run: Function,
     call: Function,
     load: Function,
@@ -196,6 +205,10 @@ impl Interpreter {
             checked: sandbox.get("checked")?,
             load_text: sandbox.get("compile")?,
             load_code: sandbox.get("restore")?,
+            load_debugged: sandbox.get("debugged")?,
+            attempt: sandbox.get("attempt")?,
+            show: sandbox.get("show")?,
+            real: sandbox.get("real")?,
             run: sandbox.get("run")?,
             call: sandbox.get("call")?,
             load: sandbox.get("load")?,
@@ -276,9 +289,13 @@ impl Interpreter {
     }
 
     fn run_script(&mut self, job: &Job<'_>, host: &mut dyn Host) -> Run {
-        match self.prepare(job) {
-            Ok(function) => self.run_function(job, &function, host),
-            Err(problem) => failed(job, &problem),
+        match (self.prepare(job), job.debugger) {
+            (Ok(function), None) => self.run_function(job, &function, host),
+            (Ok(function), Some(debugger)) => match debug::begin(self, &function, debugger) {
+                Ok((function, _running)) => self.run_function(job, &function, host),
+                Err(error) => failed(job, &error.to_string()),
+            },
+            (Err(problem), _) => failed(job, &problem),
         }
     }
 
@@ -415,12 +432,14 @@ impl Interpreter {
                 Ok(Value::Table(errors::table(lua, &errors::of_text(text), counted)?))
             }
         };
+        let debugged = self.shared.debugged.get();
         let Some(parts) = words(args) else {
             let text: &[u8] = if args.is_empty() {
                 b"Please specify at least one argument for this redis lib call"
             } else {
                 b"Lua redis lib command arguments must be strings or integers"
             };
+            debug::note_error(text);
             return fail(text, false);
         };
         let parts: smallvec::SmallVec<[&[u8]; 8]> = parts.iter().map(AsRef::as_ref).collect();
@@ -428,9 +447,21 @@ impl Interpreter {
         if shared.stopped.get() {
             return Err(Thrown::Stop.into());
         }
+        if debugged {
+            debug::note_call(&parts);
+        }
         let (resp, targets, work) = (shared.resp.get(), shared.targets.get(), shared.work.get());
-        match host.borrow_mut().call(&parts, &SoFar { resp, targets, work, budget: &shared.budget }) {
-            Answer::Refused(text) => fail(text.as_bytes(), true),
+        let answer = host.borrow_mut().call(&parts, &SoFar { resp, targets, work, budget: &shared.budget });
+        if let Answer::Reply(reply) = &answer
+            && debugged
+        {
+            debug::note_reply(reply);
+        }
+        match answer {
+            Answer::Refused(text) => {
+                debug::note_error(text.as_bytes());
+                fail(text.as_bytes(), true)
+            }
             Answer::Stop => {
                 shared.stopped.set(true);
                 Err(Thrown::Stop.into())
@@ -542,6 +573,9 @@ fn collect(lua: &Lua, shared: &Shared) {
 
 /// Has instructions counted from now on, in steps.
 fn arm(lua: &Lua, shared: &Rc<Shared>) -> Result<()> {
+    if shared.debugged.get() {
+        return debug::arm(lua);
+    }
     let counted = Rc::clone(shared);
     lua.set_global_hook(HookTriggers::new().every_nth_instruction(STEP), move |lua, debug| {
         count(lua, &counted, debug)?;

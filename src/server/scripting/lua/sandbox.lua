@@ -327,6 +327,13 @@ return {
   restore = function(code, globals)
     return setfenv(raw_loadstring(code), globals)
   end,
+  -- For the debugger: code whose assignments to globals it is told of.
+  debugged = function(code, tell)
+    return setfenv(raw_loadstring(code), setmetatable({}, { __index = eval_globals, __newindex = tell, __metatable = false }))
+  end,
+  attempt = raw_pcall,
+  show = safe_tostring,
+  real = real,
   run = function(f, server, keys, args)
     identities, ask = nil, server
     redis.call = server
