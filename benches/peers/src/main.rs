@@ -1,4 +1,5 @@
-//! The exchange on four engines in one process: splitbrain, madsim (TCP), turmoil (UDP and TCP).
+//! The exchange on four engines in one process: splitbrain, madsim (TCP), turmoil (UDP and TCP); and on a plain event loop,
+//! which shows what the machine can do.
 //!
 //! N nodes, half of them clients, half servers; each client asks its own server: SET, wait for the reply, again. The
 //! request is the same to the byte everywhere (a 12-byte key of 1,000, a 32-byte value), is parsed and answered in
@@ -16,6 +17,7 @@
 mod deploy;
 mod madsim_tcp;
 mod ours;
+mod plain;
 mod request;
 mod tally;
 mod turmoil_net;
@@ -35,8 +37,9 @@ type Engine = (&'static str, fn(nodes: usize, messages: u64), u64, u64);
 
 /// The last columns: messages of each client that don't count, and messages a round, so that each takes a fraction of a
 /// second. The peers' servers have their keys from the start; ours get them from the clients, most of them twice.
-const ENGINES: [Engine; 5] = [
+const ENGINES: [Engine; 6] = [
     ("splitbrain", ours::run, 14_000, 400_000),
+    ("a plain event loop", plain::run, 20, 1_000_000),
     ("madsim TCP", madsim_tcp::run, 20, 100_000),
     ("turmoil UDP", turmoil_net::udp, 20, 40_000),
     ("turmoil UDP, 16 in flight", turmoil_net::udp_16, 40, 100_000),

@@ -63,15 +63,7 @@ impl Store {
 
     /// Executes one whole request; its reply, or nothing if it isn't one.
     pub fn execute(&mut self, request: &[u8]) -> Option<&'static [u8]> {
-        let mut at = 0;
-        let count = header(request, b'*', &mut at)?;
-        let mut parts: [&[u8]; 3] = [&[]; 3];
-        for part in parts.iter_mut().take(count) {
-            let len = header(request, b'$', &mut at)?;
-            *part = request.get(at..at + len)?;
-            at += len + 2;
-        }
-        let [name, key, value] = parts;
+        let [name, key, value] = parts(request)?;
         if !name.eq_ignore_ascii_case(b"SET") {
             return None;
         }
@@ -83,6 +75,19 @@ impl Store {
         }
         Some(OK)
     }
+}
+
+/// The words of a whole request; nothing if it isn't one of at most three.
+pub fn parts(request: &[u8]) -> Option<[&[u8]; 3]> {
+    let mut at = 0;
+    let count = header(request, b'*', &mut at)?;
+    let mut parts: [&[u8]; 3] = [&[]; 3];
+    for part in parts.iter_mut().take(count) {
+        let len = header(request, b'$', &mut at)?;
+        *part = request.get(at..at + len)?;
+        at += len + 2;
+    }
+    Some(parts)
 }
 
 fn header(data: &[u8], kind: u8, at: &mut usize) -> Option<usize> {
