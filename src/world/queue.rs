@@ -94,7 +94,7 @@ impl Near {
         if place >= ROOM {
             return false;
         }
-        *count += 1;
+        *count = count.wrapping_add(1);
         self.filled |= 1 << bucket;
         while place > 0 && keys[place - 1] < key {
             keys[place] = keys[place - 1];
@@ -104,11 +104,16 @@ impl Near {
         true
     }
 
-    /// The last bucket but so many: the key that comes first in it.
+    /// The key at a place in a bucket.
     #[inline(always)]
-    fn last_of(&self, bucket: usize, but: usize) -> u128 {
-        let last = usize::from(self.counts[bucket]).wrapping_sub(1 + but);
-        self.buckets[bucket].0.get(last).copied().unwrap_or(NOTHING)
+    fn key(&self, bucket: usize, place: usize) -> u128 {
+        self.buckets[bucket].0[place % ROOM]
+    }
+
+    /// The key that comes first in a bucket that has any.
+    #[inline(always)]
+    fn first_in(&self, bucket: usize) -> u128 {
+        self.key(bucket, usize::from(self.counts[bucket]).wrapping_sub(1))
     }
 
     /// The first bucket of these that has anything.
@@ -117,27 +122,26 @@ impl Near {
         #[allow(clippy::cast_possible_truncation, reason = "below 64")]
         let from = (self.reached % BUCKETS as u64) as u32;
         let ahead = filled.rotate_right(from).trailing_zeros();
-        (filled != 0).then_some((from + ahead) as usize % BUCKETS)
+        (filled != 0).then_some(from.wrapping_add(ahead) as usize % BUCKETS)
     }
 
     /// The first key.
     #[inline(always)]
     fn first(&self) -> u128 {
-        self.first_of(self.filled).map_or(NOTHING, |bucket| self.last_of(bucket, 0))
+        self.first_of(self.filled).map_or(NOTHING, |bucket| self.first_in(bucket))
     }
 
     /// The first two.
     #[inline(always)]
     fn first_two(&self) -> (u128, u128) {
         let Some(bucket) = self.first_of(self.filled) else { return (NOTHING, NOTHING) };
-        let then = match self.last_of(bucket, 1) {
-            NOTHING => match self.first_of(self.filled & !(1 << bucket)) {
-                Some(next) => self.last_of(next, 0),
-                None => NOTHING,
-            },
-            then => then,
+        let count = usize::from(self.counts[bucket]);
+        let then = if count > 1 {
+            self.key(bucket, count.wrapping_sub(2))
+        } else {
+            self.first_of(self.filled & !(1 << bucket)).map_or(NOTHING, |next| self.first_in(next))
         };
-        (self.last_of(bucket, 0), then)
+        (self.key(bucket, count.wrapping_sub(1)), then)
     }
 
     /// Takes the first key out, whose time this is.
@@ -145,7 +149,7 @@ impl Near {
     fn drop_first(&mut self, at: Instant) {
         let bucket = Self::bucket(at);
         let count = &mut self.counts[bucket];
-        *count -= 1;
+        *count = count.wrapping_sub(1);
         if *count == 0 {
             self.filled &= !(1 << bucket);
         }
@@ -161,8 +165,9 @@ pub(super) struct Queue {
     /// The top of the heap has been taken and waits to be replaced: most timers set another one, and replacing the top
     /// costs half of a pop and a push.
     taken: bool,
-    /// The first of all keys, if [`Queue::next_two`] has just found it.
+    /// The first of all keys, if [`Queue::next_two`] has just found it, and whether it is in `near`.
     top: u128,
+    top_is_near: bool,
     slots: Vec<Due>,
     /// Those of `slots` that hold nothing.
     free: Vec<u32>,
@@ -178,6 +183,7 @@ impl Queue {
             heap: Vec::new(),
             taken: false,
             top: NOTHING,
+            top_is_near: false,
             slots: Vec::new(),
             free: Vec::new(),
             sequence: TIMELINE_TIES,
@@ -339,7 +345,8 @@ impl Queue {
         self.settle();
         let (near, after_near) = self.near.first_two();
         let far = self.heap.first().copied().unwrap_or(NOTHING);
-        let then = if near < far {
+        self.top_is_near = near < far;
+        let then = if self.top_is_near {
             after_near.min(far)
         } else {
             let children = self.heap.get(1..).unwrap_or_default();
@@ -363,13 +370,13 @@ impl Queue {
     /// Takes the next event out, at which [`Queue::top`] has just looked.
     #[inline(always)]
     pub(super) fn drop_first(&mut self) {
-        let key = std::mem::replace(&mut self.top, NOTHING);
-        let (at, place) = (Self::time(key), Self::place_of(key));
-        if self.heap.first() == Some(&key) {
+        let (at, place) = (Self::time(self.top), Self::place_of(self.top));
+        if self.top_is_near {
+            debug_assert_eq!(self.near.first(), self.top, "nothing has been queued since it was looked at");
+            self.near.drop_first(at);
+        } else {
             assert!(!self.taken, "an event is taken once");
             self.taken = true;
-        } else {
-            self.near.drop_first(at);
         }
         self.near.reached = at.0 >> BUCKET_BITS;
         if place & DELIVERY == 0 {
@@ -380,11 +387,12 @@ impl Queue {
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let key = self.first();
+        let (near, far) = (self.near.first(), self.first_far());
+        let key = near.min(far);
         if key == NOTHING || Self::time(key) != at {
             return None;
         }
-        self.top = key;
+        (self.top, self.top_is_near) = (key, near < far);
         let due = self.top();
         self.drop_first();
         Some(due)

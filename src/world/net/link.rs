@@ -72,8 +72,9 @@ impl Path {
     #[inline(never)]
     fn draw_ahead(&mut self) {
         if let Some(rng) = &mut self.latency_draws {
-            self.words = [(); AHEAD].map(|()| rng.next_u64());
-            self.words.reverse();
+            for word in self.words.iter_mut().rev() {
+                *word = rng.next_u64();
+            }
             self.left = u32::try_from(AHEAD).expect("a few");
             self.scale();
         }
@@ -82,7 +83,9 @@ impl Path {
     /// Makes latencies of what was drawn ahead.
     fn scale(&mut self) {
         let width = u64::from(self.width);
-        self.ahead = self.words.map(|word| u32::try_from(scaled(word, width)).expect("below a width of 32 bits"));
+        for (above, &word) in self.ahead.iter_mut().zip(&self.words) {
+            *above = u32::try_from(scaled(word, width)).expect("below a width of 32 bits");
+        }
     }
 
     #[inline(never)]
