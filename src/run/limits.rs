@@ -6,7 +6,7 @@ use crate::trace::Event;
 use crate::world::{Bounds, Reached, World};
 
 /// So many events are let pile up in a world before the checkers see them.
-const BATCH: usize = 64;
+const BATCH: usize = 24;
 
 /// So many engine events at one instant are a livelock: time stands still. A deployment of ten thousand nodes that
 /// all start at once needs a twentieth of it.

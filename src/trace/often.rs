@@ -127,7 +127,7 @@ pub(super) fn feed(event: &Event, digest: &mut Digest) {
 }
 
 /// How many wait at most: as many as those who look at events let pile up (`run::limits`), and those of one more turn.
-const ROOM: usize = 72;
+const ROOM: usize = 32;
 
 /// Some of them in a row, with the number of the last one. A value without a destructor is written where it will lie; one
 /// that has one is copied twice.
