@@ -20,17 +20,9 @@ fn bulk_len(data: &[u8]) -> usize {
 /// Appends a decimal number and CRLF.
 fn number_line(out: &mut BytesMut, prefix: u8, number: i64) {
     let mut digits = [0u8; 24];
-    let mut at = digits.len() - 2;
-    digits[at..].copy_from_slice(b"\r\n");
-    let mut rest = number.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let end = digits.len() - 2;
+    digits[end..].copy_from_slice(b"\r\n");
+    let mut at = super::write_digits(&mut digits, end, number.unsigned_abs());
     if number < 0 {
         at -= 1;
         digits[at] = b'-';

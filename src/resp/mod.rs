@@ -35,21 +35,26 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 
 /// Decimal digits of `n` in a buffer.
 pub fn format_i64(n: i64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut at = buffer.len();
-    let mut rest = n.unsigned_abs();
-    loop {
-        at -= 1;
-        buffer[at] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut at = write_digits(buffer, 20, n.unsigned_abs());
     if n < 0 {
         at -= 1;
         buffer[at] = b'-';
     }
     &buffer[at..]
+}
+
+/// Writes a number's digits so that they end before `end`, and says where they begin.
+#[inline]
+pub(crate) fn write_digits(place: &mut [u8], end: usize, n: u64) -> usize {
+    let (mut at, mut rest) = (end, n);
+    loop {
+        at -= 1;
+        place[at] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        if rest == 0 {
+            return at;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Text that grows by cheap appends. Sentinels ask for INFO so often that the formatting machinery would show.
 
 use crate::id::{HexId, Ip};
+use crate::resp::write_digits;
 
 /// Room for the digits of any number, and a point among them.
 const DIGITS: usize = 21;
@@ -102,20 +103,22 @@ impl Text {
         if n == 0 {
             return self.raw(b"0.00");
         }
-        let mut digits = [0; DIGITS];
-        // The hundred in front keeps a zero.
-        write_digits(&mut digits, DIGITS, 100 + n % 100);
-        digits[DIGITS - 3] = b'.';
-        let at = write_digits(&mut digits, DIGITS - 3, n / 100);
-        self.raw(&digits[at..])
+        self.decimals::<2>(n)
     }
 
     /// A number of millionths with six decimals.
     pub(super) fn millionths(&mut self, n: u64) -> &mut Self {
+        self.decimals::<6>(n)
+    }
+
+    fn decimals<const PLACES: usize>(&mut self, n: u64) -> &mut Self {
+        let one = (0..PLACES).fold(1, |one, _| one * 10);
         let mut digits = [0; DIGITS];
-        write_digits(&mut digits, DIGITS, 1_000_000 + n % 1_000_000);
-        digits[DIGITS - 7] = b'.';
-        let at = write_digits(&mut digits, DIGITS - 7, n / 1_000_000);
+        // The one in front keeps zeroes.
+        write_digits(&mut digits, DIGITS, one + n % one);
+        let point = DIGITS - 1 - PLACES;
+        digits[point] = b'.';
+        let at = write_digits(&mut digits, point, n / one);
         self.raw(&digits[at..])
     }
 
@@ -140,19 +143,6 @@ impl Text {
     pub(crate) fn ip(&mut self, ip: Ip) -> &mut Self {
         let [a, b, c, d] = ip.0.to_be_bytes().map(u64::from);
         self.num(a).lit(".").num(b).lit(".").num(c).lit(".").num(d)
-    }
-}
-
-/// Writes a number's digits so that they end before `end`, and says where they begin.
-fn write_digits(place: &mut [u8], end: usize, n: u64) -> usize {
-    let (mut at, mut rest) = (end, n);
-    loop {
-        at -= 1;
-        place[at] = b"0123456789"[(rest % 10) as usize];
-        rest /= 10;
-        if rest == 0 {
-            return at;
-        }
     }
 }
 
