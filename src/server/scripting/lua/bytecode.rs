@@ -84,23 +84,29 @@ impl Instruction {
 }
 
 /// A reader of compiled code; `None`: it isn't such code.
-struct Reader<'a> {
-    rest: &'a [u8],
+pub(super) struct Reader<'a> {
+    /// What is left.
+    pub(super) rest: &'a [u8],
     len: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    /// From the beginning of some code.
+    pub(super) fn new(code: &'a [u8]) -> Reader<'a> {
+        Reader { rest: code, len: code.len() }
+    }
+
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         Some(taken)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         self.take(1).map(|bytes| bytes[0])
     }
 
-    fn int(&mut self) -> Option<u32> {
+    pub(super) fn int(&mut self) -> Option<u32> {
         self.take(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
@@ -111,7 +117,7 @@ impl<'a> Reader<'a> {
         Some(text.strip_suffix(b"\0").unwrap_or(text))
     }
 
-    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.int()?;
         (0..count).map(|_| one(self)).collect()
     }

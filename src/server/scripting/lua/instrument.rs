@@ -6,7 +6,7 @@
 //! Nothing can be put between a call that returns all its results and what takes them. If these are on different lines the
 //! debugger is told before how many lines will begin without another word.
 
-use super::bytecode::{HEADER, Instruction, op};
+use super::bytecode::{HEADER, Instruction, Reader, op};
 
 /// What the debugger's globals begin with.
 pub(super) const MARK: &[u8] = b"\x1bdebugger ";
@@ -53,92 +53,68 @@ struct Local<'a> {
 /// The code that speaks, and the points at which it does; `None`: this isn't compiled code with lines and names.
 pub(super) fn speaking(chunk: &[u8]) -> Option<(Vec<u8>, Vec<Point>)> {
     let mut points = Vec::new();
-    let mut reader = Reader(chunk.strip_prefix(&HEADER)?);
+    let mut reader = Reader::new(chunk.strip_prefix(&HEADER)?);
     let mut out = HEADER.to_vec();
-    let (function, _) = reader.function(&mut points)?;
+    let (function, _) = speaking_function(&mut reader, &mut points)?;
     out.extend_from_slice(&function);
     Some((out, points))
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
+/// A text with its length, as it is encoded.
+fn encoded<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let (low, high) = (*reader.rest.first_chunk::<4>()?, reader.rest.get(4..8)?);
+    let len = usize::try_from(u32::from_le_bytes(low)).ok()?;
+    if high != [0; 4] {
+        return None;
     }
+    reader.take(8 + len)
+}
 
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn int(&mut self) -> Option<u32> {
-        self.take(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    }
-
-    /// A text with its length, as it is encoded.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let (low, high) = (*self.0.first_chunk::<4>()?, self.0.get(4..8)?);
-        let len = usize::try_from(u32::from_le_bytes(low)).ok()?;
-        if high != [0; 4] {
-            return None;
+/// Reads a function and makes it speak; how many upvalues it has comes with it.
+fn speaking_function(reader: &mut Reader<'_>, points: &mut Vec<Point>) -> Option<(Vec<u8>, u8)> {
+    let source = encoded(reader)?;
+    let lines = [reader.int()?, reader.int()?];
+    let (upvalues, params, vararg, registers) = (reader.byte()?, reader.byte()?, reader.byte()?, reader.byte()?);
+    let code = reader.many(|reader| reader.int().map(Instruction))?;
+    let constants = reader.many(|reader| {
+        let before = reader.rest;
+        match reader.byte()? {
+            0 => {}
+            1 => drop(reader.take(1)?),
+            3 => drop(reader.take(8)?),
+            4 => drop(encoded(reader)?),
+            _ => return None,
         }
-        self.take(8 + len)
+        Some(before[..before.len() - reader.rest.len()].to_vec())
+    })?;
+    let inner = reader.many(|reader| speaking_function(reader, points))?;
+    let line_of = reader.many(Reader::int)?;
+    let locals = reader.many(|reader| {
+        let name = encoded(reader)?.get(8..)?.strip_suffix(b"\0")?;
+        let (from, to) = (reader.int()? as usize, reader.int()? as usize);
+        Some(Local { name, from, to })
+    })?;
+    let upvalue_names = reader.many(encoded)?;
+    let (protos, inner_upvalues) = inner.into_iter().unzip();
+    let whole = Whole {
+        source,
+        lines,
+        upvalues,
+        params,
+        vararg,
+        registers,
+        code,
+        constants,
+        protos,
+        inner_upvalues,
+        line_of,
+        locals,
+        upvalue_names,
+    };
+    if whole.line_of.len() != whole.code.len() {
+        return None;
     }
-
-    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.int()?;
-        (0..count).map(|_| one(self)).collect()
-    }
-
-    /// Reads a function and makes it speak; how many upvalues it has comes with it.
-    fn function(&mut self, points: &mut Vec<Point>) -> Option<(Vec<u8>, u8)> {
-        let source = self.text()?;
-        let lines = [self.int()?, self.int()?];
-        let (upvalues, params, vararg, registers) = (self.byte()?, self.byte()?, self.byte()?, self.byte()?);
-        let code = self.many(|reader| reader.int().map(Instruction))?;
-        let constants = self.many(|reader| {
-            let before = reader.0;
-            match reader.byte()? {
-                0 => {}
-                1 => drop(reader.take(1)?),
-                3 => drop(reader.take(8)?),
-                4 => drop(reader.text()?),
-                _ => return None,
-            }
-            Some(before[..before.len() - reader.0.len()].to_vec())
-        })?;
-        let inner = self.many(|reader| reader.function(points))?;
-        let line_of = self.many(Reader::int)?;
-        let locals = self.many(|reader| {
-            let text = reader.text()?;
-            let name = text.get(8..)?.strip_suffix(b"\0")?;
-            let (from, to) = (reader.int()? as usize, reader.int()? as usize);
-            Some(Local { name, from, to })
-        })?;
-        let upvalue_names = self.many(Reader::text)?;
-        let (protos, inner_upvalues) = inner.into_iter().unzip();
-        let whole = Whole {
-            source,
-            lines,
-            upvalues,
-            params,
-            vararg,
-            registers,
-            code,
-            constants,
-            protos,
-            inner_upvalues,
-            line_of,
-            locals,
-            upvalue_names,
-        };
-        if whole.line_of.len() != whole.code.len() {
-            return None;
-        }
-        Some((whole.speak(points).encode(), upvalues))
-    }
+    Some((whole.speak(points).encode(), upvalues))
 }
 
 /// What an instruction is to be treated as.
