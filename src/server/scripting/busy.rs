@@ -259,23 +259,16 @@ impl Server {
     fn go_on(&mut self, mut held: Box<Busy>, out: &mut Outbox) {
         let busy = &mut *held;
         let script = busy.script.as_mut().expect("only a script goes on");
-        let (request, p) = (&script.request, &mut script.progress);
+        let p = &mut script.progress;
         let threshold = host::threshold(self);
         let (before, least) = (p.elapsed, threshold.unwrap_or(p.limit));
         let passed = self.now.mono.since(p.began).ns().saturating_sub(p.waited).max(before).max(least);
         let reached = p.limit.max(before);
         let limit = if p.early || p.migrates.is_some() { reached } else { reached * 2 };
         let blocks = p.migrates.is_some() && before <= least;
-        self.exec.put_pending(std::mem::take(&mut busy.pending));
-        self.sessions.script = script.session.take();
-        let fd = self.caller_of(busy.fd, busy.id);
-        self.exec.client = Some(fd).filter(|&fd| fd != GONE);
-        self.exec.enter();
-        let mut cx = Cx { s: self, out, fd, command: busy.command, args: &busy.words };
-        let run = host::step(&mut cx, request, p, limit.clamp(least, ENDLESS), passed);
-        self.exec.leave();
-        self.exec.client = None;
-        script.session = self.sessions.script.take();
+        let run = self.resume(busy, limit.clamp(least, ENDLESS), passed, out);
+        let script = busy.script.as_ref().expect("it is the same one");
+        let p = &script.progress;
         let spent = p.elapsed - before;
         let long = threshold.is_some_and(|threshold| p.elapsed > threshold);
         let migrates = p.migrates.is_some() && matches!(run.ending, Ending::Stopped);
@@ -291,6 +284,22 @@ impl Server {
         }
         self.scripting.busy = Some(held);
         self.set_busy_aside(Vec::new());
+    }
+
+    /// Runs a held script as its caller, with what it has done so far.
+    fn resume(&mut self, busy: &mut Busy, limit: u64, passed: u64, out: &mut Outbox) -> Run {
+        let script = busy.script.as_mut().expect("only a script goes on");
+        self.exec.put_pending(std::mem::take(&mut busy.pending));
+        self.sessions.script = script.session.take();
+        let fd = self.caller_of(busy.fd, busy.id);
+        self.exec.client = Some(fd).filter(|&fd| fd != GONE);
+        self.exec.enter();
+        let mut cx = Cx { s: self, out, fd, command: busy.command, args: &busy.words };
+        let run = host::step(&mut cx, &script.request, &mut script.progress, limit, passed);
+        self.exec.leave();
+        self.exec.client = None;
+        script.session = self.sessions.script.take();
+        run
     }
 
     /// The caller of a command that was begun earlier, or who stands for one that has left.
@@ -315,7 +324,7 @@ impl Server {
         let mut held = self.scripting.busy.take().expect("the caller has looked");
         let busy = &mut *held;
         let script = busy.script.as_mut().expect("only scripts are debugged");
-        let (request, p) = (&script.request, &mut script.progress);
+        let p = &mut script.progress;
         if let Some(talk) = p.debug.as_mut().filter(|talk| !talk.hung) {
             talk.typed.push(line);
         } else {
@@ -323,16 +332,8 @@ impl Server {
             return Went { said: BytesMut::new(), crashed: false, ended: None };
         }
         p.let_go(self.now);
-        self.exec.put_pending(std::mem::take(&mut busy.pending));
-        self.sessions.script = script.session.take();
-        let fd = self.caller_of(busy.fd, busy.id);
-        self.exec.client = Some(fd).filter(|&fd| fd != GONE);
-        self.exec.enter();
-        let mut cx = Cx { s: self, out, fd, command: busy.command, args: &busy.words };
-        let run = host::step(&mut cx, request, p, host::UNLIMITED, host::UNLIMITED);
-        self.exec.leave();
-        self.exec.client = None;
-        script.session = self.sessions.script.take();
+        let run = self.resume(busy, host::UNLIMITED, host::UNLIMITED, out);
+        let script = busy.script.as_mut().expect("it is the same one");
         let talk = script.progress.debug.as_mut().expect("it is debugged");
         let (said, crashed) = (std::mem::take(&mut talk.out), talk.crashed);
         if matches!(run.ending, Ending::Stopped) {

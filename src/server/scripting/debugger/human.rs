@@ -13,8 +13,9 @@ pub(crate) fn reply(reply: &[u8]) -> Vec<u8> {
 /// Shows the first reply; what is left is returned.
 fn show<'a>(reply: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let Some(end) = memchr::memchr(b'\r', reply) else { return &[] };
-    let (head, rest) = (&reply[1..end], reply.get(end + 2..).unwrap_or_default());
-    match reply[0] {
+    let Some((kind, head)) = reply[..end].split_first() else { return &[] };
+    let rest = reply.get(end + 2..).unwrap_or_default();
+    match kind {
         b':' => out.extend_from_slice(head),
         b'$' => match usize::try_from(parse_i64(head).unwrap_or(-1)) {
             Ok(len) if len + 2 <= rest.len() => {
