@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::call::Cx;
-use super::keyspace::{Entry, Key, Type, Value};
+use super::keyspace::{Entry, Name, Type, Value};
 use super::notify::Classes;
 use super::reply::encode_command;
 use crate::time::NS_PER_MS;
@@ -23,17 +23,16 @@ impl Server {
         i64::try_from(self.now.unix.ms()).expect("times fit 63 bits of milliseconds")
     }
 
-    /// True when an entry's time is over (`keyIsExpired`).
+    /// True when the time of an entry with this expiry is over (`keyIsExpired`).
     #[must_use]
-    pub(crate) fn is_expired(&self, entry: &Entry) -> bool {
-        entry.expire >= 0 && !self.loading && self.ms() > entry.expire
+    pub(crate) fn is_over(&self, expire: i64) -> bool {
+        expire >= 0 && !self.loading && self.ms() > expire
     }
 
     /// Deals with an expired key (`expireIfNeeded`): true when it is to be treated as absent. A master deletes it
     /// and tells its replicas; a replica only hides it, unless it is about to be written, and obeys its master.
     pub(crate) fn expire_if_needed(&mut self, db: u32, at: u32, force: bool) -> bool {
-        let entry = self.keyspace.db(db).entry(at);
-        if entry.expire < 0 || !self.is_expired(entry) {
+        if !self.is_over(self.keyspace.db(db).expiry(at)) {
             return false;
         }
         if !self.repl.is_master() {
@@ -89,7 +88,7 @@ impl Server {
     /// Looks a key up without any effect but lazy expiry: its index.
     pub(crate) fn lookup(&mut self, db: u32, key: &[u8], force_expire: bool) -> Option<u32> {
         let at = self.keyspace.db(db).find(key)?;
-        if self.keyspace.db(db).entry(at).expire >= 0 && self.expire_if_needed(db, at, force_expire) {
+        if self.keyspace.db(db).entry(at).expires() && self.expire_if_needed(db, at, force_expire) {
             return None;
         }
         Some(at)
@@ -140,7 +139,7 @@ impl Server {
 
     /// [`Server::add_key`] of a key whose last access is known.
     pub(crate) fn add_key_with(&mut self, db: u32, key: &[u8], value: Value, access: u32) -> u32 {
-        let at = self.keyspace.db_mut(db).add(Key::copy(key), value, access);
+        let at = self.keyspace.db_mut(db).add(Name::copy(key), value, access);
         self.key_added(db, key);
         at
     }
@@ -299,6 +298,12 @@ impl Cx<'_> {
     #[must_use]
     pub(crate) fn entry(&self, at: u32) -> &Entry {
         self.s.keyspace.db(self.db()).entry(at)
+    }
+
+    /// When the entry at an index of the session's database expires; [`NO_EXPIRY`]: never.
+    #[must_use]
+    pub(crate) fn expiry(&self, at: u32) -> i64 {
+        self.s.keyspace.db(self.db()).expiry(at)
     }
 
     /// Sets the key at argument `i`, whatever was there, and signals it (`setKey`).

@@ -2,7 +2,7 @@
 
 use super::keyspace::stream::Id;
 use super::keyspace::value::Type;
-use super::keyspace::{Entry, Keyspace, NO_EXPIRY, Value, double};
+use super::keyspace::{Entry, Keyspace, Value, double};
 
 /// Twenty bytes of SHA-1, or several of them mixed.
 pub(crate) type Sum = [u8; 20];
@@ -14,7 +14,7 @@ pub(crate) fn dataset(keyspace: &Keyspace) -> Sum {
     for (number, db) in keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         let number = u32::try_from(number).expect("the number of databases is a setting");
         mix(&mut total, &number.to_be_bytes());
-        for entry in db.iter() {
+        for (entry, _) in db.iter() {
             let mut own = Sum::default();
             mix(&mut own, entry.key.as_slice());
             value(&mut own, entry);
@@ -65,7 +65,7 @@ pub(crate) fn value(sum: &mut Sum, entry: &Entry) {
             true
         }),
     }
-    if entry.expire != NO_EXPIRY {
+    if entry.expires() {
         xor(sum, b"!!expire!!");
     }
 }

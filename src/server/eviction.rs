@@ -350,7 +350,7 @@ impl Server {
             let number = self.eviction.next_db;
             let db = &self.keyspace.dbs[number];
             let found = if volatile {
-                db.expires().random(&mut self.rng).map(|at| *db.expires().get(at))
+                db.expires().random(&mut self.rng).map(|at| db.expires().get(at).at)
             } else {
                 db.keys().random(&mut self.rng)
             };
@@ -374,7 +374,7 @@ impl Server {
             }
             while let Some(best) = self.eviction.pool.pop() {
                 let db = self.keyspace.db(best.db);
-                let found = db.find(&best.key).filter(|&at| !volatile || db.entry(at).expire >= 0);
+                let found = db.find(&best.key).filter(|&at| !volatile || db.expiry(at) >= 0);
                 if let Some(at) = found {
                     return Some((best.db, at));
                 }
@@ -387,7 +387,7 @@ impl Server {
         let db = &self.keyspace.dbs[number];
         let count = usize::try_from(self.config.maxmemory_samples).unwrap_or(usize::MAX);
         let sampled: Vec<u32> = if volatile {
-            db.expires().some(count, &mut self.rng).into_iter().map(|at| *db.expires().get(at)).collect()
+            db.expires().some(count, &mut self.rng).into_iter().map(|at| db.expires().get(at).at).collect()
         } else {
             db.keys().some(count, &mut self.rng)
         };
@@ -398,7 +398,7 @@ impl Server {
             let idle = match by {
                 By::Lru => u64::from(self.idle_seconds(entry.touched)),
                 By::Lfu => u64::from(255 - self.frequency(entry.touched)),
-                By::Ttl => u64::MAX - entry.expire.cast_unsigned(),
+                By::Ttl => u64::MAX - self.keyspace.db(number).expiry(*at).cast_unsigned(),
                 By::Random => 0,
             };
             let pool = &mut self.eviction.pool;

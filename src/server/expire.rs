@@ -94,11 +94,11 @@ pub(crate) fn slow_cycle(s: &mut Server, out: &mut Outbox) {
 fn expire_own(s: &mut Server, out: &mut Outbox) {
     let now = s.ms();
     for (key, db) in s.expire_cycle.own.clone() {
-        let Some(at) = s.keyspace.db(db).find(&key).filter(|&at| s.keyspace.db(db).entry(at).expire >= 0) else {
+        let Some(at) = s.keyspace.db(db).find(&key).filter(|&at| s.keyspace.db(db).expiry(at) >= 0) else {
             s.expire_cycle.own.remove(&(key, db));
             continue;
         };
-        if s.keyspace.db(db).entry(at).expire < now {
+        if s.keyspace.db(db).expiry(at) < now {
             s.delete_expired(db, at);
             s.expire_cycle.own.remove(&(key, db));
         }
@@ -110,7 +110,7 @@ fn expire_own(s: &mut Server, out: &mut Outbox) {
 fn own_need(s: &Server) -> Option<Instant> {
     let expiry = |(key, db): &(Bytes, u32)| {
         let db = s.keyspace.db(*db);
-        db.find(key).map_or(0, |at| db.entry(at).expire.max(0))
+        db.find(key).map_or(0, |at| db.expiry(at).max(0))
     };
     let earliest = s.expire_cycle.own.iter().map(expiry).min()?;
     let left = u64::try_from(earliest.saturating_sub(s.ms())).unwrap_or(0);
@@ -223,10 +223,10 @@ fn sample(s: &mut Server, number: usize, keys_per_loop: u64) -> Option<Tally> {
     let mut met: Vec<u32> = Vec::new();
     while tally.sampled < wanted && checked < wanted * 20 {
         let db = s.keyspace.db_mut(number);
-        checked += db.expires().bucket_at(db.expires_cursor, |&at| met.push(at));
+        checked += db.expires().bucket_at(db.expires_cursor, |key| met.push(key.at));
         db.expires_cursor = db.expires_cursor.wrapping_add(1);
         for at in met.drain(..) {
-            let left = s.keyspace.db(number).entry(at).expire - now;
+            let left = s.keyspace.db(number).expiry(at) - now;
             tally.sampled += 1;
             s.meter.add(cost::ELEMENT);
             if left < 0 {
@@ -255,13 +255,13 @@ fn sample(s: &mut Server, number: usize, keys_per_loop: u64) -> Option<Tally> {
 
 #[cfg(test)]
 mod tests {
-    use crate::server::keyspace::{Db, Key, Value};
+    use crate::server::keyspace::{Db, Name, Value};
 
     #[test]
     fn the_bound_follows_the_keys() {
         let mut db = Db::new();
         for (key, when) in [("a", 500), ("b", 300), ("c", 900)] {
-            let at = db.add(Key::copy(key.as_bytes()), Value::Int(0), 0);
+            let at = db.add(Name::copy(key.as_bytes()), Value::Int(0), 0);
             db.set_expire(at, when);
         }
         assert_eq!(db.earliest, 300);

@@ -157,7 +157,7 @@ impl Server {
     fn short_find(&self, db: u32, key: &[u8]) -> Result<Option<u32>, ()> {
         let db = self.keyspace.db(db);
         match db.find(key) {
-            Some(at) if db.entry(at).expire >= 0 => Err(()),
+            Some(at) if db.entry(at).expires() => Err(()),
             found => Ok(found),
         }
     }

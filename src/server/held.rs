@@ -30,9 +30,9 @@ impl Server {
         let now = self.ms();
         for index in 0..self.followed.len() {
             let key = Arc::clone(&self.followed[index].key);
-            let found = self.keyspace.db(0).find(key.as_bytes()).map(|at| self.keyspace.db(0).entry(at));
-            let over = found.is_some_and(|entry| self.is_expired(entry));
-            let is = found.filter(|_| !over).map(|entry| (holder(&entry.value), entry.expire));
+            let db = self.keyspace.db(0);
+            let found = db.find(key.as_bytes()).filter(|&at| !self.is_over(db.expiry(at)));
+            let is = found.map(|at| (holder(&db.entry(at).value), db.expiry(at)));
             let before = std::mem::replace(&mut self.followed[index].held, is.clone());
             match (before, is) {
                 (before, Some((token, expire))) if before.as_ref() != Some(&(Arc::clone(&token), expire)) => {

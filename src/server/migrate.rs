@@ -224,12 +224,12 @@ fn ask(s: &mut Server, mut running: Running, out: &mut Outbox) {
     for key in &order.keys {
         let db = s.keyspace.db(running.source);
         let Some(at) = db.find(key) else { continue };
-        let entry = db.entry(at);
-        let ttl = if entry.expire < 0 { 0 } else { entry.expire - s.ms() };
+        let (entry, expire) = (db.entry(at), db.expiry(at));
+        let ttl = if expire < 0 { 0 } else { expire - s.ms() };
         if ttl < 0 {
             continue;
         }
-        let ttl = if entry.expire < 0 { 0 } else { ttl.max(1) }.to_string();
+        let ttl = if expire < 0 { 0 } else { ttl.max(1) }.to_string();
         let payload = persistence::dump(s, &entry.value);
         let mut words: Vec<&[u8]> = vec![b"RESTORE", key, ttl.as_bytes(), &payload];
         if order.replace {

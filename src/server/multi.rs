@@ -127,7 +127,7 @@ impl Server {
             let here = self.keyspace.db(db).find(key).is_some();
             let there = replaced_with.and_then(|other| {
                 let other = self.keyspace.db(other);
-                other.find(key).map(|at| self.is_expired(other.entry(at)))
+                other.find(key).map(|at| self.is_over(other.expiry(at)))
             });
             if here || there.is_some() {
                 met.extend(fds.iter().map(|&fd| (fd, key.clone(), here, there)));

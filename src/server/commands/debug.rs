@@ -319,7 +319,7 @@ const MOST_OF_A_KEY: usize = 127;
 
 /// `DEBUG POPULATE <count> [<prefix>] [<size>]`: keys that are not there yet.
 fn debug_populate(cx: &mut Cx<'_>) {
-    use crate::server::keyspace::Key;
+    use crate::server::keyspace::Name;
     let (db, access, args) = (cx.db(), cx.s.access(), cx.args);
     let mut numbers = [0, 0];
     for (number, i) in numbers.iter_mut().zip([2, 4]).filter(|(_, i)| *i < args.len()) {
@@ -340,7 +340,7 @@ fn debug_populate(cx: &mut Cx<'_>) {
         if size > 0 {
             value.resize(size, 0);
         }
-        cx.s.keyspace.db_mut(db).add(Key::copy(&key), Value::string(value.into()), access);
+        cx.s.keyspace.db_mut(db).add(Name::copy(&key), Value::string(value.into()), access);
         cx.s.signal_modified(db, &key);
     }
     cx.s.meter.add(count as u64 * cost::LOAD_KEY);

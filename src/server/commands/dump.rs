@@ -3,7 +3,7 @@
 use super::flag::{ASKING, DENYOOM, READONLY, WRITE};
 use super::{Spec, row};
 use crate::server::call::Cx;
-use crate::server::keyspace::Key;
+use crate::server::keyspace::Name;
 use crate::server::notify::Classes;
 use crate::server::persistence;
 
@@ -90,7 +90,7 @@ fn restore(cx: &mut Cx<'_>) {
     }
     let access = cx.s.access_now().given(options.idle, options.frequency);
     let db = cx.db();
-    let at = cx.s.keyspace.db_mut(db).add(Key::copy(args.get(1)), value, access);
+    let at = cx.s.keyspace.db_mut(db).add(Name::copy(args.get(1)), value, access);
     cx.s.key_added(db, args.get(1));
     if ttl > 0 {
         cx.s.set_expire(db, at, when);

@@ -89,7 +89,7 @@ fn expire_generic(cx: &mut Cx<'_>, relative: bool, scale: i64) {
         return cx.add_error_expire_time();
     };
     let Some(at) = cx.find_write(1) else { return cx.add_integer(0) };
-    if !wanted.allow(cx.entry(at).expire, when) {
+    if !wanted.allow(cx.expiry(at), when) {
         return cx.add_integer(0);
     }
     let key = args.get(1);
@@ -134,7 +134,7 @@ fn pexpiretime(cx: &mut Cx<'_>) {
 
 fn ttl_generic(cx: &mut Cx<'_>, in_ms: bool, absolute: bool) {
     let Some(at) = cx.find_untouched(1) else { return cx.add_integer(-2) };
-    let expire = cx.entry(at).expire;
+    let expire = cx.expiry(at);
     if expire == NO_EXPIRY {
         return cx.add_integer(-1);
     }

@@ -91,9 +91,7 @@ fn renamenx(cx: &mut Cx<'_>) {
 fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
     let (db, args) = (cx.db(), cx.args);
     let (from, to) = (args.get(1), args.get(2));
-    if cx.find_write(1).is_none() {
-        return cx.add_error("ERR no such key");
-    }
+    let Some(at) = cx.find_write(1) else { return cx.add_error("ERR no such key") };
     if from == to {
         return if nx { cx.add_integer(0) } else { cx.add_ok() };
     }
@@ -103,8 +101,9 @@ fn rename_generic(cx: &mut Cx<'_>, nx: bool) {
         }
         cx.s.remove(db, to);
     }
+    let expire = cx.expiry(at);
     let entry = cx.s.remove(db, from).expect("found above");
-    Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, db, to);
+    Moved { value: entry.value, expire, touched: Some(entry.touched) }.put(cx, db, to);
     cx.signal(1);
     cx.signal(2);
     cx.notify(Classes::GENERIC, "rename_from", 1);
@@ -121,11 +120,13 @@ fn move_key(cx: &mut Cx<'_>) {
         return cx.add_error("ERR source and destination objects are the same");
     }
     let key = args.get(1);
-    if cx.find_write(1).is_none() || cx.s.lookup(target, key, true).is_some() {
+    let Some(at) = cx.find_write(1) else { return cx.add_integer(0) };
+    if cx.s.lookup(target, key, true).is_some() {
         return cx.add_integer(0);
     }
+    let expire = cx.expiry(at);
     let entry = cx.s.delete(db, key).expect("found above");
-    Moved { value: entry.value, expire: entry.expire, touched: Some(entry.touched) }.put(cx, target, key);
+    Moved { value: entry.value, expire, touched: Some(entry.touched) }.put(cx, target, key);
     cx.s.signal_modified(target, key);
     cx.notify(Classes::GENERIC, "move_from", 1);
     cx.s.notify(Classes::GENERIC, "move_to", target, key);
@@ -155,8 +156,7 @@ fn copy(cx: &mut Cx<'_>) {
         return cx.add_error("ERR source and destination objects are the same");
     }
     let Some(at) = cx.find_read(1) else { return cx.add_integer(0) };
-    let entry = cx.entry(at);
-    let mut copied = Moved { value: entry.value.clone(), expire: entry.expire, touched: None };
+    let mut copied = Moved { value: cx.entry(at).value.clone(), expire: cx.expiry(at), touched: None };
     if let Value::Stream(stream) = &mut copied.value {
         Arc::make_mut(stream).give_back();
     }
@@ -197,8 +197,8 @@ fn keys(cx: &mut Cx<'_>) {
     cx.s.meter.add(len as u64 * cost::ELEMENT);
     let mut body = bytes::BytesMut::new();
     let mut count = 0;
-    for entry in cx.s.keyspace.db(db).iter() {
-        if (all || glob::matches(pattern, entry.key.as_slice(), false)) && !cx.s.is_expired(entry) {
+    for (entry, expire) in cx.s.keyspace.db(db).iter() {
+        if (all || glob::matches(pattern, entry.key.as_slice(), false)) && !cx.s.is_over(expire) {
             crate::resp::encode::bulk(&mut body, entry.key.as_slice());
             count += 1;
         }

@@ -76,8 +76,7 @@ pub(crate) fn is_refused(cx: &mut Cx<'_>) -> bool {
 fn watched_key_expired(cx: &Cx<'_>) -> bool {
     cx.session().watched.iter().any(|watched| {
         let db = cx.s.keyspace.db(watched.key.0);
-        let entry = db.find(&watched.key.1).map(|at| db.entry(at));
-        !watched.expired && entry.is_some_and(|entry| cx.s.is_expired(entry))
+        !watched.expired && db.find(&watched.key.1).is_some_and(|at| cx.s.is_over(db.expiry(at)))
     })
 }
 
@@ -96,7 +95,7 @@ fn watch(cx: &mut Cx<'_>) {
             continue;
         }
         let found = cx.s.keyspace.db(db).find(&key.1);
-        let expired = found.is_some_and(|at| cx.s.is_expired(cx.entry(at)));
+        let expired = found.is_some_and(|at| cx.s.is_over(cx.expiry(at)));
         cx.s.watchers.add(key.clone(), fd);
         cx.session_mut().watched.push(WatchedKey { key, expired });
     }

@@ -10,6 +10,7 @@ pub mod hll;
 pub mod list;
 pub mod listpack;
 pub mod lzf;
+pub mod name;
 pub mod packing;
 pub(super) mod radix;
 pub mod set;
@@ -20,11 +21,11 @@ mod trigonometry;
 pub mod value;
 pub mod zset;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use triomphe::Arc;
 
 pub use dict::{Dict, hash_key};
+pub use name::Name;
 pub use text::Key;
 pub use value::{Type, Value};
 
@@ -34,22 +35,40 @@ use std::hash::Hasher as _;
 /// No expiry.
 pub const NO_EXPIRY: i64 = -1;
 
-/// A key with what belongs to it.
+/// Of an entry without an expiry: nowhere in the index of expiring keys.
+const NOWHERE: u32 = u32::MAX;
+
+/// A key with what belongs to it. With a usual name and value it is one line of the cache.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Entry {
     /// Its name.
-    pub key: Key,
+    pub key: Name,
     /// Its value.
     pub value: Value,
-    /// When it expires, in milliseconds since 1970; [`NO_EXPIRY`]: never.
-    pub expire: i64,
     /// When it was last used, or how often: 24 bits whose meaning the eviction policy gives (`lru`).
     pub touched: u32,
-    /// Its place in the index of expiring keys, while it has an expiry.
-    expire_at: u32,
+    /// Its place in the index of expiring keys, or [`NOWHERE`].
+    expiring: u32,
+}
+
+/// An entry that has an expiry.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiring {
+    /// Its place in the table of keys.
+    pub at: u32,
+    /// When, in milliseconds since 1970.
+    when: i64,
 }
 
 impl Entry {
+    /// Whether it has an expiry.
+    #[inline]
+    #[must_use]
+    pub fn expires(&self) -> bool {
+        self.expiring != NOWHERE
+    }
+
     /// Bytes that it takes in memory, about as a real server's allocator counts them.
     #[must_use]
     pub fn memory(&self) -> u64 {
@@ -62,8 +81,8 @@ impl Entry {
 #[repr(C)]
 struct Tables {
     keys: Dict<Entry>,
-    /// Indices of entries that have an expiry.
-    expires: Dict<u32>,
+    /// Those that have an expiry.
+    expires: Dict<Expiring>,
     /// Bytes of all entries.
     memory: u64,
 }
@@ -127,6 +146,18 @@ impl Db {
         self.tables.keys.get(at)
     }
 
+    /// When the entry at an index expires, in milliseconds since 1970; [`NO_EXPIRY`]: never.
+    #[inline]
+    #[must_use]
+    pub fn expiry(&self, at: u32) -> i64 {
+        self.expiry_of(self.entry(at))
+    }
+
+    #[inline]
+    fn expiry_of(&self, entry: &Entry) -> i64 {
+        if entry.expires() { self.tables.expires.get(entry.expiring).when } else { NO_EXPIRY }
+    }
+
     /// Replaces the value at an index.
     pub fn change(&mut self, at: u32, change: impl FnOnce(Value) -> Value) {
         let tables = self.tables_mut();
@@ -155,9 +186,9 @@ impl Db {
     }
 
     /// Adds a key that is not there (`dbAdd`).
-    pub fn add(&mut self, key: Key, value: Value, seconds: u32) -> u32 {
+    pub fn add(&mut self, key: Name, value: Value, seconds: u32) -> u32 {
         let hash = hash_key(key.as_slice());
-        let entry = Entry { key, value, expire: NO_EXPIRY, touched: seconds, expire_at: 0 };
+        let entry = Entry { key, value, touched: seconds, expiring: NOWHERE };
         let held = self.held;
         let full = |more: usize| self.ceiling.is_some_and(|most| more > 0 && self.memory() + more as u64 > most);
         let capped = full(self.keys().growth());
@@ -186,13 +217,13 @@ impl Db {
                 }
                 entry.value = value;
                 entry.touched = seconds;
-                if !keep_ttl && entry.expire != NO_EXPIRY {
+                if !keep_ttl && entry.expires() {
                     self.persist(at);
                 }
                 false
             }
             None => {
-                self.add(Key::copy(key), value, seconds);
+                self.add(Name::copy(key), value, seconds);
                 true
             }
         }
@@ -204,11 +235,11 @@ impl Db {
         let hash = hash_key(key);
         let tables = self.tables_mut();
         let Some(at) = tables.keys.find(hash, |entry| entry.key.is(key)) else {
-            self.add(Key::copy(key), Value::string_copy(text), access);
+            self.add(Name::copy(key), Value::string_copy(text), access);
             return true;
         };
         let entry = tables.keys.get_mut(at);
-        if entry.expire != NO_EXPIRY {
+        if entry.expires() {
             return false;
         }
         // Shorter ones can be integers.
@@ -234,36 +265,35 @@ impl Db {
         tables.expires.cap(capped);
         let hash = tables.keys.hash_at(at);
         let entry = tables.keys.get_mut(at);
-        if entry.expire == NO_EXPIRY {
-            entry.expire_at = tables.expires.insert(hash, at);
+        if entry.expires() {
+            tables.expires.get_mut(entry.expiring).when = when;
+        } else {
+            entry.expiring = tables.expires.insert(hash, Expiring { at, when });
         }
-        entry.expire = when;
     }
 
     /// Looks at all expiring keys for the earliest one.
     pub fn renew_earliest(&mut self) {
-        let tables = &self.tables;
-        self.earliest = tables.expires.iter().map(|&at| tables.keys.get(at).expire).min().unwrap_or(i64::MAX);
+        self.earliest = self.tables.expires.iter().map(|key| key.when).min().unwrap_or(i64::MAX);
     }
 
     /// Removes an entry's expiry; false when it has none.
     pub fn persist(&mut self, at: u32) -> bool {
-        if self.entry(at).expire == NO_EXPIRY {
+        if !self.entry(at).expires() {
             return false;
         }
         let held = self.held;
         let tables = self.tables_mut();
         tables.expires.hold(held);
         let entry = tables.keys.get_mut(at);
-        entry.expire = NO_EXPIRY;
-        tables.expires.remove(entry.expire_at);
+        tables.expires.remove(std::mem::replace(&mut entry.expiring, NOWHERE));
         if tables.expires.is_empty() {
             self.earliest = i64::MAX;
         }
         true
     }
 
-    /// Removes an entry.
+    /// Removes an entry. When it would have expired is forgotten with it.
     pub fn remove(&mut self, at: u32) -> Entry {
         let held = self.held;
         let tables = self.tables_mut();
@@ -271,8 +301,8 @@ impl Db {
         tables.expires.hold(held);
         let entry = tables.keys.remove(at);
         tables.memory -= entry.memory();
-        if entry.expire != NO_EXPIRY {
-            tables.expires.remove(entry.expire_at);
+        if entry.expires() {
+            tables.expires.remove(entry.expiring);
             if tables.expires.is_empty() {
                 self.earliest = i64::MAX;
             }
@@ -293,9 +323,9 @@ impl Db {
         &self.tables.keys
     }
 
-    /// The index of expiring keys: indices into [`Db::keys`].
+    /// The index of expiring keys.
     #[must_use]
-    pub fn expires(&self) -> &Dict<u32> {
+    pub fn expires(&self) -> &Dict<Expiring> {
         &self.tables.expires
     }
 
@@ -307,9 +337,9 @@ impl Db {
         tables.memory + (alloc::buckets(tables.keys.buckets()) + expiring) as u64
     }
 
-    /// All entries, in a fixed order.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.tables.keys.iter()
+    /// All entries, in a fixed order, and when each expires ([`NO_EXPIRY`]: never).
+    pub fn iter(&self) -> impl Iterator<Item = (&Entry, i64)> {
+        self.tables.keys.iter().map(|entry| (entry, self.expiry_of(entry)))
     }
 }
 
@@ -395,12 +425,12 @@ impl Keyspace {
     pub fn digest(&self) -> u64 {
         let mut total = 0u64;
         for (number, db) in self.dbs.iter().enumerate() {
-            for entry in db.iter() {
+            for (entry, expire) in db.iter() {
                 let mut digest = Digest::new();
                 digest.write_usize(number);
                 digest.write_usize(entry.key.len());
                 digest.write(entry.key.as_slice());
-                digest.write_i64(entry.expire);
+                digest.write_i64(expire);
                 entry.value.feed(&mut digest);
                 total = total.wrapping_add(digest.fingerprint().0);
             }

@@ -15,8 +15,8 @@ use super::zset::ZSet;
 use crate::resp::{format_i64, parse_i64};
 use crate::trace::Digest;
 
-/// Text of a string value: in place up to what Redis embeds.
-pub type ValueText = Text<44>;
+/// Text of a string value, in place up to what makes an entry one line of the cache.
+pub type ValueText = Text<38>;
 
 /// Text of a value that was changed in place. It lies elsewhere more often, so that the many values that weren't need no
 /// word more to be told from it.
@@ -282,8 +282,8 @@ mod tests {
 
     #[test]
     fn what_nearly_all_keys_are_is_small() {
-        assert_eq!(std::mem::size_of::<Value>(), 48);
-        assert_eq!(std::mem::size_of::<Option<crate::server::keyspace::Entry>>(), 96);
+        assert_eq!(std::mem::size_of::<Value>(), 40);
+        assert_eq!(std::mem::size_of::<Option<crate::server::keyspace::Entry>>(), 64);
     }
 
     #[test]

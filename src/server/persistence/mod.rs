@@ -340,7 +340,7 @@ pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<()
     }
     s.scripting.libraries.join(&staged.libraries, how.merge).map_err(|_| Unloaded::Broken)?;
     for (number, loaded) in (0..).zip(&staged.keyspace.dbs) {
-        for entry in loaded.iter() {
+        for (entry, expire) in loaded.iter() {
             let db = s.keyspace.db_mut(number);
             match db.find(entry.key.as_slice()) {
                 Some(_) if !how.merge => return Err(Unloaded::Duplicate),
@@ -348,8 +348,8 @@ pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<()
                 None => {}
             }
             let at = db.add(entry.key.clone(), entry.value.clone(), entry.touched);
-            if entry.expire >= 0 {
-                db.set_expire(at, entry.expire);
+            if expire >= 0 {
+                db.set_expire(at, expire);
             }
         }
     }

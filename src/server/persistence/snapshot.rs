@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::rdb::{About, KeyInfo, Load, Options, RdbValue, StreamPosition, Writer};
 use crate::server::config::Config;
 use crate::server::eviction::Access;
+use crate::server::keyspace::Name;
 use crate::server::keyspace::hash::Hash;
 use crate::server::keyspace::list::{Cut, End, List};
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::set::Set;
-use crate::server::keyspace::text::Key;
 use crate::server::keyspace::value::ValueText;
 use crate::server::keyspace::zset::ZSet;
 use crate::server::keyspace::{Db, Keyspace, NO_EXPIRY, Value};
@@ -55,9 +55,9 @@ fn encode_as(s: &Server, about: &About, filter: Filter) -> (Bytes, u64) {
 }
 
 fn write_db(s: &Server, writer: &mut Writer, db: &Db) {
-    for entry in db.iter() {
+    for (entry, expire) in db.iter() {
         let (idle_s, frequency) = s.remembered_access(entry.touched);
-        let info = KeyInfo { expire_ms: (entry.expire != NO_EXPIRY).then_some(entry.expire), idle_s, frequency };
+        let info = KeyInfo { expire_ms: (expire != NO_EXPIRY).then_some(expire), idle_s, frequency };
         writer.entry(entry.key.as_slice(), &entry.value, &info);
     }
 }
@@ -163,7 +163,7 @@ impl Load for Loader {
         if db.find(&key).is_some() {
             return false;
         }
-        let at = db.add(Key::copy(&key), self.limits.build(value), self.access.given(info.idle_s, info.frequency));
+        let at = db.add(Name::copy(&key), self.limits.build(value), self.access.given(info.idle_s, info.frequency));
         if let Some(when) = info.expire_ms.filter(|&when| when != -1) {
             db.set_expire(at, when);
         }

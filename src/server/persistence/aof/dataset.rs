@@ -26,7 +26,7 @@ pub(super) fn encode(s: &Server) -> (Bytes, u64) {
     for (number, db) in s.keyspace.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         put(&mut out, &[b"SELECT", number.to_string().as_bytes()]);
         keys += db.len() as u64;
-        db.iter().for_each(|entry| key(&mut out, entry));
+        db.iter().for_each(|(entry, expire)| key(&mut out, entry, expire));
     }
     let data = out.freeze();
     let ns = keys * cost::SAVE_KEY + data.len() as u64 / 16 * cost::COPY_16;
@@ -37,7 +37,7 @@ fn put(out: &mut BytesMut, words: &[&[u8]]) {
     encode::command(out, words);
 }
 
-fn key(out: &mut BytesMut, entry: &Entry) {
+fn key(out: &mut BytesMut, entry: &Entry, expire: i64) {
     let name = entry.key.as_slice();
     match &entry.value {
         text @ (Value::Int(_) | Value::Str(_) | Value::Raw(_)) => {
@@ -65,8 +65,8 @@ fn key(out: &mut BytesMut, entry: &Entry) {
         }
         Value::Stream(of) => stream(out, name, of),
     }
-    if entry.expire != NO_EXPIRY {
-        put(out, &[b"PEXPIREAT", name, entry.expire.to_string().as_bytes()]);
+    if expire != NO_EXPIRY {
+        put(out, &[b"PEXPIREAT", name, expire.to_string().as_bytes()]);
     }
 }
 
