@@ -198,6 +198,12 @@ impl World {
                 _ => {}
             }
         }
+        // Turns that are not over yet took into account what was to come until their ends.
+        let foreseen = self.foreseen.since(Instant::ZERO);
+        let soon = |entries: &[Entry]| entries.iter().any(|entry| entry.began == EventId::NONE && entry.at <= foreseen);
+        if old != new && foreseen > now && (soon(&self.faults.entries) || soon(&next.entries)) {
+            return false;
+        }
         (next.waiting, next.looked_at) = (self.faults.waiting, self.faults.looked_at);
         self.faults = next;
         self.queue.drop_faults();

@@ -64,6 +64,8 @@ pub struct World {
     /// Indexed by machine.
     storage: Storage,
     faults: Faults,
+    /// Up to here it was looked whether a fault comes, and messages may have been sent ahead of their time.
+    foreseen: Instant,
     hosts: Arc<BTreeMap<Arc<str>, Ip>>,
     sessions: Vec<operator::Session>,
     outsiders: BTreeMap<u32, port::Outsider>,
@@ -134,6 +136,7 @@ impl World {
             clocks: scenario.machines.iter().map(|machine| Clock::new(machine, beginning(seed))).collect(),
             storage: Storage::new(&scenario.machines, scenario.cpu_scale_milli, seed),
             faults: Faults::new(&scenario, seed),
+            foreseen: Instant::ZERO,
             hosts: deploy::hosts(&scenario),
             sessions: Vec::new(),
             outsiders: BTreeMap::new(),

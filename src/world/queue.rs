@@ -32,6 +32,13 @@ pub(super) enum Due {
     Flap { fault: u16 },
 }
 
+impl Due {
+    /// Whether it may change how bytes travel, or that they do.
+    fn upsets(self) -> bool {
+        matches!(self, Due::Fault { .. } | Due::Heal { .. } | Due::Flap { .. })
+    }
+}
+
 /// Ties below this belong to the faults of the timeline, by their numbers: at one instant the timeline comes first, and
 /// when its faults were queued makes no difference.
 const TIMELINE_TIES: u64 = 1 << 16;
@@ -104,6 +111,11 @@ impl Near {
         true
     }
 
+    /// All keys.
+    fn iter(&self) -> impl Iterator<Item = &u128> {
+        self.buckets.iter().zip(&self.counts).flat_map(|(bucket, &count)| bucket.0.iter().take(usize::from(count)))
+    }
+
     /// The key at a place in a bucket.
     #[inline(always)]
     fn key(&self, bucket: usize, place: usize) -> u128 {
@@ -171,6 +183,8 @@ pub(super) struct Queue {
     slots: Vec<Due>,
     /// Those of `slots` that hold nothing.
     free: Vec<u32>,
+    /// Not later than the next fault, and the next healing of one; [`Instant::NEVER`]: there is none.
+    upheaval: Instant,
     sequence: u64,
     /// Draws the order of simultaneous events; `None`: as they were scheduled.
     ties: Option<Box<Rng>>,
@@ -186,6 +200,7 @@ impl Queue {
             top_is_near: false,
             slots: Vec::new(),
             free: Vec::new(),
+            upheaval: Instant::NEVER,
             sequence: TIMELINE_TIES,
             ties: ties.map(Box::new),
         }
@@ -196,9 +211,30 @@ impl Queue {
         self.ties.is_some()
     }
 
+    /// No fault strikes and none is healed before this; [`Instant::NEVER`]: none ever, as far as is known.
+    #[inline(always)]
+    pub(super) fn upheaval(&self) -> Instant {
+        self.upheaval
+    }
+
+    /// Looks for the next fault or healing anew.
+    #[cold]
+    fn renew_upheaval(&mut self) {
+        self.settle();
+        let upsets = |&&key: &&u128| {
+            let place = Self::place_of(key);
+            place & DELIVERY == 0 && self.slots[place as usize].upsets()
+        };
+        let next = self.near.iter().chain(&self.heap).filter(upsets).min();
+        self.upheaval = next.map_or(Instant::NEVER, |&key| Self::time(key));
+    }
+
     /// Queues an event.
     #[inline]
     pub(super) fn push(&mut self, at: Instant, due: Due) {
+        if due.upsets() {
+            self.upheaval = self.upheaval.min(at);
+        }
         let tie = self.tie();
         let slot = self.slot_for(due);
         self.place(at, Self::above(at, tie) | u128::from(slot));
@@ -273,6 +309,7 @@ impl Queue {
     /// A fault of the timeline, whose time is known from the start. It draws nothing: a fault more or less leaves the
     /// order of everything else as it is.
     pub(super) fn push_fault(&mut self, at: Instant, fault: u16) {
+        self.upheaval = self.upheaval.min(at);
         let slot = self.slot_for(Due::Fault { fault });
         self.place_far(Self::above(at, u64::from(fault)) | u128::from(slot));
     }
@@ -290,6 +327,7 @@ impl Queue {
         });
         // What is sorted is a heap.
         self.heap.sort_unstable();
+        self.renew_upheaval();
     }
 
     /// The smallest key of the heap that was not taken.
@@ -381,6 +419,9 @@ impl Queue {
         self.near.reached = at.0 >> BUCKET_BITS;
         if place & DELIVERY == 0 {
             self.free.push(place);
+            if at >= self.upheaval {
+                self.renew_upheaval();
+            }
         }
     }
 

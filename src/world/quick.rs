@@ -14,7 +14,7 @@ impl World {
     /// due.
     #[inline(always)]
     pub(super) fn deliver_alone(&mut self, now: Instant, then: Instant) -> bool {
-        let World { net, queue, processes, inboxes, clocks, faults, out, horizon, .. } = self;
+        let World { net, queue, processes, inboxes, clocks, faults, out, foreseen, .. } = self;
         if then <= now || !inboxes.none_ready() {
             return false;
         }
@@ -24,7 +24,6 @@ impl World {
         let Some(process) = processes.get_mut(usize::from(owner)).filter(|process| process.idle(now)) else {
             return false;
         };
-        let then = then.min(arrival.next());
         let len = data.len();
         out.begin(NodeId(owner), cause, Via::Message);
         let quick = process.takes_at_once(now) && len <= Short::MAX && {
@@ -38,33 +37,37 @@ impl World {
             return true;
         }
         arrival.done();
-        // What the node wanted done takes effect. Up to here nothing else happens, so the main thread can be occupied.
-        let free_until = if faults.waiting == 0 && !queue.draws_ties() { *horizon } else { now };
+        // What the node wanted done takes effect.
         if out.newest() != EventId::NONE {
             process.newest = out.newest();
         }
         let sent = now + out.quick.busy;
-        if sent > now && (sent >= then || sent > free_until) {
-            self.interrupted(NodeId(owner));
-            return true;
+        if sent > now {
+            // While the main thread is occupied nothing reaches the node, and its message travels as it would have
+            // travelled, unless a fault comes in between: it can be given to the network at once.
+            *foreseen = sent.max(*foreseen);
+            if faults.waiting > 0 || queue.draws_ties() || sent >= queue.upheaval() {
+                self.interrupted(NodeId(owner));
+                return true;
+            }
         }
         if let Some(to) = out.quick.fd
             && !(to == fd && arrival.answer(&out.quick.message, out.cause(), sent, queue))
         {
-            self.set_now(sent);
-            self.send_short(NodeId(owner), to);
-            self.end_quick_turn(NodeId(owner));
+            if sent > now {
+                self.interrupted(NodeId(owner));
+            } else {
+                self.send_short(NodeId(owner), to);
+                self.end_quick_turn(NodeId(owner));
+            }
             return true;
         }
         // That it is occupied once more is nothing to anybody before something else happens to it.
         process.busy_until = sent + out.quick.busy_after;
         let wake = out.quick.wake;
         if !process.keeps_wake(wake, sent) && !process.moves_wake(wake, &clocks[process.machine.index()], sent) {
-            self.set_now(sent);
             self.set_wake(NodeId(owner), wake);
-            return true;
         }
-        self.set_now(sent);
         true
     }
 
@@ -85,8 +88,8 @@ impl World {
         self.set_wake(id, self.out.quick.wake);
     }
 
-    /// The main thread is occupied before the message of a turn that went the short way can leave, and something else
-    /// happens before it is free.
+    /// The main thread is occupied before the message of a turn that went the short way can leave, and what happens until
+    /// then may change how it travels.
     fn put_off_reply(&mut self, id: NodeId) {
         let Outbox { quick, .. } = &self.out;
         let Some(fd) = quick.fd else { unreachable!("only what sends is put off") };
@@ -129,7 +132,7 @@ impl World {
         alone
     }
 
-    /// Something happens before the main thread is free to send.
+    /// Something may happen before the main thread is free to send.
     #[inline(never)]
     fn interrupted(&mut self, id: NodeId) {
         let quick = &self.out.quick;

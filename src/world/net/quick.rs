@@ -81,12 +81,6 @@ impl Arrival<'_> {
         (end.owner, Fd(end.number))
     }
 
-    /// When what was sent behind them arrives; [`Instant::NEVER`]: nothing was.
-    #[inline(always)]
-    pub(in crate::world) fn next(&self) -> Instant {
-        self.next
-    }
-
     /// The bytes, and what they are caused by. None: it is the end of the stream.
     #[inline(always)]
     pub(in crate::world) fn bytes(&self) -> Option<(&[u8], EventId)> {
