@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::id::Fd;
 use crate::time::{Instant, Span};
 
-/// A short message where it lies: no allocation, and nobody counts its owners.
+/// A short message where it lies: no allocation, and nobody counts its owners. Its length is where its bytes begin.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Short {
     len: u8,
     bytes: [u8; Short::MAX],
@@ -20,6 +21,9 @@ impl Short {
 
     /// No message: the bytes are somewhere else, as [`Short::here`] tells.
     pub(crate) const ELSEWHERE: Short = Short { len: u8::MAX, bytes: [0; Short::MAX] };
+
+    /// Where the bytes begin, behind their length.
+    pub const TEXT: usize = std::mem::offset_of!(Short, bytes);
 
     /// No bytes.
     pub const EMPTY: Short = Short { len: 0, bytes: [0; Short::MAX] };

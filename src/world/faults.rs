@@ -523,7 +523,7 @@ impl World {
                     milli = milli.saturating_mul(u64::from(*slow_down_milli)) / 1_000;
                 }
             }
-            self.processes[id.index()].cpu_milli = milli;
+            self.processes[id.index()].slow_down(milli);
         }
     }
 }

@@ -208,7 +208,7 @@ impl World {
     /// As [`World::advance`], but no further than the bounds allow.
     pub fn advance_within(&mut self, to: Instant, bounds: &Bounds) -> Reached {
         self.horizon = to;
-        while let Some((at, then)) = self.queue.next_two() {
+        while let Some((at, alone)) = self.queue.next() {
             if at > to {
                 break;
             }
@@ -223,7 +223,7 @@ impl World {
                 return Reached::Standstill;
             }
             self.steps += 1;
-            if !self.deliver_alone(at, then) {
+            if !alone || !self.deliver_alone(at) {
                 self.happen_all();
             }
             // Also after a turn for which nothing was in an inbox: its node may have more to do at once.

@@ -17,6 +17,9 @@ use crate::trace::{Kind, Via};
 /// Turns without input of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
 const TURNS_MAX: u32 = 1_000_000;
 
+/// A CPU that is as fast as the table of costs says, in thousandths.
+const UNSLOWED: u32 = 1_000;
+
 /// A main thread that is occupied for so long is told; one that waits for a disk always is.
 pub(super) const STALL: Span = Span::from_ms(100);
 
@@ -77,15 +80,17 @@ pub(super) struct Process {
     pub(super) busy_until: Instant,
     /// Its newest event, which its timers are caused by.
     pub(super) newest: EventId,
-    /// Its CPU's slowness in thousandths: the machine's and that of faults.
-    pub(super) cpu_milli: u64,
+    /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
+    pub(super) wake_queued: Instant,
     pub(super) machine: MachineId,
     pub(super) state: State,
     pub(super) stage: Stage,
     /// Call it though no timer is due: a clock was touched.
     pub(super) wake_anyway: bool,
-    /// World time of the wake in the queue; [`Instant::NEVER`] if there is none.
-    pub(super) wake_queued: Instant,
+    /// Its CPU is as fast as the table of costs says.
+    unslowed: bool,
+    /// Its CPU's slowness in thousandths: the machine's and that of faults.
+    cpu_milli: u64,
     /// Which queued continuation is meant.
     epoch: u32,
     /// How often it was started.
@@ -111,6 +116,12 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// Whether its CPU is as fast as the table of costs says.
+    #[inline(always)]
+    pub(super) fn is_unslowed(&self) -> bool {
+        self.unslowed
+    }
+
     /// Whether it has a job in the background.
     pub(super) fn works_in_background(&self) -> bool {
         !self.jobs.is_empty()
@@ -123,6 +134,7 @@ impl Process {
             wake_mono: Instant::NEVER,
             busy_until: Instant::ZERO,
             newest: EventId::NONE,
+            unslowed: cpu_milli == UNSLOWED,
             cpu_milli: u64::from(cpu_milli),
             machine,
             state: State::Down,
@@ -177,8 +189,13 @@ impl Process {
         }
     }
 
+    /// Its CPU takes so many thousandths of what the table of costs says from now on.
+    pub(super) fn slow_down(&mut self, milli: u64) {
+        (self.unslowed, self.cpu_milli) = (milli == u64::from(UNSLOWED), milli);
+    }
+
     fn slowed(&self, span: Span) -> Span {
-        if self.cpu_milli == 1_000 {
+        if self.unslowed {
             return span;
         }
         let ns = u128::from(span.0) * u128::from(self.cpu_milli) / 1_000;
@@ -192,9 +209,10 @@ impl World {
         let now = self.now;
         let process = &mut self.processes[id.index()];
         assert!(process.state == State::Down, "a process is started when it doesn't run");
-        let (machine, cpu_milli) = (process.machine, process.cpu_milli);
+        let (machine, unslowed, cpu_milli) = (process.machine, process.unslowed, process.cpu_milli);
         *process = Process {
             incarnation: process.incarnation + 1,
+            unslowed,
             cpu_milli,
             epoch: process.epoch + 1,
             wake_queued: process.wake_queued,

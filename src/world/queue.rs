@@ -53,12 +53,11 @@ const DELIVERY: u32 = 1 << (PLACE_BITS - 1);
 const NOTHING: u128 = u128::MAX;
 
 /// Events of the next millisecond by their time, a bucket for each 16 microseconds. Most events are messages, which arrive
-/// soon: here they cost the same however many there are, as long as the buckets have room.
+/// soon: here they cost the same however many there are, as long as the buckets have room. How full a bucket is can't be
+/// foreseen, so nothing here branches on it.
 #[derive(Clone, Debug)]
 struct Near {
     buckets: Box<[Bucket; BUCKETS]>,
-    /// How many keys each bucket has.
-    counts: [u8; BUCKETS],
     /// The buckets that have any.
     filled: u64,
     /// The number of the bucket that time has reached, counted from the beginning of time.
@@ -70,15 +69,14 @@ const BUCKET_BITS: u32 = 14;
 /// As many as fill a cache line. What finds no room goes to the heap.
 const ROOM: usize = 4;
 
-/// The keys of one stretch of time, the next one last.
+/// The keys of one stretch of time in their order, [`NOTHING`] behind them.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Bucket([u128; ROOM]);
 
 impl Near {
     fn new() -> Near {
-        let buckets = Box::new([Bucket([NOTHING; ROOM]); BUCKETS]);
-        Near { buckets, counts: [0; BUCKETS], filled: 0, reached: 0 }
+        Near { buckets: Box::new([Bucket([NOTHING; ROOM]); BUCKETS]), filled: 0, reached: 0 }
     }
 
     /// The bucket of a time.
@@ -95,76 +93,45 @@ impl Near {
             return false;
         }
         let bucket = Self::bucket(at);
-        let count = &mut self.counts[bucket];
         let keys = &mut self.buckets[bucket].0;
-        let mut place = usize::from(*count);
-        if place >= ROOM {
+        if keys[ROOM - 1] != NOTHING {
             return false;
         }
-        *count = count.wrapping_add(1);
-        self.filled |= 1 << bucket;
-        while place > 0 && keys[place - 1] < key {
-            keys[place] = keys[place - 1];
-            place -= 1;
+        let mut later = key;
+        for place in keys {
+            (*place, later) = ((*place).min(later), (*place).max(later));
         }
-        keys[place] = key;
+        self.filled |= 1 << bucket;
         true
     }
 
     /// All keys.
     fn iter(&self) -> impl Iterator<Item = &u128> {
-        self.buckets.iter().zip(&self.counts).flat_map(|(bucket, &count)| bucket.0.iter().take(usize::from(count)))
+        self.buckets.iter().flat_map(|bucket| &bucket.0).filter(|&&key| key != NOTHING)
     }
 
-    /// The key at a place in a bucket.
+    /// The first key, and the one behind it if that is in the same bucket: nothing else is due at the same time.
     #[inline(always)]
-    fn key(&self, bucket: usize, place: usize) -> u128 {
-        self.buckets[bucket].0[place % ROOM]
-    }
-
-    /// The key that comes first in a bucket that has any.
-    #[inline(always)]
-    fn first_in(&self, bucket: usize) -> u128 {
-        self.key(bucket, usize::from(self.counts[bucket]).wrapping_sub(1))
-    }
-
-    /// The first bucket of these that has anything.
-    #[inline(always)]
-    fn first_of(&self, filled: u64) -> Option<usize> {
+    fn first_two(&self) -> [u128; 2] {
+        if self.filled == 0 {
+            return [NOTHING; 2];
+        }
         #[allow(clippy::cast_possible_truncation, reason = "below 64")]
         let from = (self.reached % BUCKETS as u64) as u32;
-        let ahead = filled.rotate_right(from).trailing_zeros();
-        (filled != 0).then_some(from.wrapping_add(ahead) as usize % BUCKETS)
-    }
-
-    /// The first key.
-    #[inline(always)]
-    fn first(&self) -> u128 {
-        self.first_of(self.filled).map_or(NOTHING, |bucket| self.first_in(bucket))
-    }
-
-    /// The first two.
-    #[inline(always)]
-    fn first_two(&self) -> (u128, u128) {
-        let Some(bucket) = self.first_of(self.filled) else { return (NOTHING, NOTHING) };
-        let count = usize::from(self.counts[bucket]);
-        let then = if count > 1 {
-            self.key(bucket, count.wrapping_sub(2))
-        } else {
-            self.first_of(self.filled & !(1 << bucket)).map_or(NOTHING, |next| self.first_in(next))
-        };
-        (self.key(bucket, count.wrapping_sub(1)), then)
+        let ahead = self.filled.rotate_right(from).trailing_zeros();
+        let [first, second, ..] = self.buckets[from.wrapping_add(ahead) as usize % BUCKETS].0;
+        [first, second]
     }
 
     /// Takes the first key out, whose time this is.
     #[inline(always)]
     fn drop_first(&mut self, at: Instant) {
         let bucket = Self::bucket(at);
-        let count = &mut self.counts[bucket];
-        *count = count.wrapping_sub(1);
-        if *count == 0 {
-            self.filled &= !(1 << bucket);
-        }
+        let keys = &mut self.buckets[bucket].0;
+        keys.copy_within(1.., 0);
+        keys[ROOM - 1] = NOTHING;
+        self.filled &= !(u64::from(keys[0] == NOTHING) << bucket);
+        self.reached = at.0 >> BUCKET_BITS;
     }
 }
 
@@ -174,10 +141,12 @@ pub(super) struct Queue {
     near: Near,
     /// A heap of what isn't in `near`. A key has time (64 bits), tie (40), and a place in `slots` or a pipe (24).
     heap: Vec<u128>,
+    /// The smallest key of the heap, unless it has been taken.
+    far: u128,
     /// The top of the heap has been taken and waits to be replaced: most timers set another one, and replacing the top
     /// costs half of a pop and a push.
     taken: bool,
-    /// The first of all keys, if [`Queue::next_two`] has just found it, and whether it is in `near`.
+    /// The first of all keys, if [`Queue::next`] has just found it, and whether it is in `near`.
     top: u128,
     top_is_near: bool,
     slots: Vec<Due>,
@@ -195,6 +164,7 @@ impl Queue {
         Queue {
             near: Near::new(),
             heap: Vec::new(),
+            far: NOTHING,
             taken: false,
             top: NOTHING,
             top_is_near: false,
@@ -298,6 +268,11 @@ impl Queue {
         } else {
             rise(&mut self.heap, key);
         }
+        self.far = self.top_of_heap();
+    }
+
+    fn top_of_heap(&self) -> u128 {
+        self.heap.first().copied().unwrap_or(NOTHING)
     }
 
     /// The part of a key that orders.
@@ -327,6 +302,7 @@ impl Queue {
         });
         // What is sorted is a heap.
         self.heap.sort_unstable();
+        self.far = self.top_of_heap();
         self.renew_upheaval();
     }
 
@@ -345,7 +321,7 @@ impl Queue {
     /// The smallest key.
     #[inline]
     fn first(&self) -> u128 {
-        self.near.first().min(self.first_far())
+        self.near.first_two()[0].min(self.first_far())
     }
 
     /// Closes the gap at the top of the heap.
@@ -363,6 +339,7 @@ impl Queue {
         if !self.heap.is_empty() {
             sink(&mut self.heap, last);
         }
+        self.far = self.top_of_heap();
     }
 
     /// When the next event is due; `None`: there is none.
@@ -377,24 +354,31 @@ impl Queue {
         Self::time(self.first()) > at
     }
 
-    /// When the next event is due, and when the one after it is ([`Instant::NEVER`]: never).
-    #[inline]
-    pub(super) fn next_two(&mut self) -> Option<(Instant, Instant)> {
+    /// When the next event is due, and whether it is the only one then.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<(Instant, bool)> {
         self.settle();
-        let (near, after_near) = self.near.first_two();
-        let far = self.heap.first().copied().unwrap_or(NOTHING);
-        self.top_is_near = near < far;
-        let then = if self.top_is_near {
-            after_near.min(far)
-        } else {
-            let children = self.heap.get(1..).unwrap_or_default();
-            children.iter().take(2).fold(near, |then, &child| then.min(child))
-        };
-        self.top = near.min(far);
-        (self.top != NOTHING).then_some((Self::time(self.top), Self::time(then)))
+        let [near, after] = self.near.first_two();
+        self.top_is_near = near < self.far;
+        if !self.top_is_near {
+            return self.next_is_far(near);
+        }
+        self.top = near;
+        let at = Self::time(near);
+        Some((at, Self::time(after.min(self.far)) != at))
     }
 
-    /// The next event, which [`Queue::next_two`] has just found. [`Queue::drop_first`] takes it out.
+    /// The same when the next event is in the heap, if there is one at all.
+    #[inline(never)]
+    fn next_is_far(&mut self, near: u128) -> Option<(Instant, bool)> {
+        self.top = self.far;
+        let children = self.heap.get(1..).unwrap_or_default();
+        let then = children.iter().take(2).fold(near, |then, &child| then.min(child));
+        let at = Self::time(self.top);
+        (self.top != NOTHING).then_some((at, Self::time(then) != at))
+    }
+
+    /// The next event, which [`Queue::next`] has just found. [`Queue::drop_first`] takes it out.
     #[inline(always)]
     pub(super) fn top(&self) -> Due {
         let place = Self::place_of(self.top);
@@ -410,13 +394,13 @@ impl Queue {
     pub(super) fn drop_first(&mut self) {
         let (at, place) = (Self::time(self.top), Self::place_of(self.top));
         if self.top_is_near {
-            debug_assert_eq!(self.near.first(), self.top, "nothing has been queued since it was looked at");
+            debug_assert_eq!(self.near.first_two()[0], self.top, "nothing has been queued since it was looked at");
             self.near.drop_first(at);
         } else {
             assert!(!self.taken, "an event is taken once");
             self.taken = true;
+            self.near.reached = at.0 >> BUCKET_BITS;
         }
-        self.near.reached = at.0 >> BUCKET_BITS;
         if place & DELIVERY == 0 {
             self.free.push(place);
             if at >= self.upheaval {
@@ -428,7 +412,7 @@ impl Queue {
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let (near, far) = (self.near.first(), self.first_far());
+        let (near, far) = (self.near.first_two()[0], self.first_far());
         let key = near.min(far);
         if key == NOTHING || Self::time(key) != at {
             return None;
@@ -548,7 +532,7 @@ mod tests {
                     prop_assert_eq!(queue.nothing_until(Instant(now)), false);
                     prop_assert_eq!(queue.nothing_until(Instant(now.saturating_sub(1))), now > 0);
                     let then = model.iter().map(|&(at, _)| Instant(at)).min().unwrap_or(Instant::NEVER);
-                    prop_assert_eq!(queue.next_two(), Some((Instant(now), then)));
+                    prop_assert_eq!(queue.next(), Some((Instant(now), then != Instant(now))));
                     let due = queue.pop_at(Instant(now)).expect("it is due");
                     let pushed = match due {
                         Due::Wake { node } => Some(u32::from(node)),

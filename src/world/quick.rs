@@ -10,12 +10,11 @@ use crate::time::Instant;
 use crate::trace::Via;
 
 impl World {
-    /// Takes the next event of the queue, which is due now, if it goes the short way. `then`: when the one after it is
-    /// due.
+    /// Takes the next event of the queue, which is due now and alone, if it goes the short way.
     #[inline(always)]
-    pub(super) fn deliver_alone(&mut self, now: Instant, then: Instant) -> bool {
+    pub(super) fn deliver_alone(&mut self, now: Instant) -> bool {
         let World { net, queue, processes, inboxes, clocks, faults, out, foreseen, .. } = self;
-        if then <= now || !inboxes.none_ready() {
+        if !inboxes.none_ready() {
             return false;
         }
         let Some(mut arrival) = net.arrival(queue.top(), now) else { return false };

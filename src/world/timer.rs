@@ -11,7 +11,7 @@ impl Process {
     /// Whether, besides, its timer isn't due, and what its turn takes is what its node says.
     #[inline(always)]
     pub(super) fn takes_at_once(&self, now: Instant) -> bool {
-        self.wake > now && !self.wake_anyway && self.cpu_milli == 1_000
+        self.wake > now && !self.wake_anyway && self.is_unslowed()
     }
 
     /// Whether a next timer at this time of its own clock is the one that is known, and is not due yet: then the queue

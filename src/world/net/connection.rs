@@ -291,6 +291,8 @@ pub(super) struct Connection {
     pub(super) serial: u32,
     /// Nothing is going on with it; false says nothing.
     pub(super) quiet: bool,
+    /// It exists: neither end has forgotten it.
+    pub(super) live: bool,
     /// The paths of the pipes, for [`super::link::Paths::get`].
     pub(super) paths: [u32; 2],
     pub(super) ends: [End; 2],

@@ -7,8 +7,9 @@ use super::connection::{Connection, Pipe, Sock, State};
 /// All connections. Each lies on cache lines of its own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conns {
-    slots: Vec<Option<Connection>>,
-    /// Slots that are empty; the one that was used last is the next to be used.
+    /// No `Option`: which value says that there is none would lie on a line of its own.
+    slots: Vec<Connection>,
+    /// Slots of those that are gone; the one that was used last is the next to be used.
     free: Vec<usize>,
 }
 
@@ -16,25 +17,27 @@ impl Conns {
     /// Its slot.
     pub(super) fn insert(&mut self, conn: Connection) -> usize {
         if let Some(slot) = self.free.pop() {
-            self.slots[slot] = Some(conn);
+            self.slots[slot] = conn;
             return slot;
         }
-        self.slots.push(Some(conn));
+        self.slots.push(conn);
         self.slots.len() - 1
     }
 
     pub(super) fn remove(&mut self, slot: usize) {
-        assert!(self.slots[slot].take().is_some(), "a connection is removed once");
+        let conn = &mut self.slots[slot];
+        assert!(conn.live, "a connection is removed once");
+        (conn.live, conn.pipes) = (false, <[Pipe; 2]>::default());
         self.free.push(slot);
     }
 
     #[inline(always)]
     fn at(&mut self, slot: usize) -> Option<&mut Connection> {
-        self.slots.get_mut(slot)?.as_mut()
+        self.slots.get_mut(slot).filter(|conn| conn.live)
     }
 
     pub(super) fn get(&self, sock: Sock) -> Option<&Connection> {
-        self.slots.get(sock.index())?.as_ref().filter(|conn| conn.serial == sock.serial)
+        self.slots.get(sock.index()).filter(|conn| conn.live && conn.serial == sock.serial)
     }
 
     pub(super) fn get_mut(&mut self, sock: Sock) -> Option<&mut Connection> {
@@ -59,18 +62,20 @@ impl Conns {
 
     /// All of them with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
-        self.slots.iter().enumerate().filter_map(|(slot, conn)| Some((slot, conn.as_ref()?)))
+        self.slots.iter().enumerate().filter(|(_, conn)| conn.live)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
-        self.slots.iter_mut().flatten().map(Connection::disturbed)
+        self.slots.iter_mut().filter(|conn| conn.live).map(Connection::disturbed)
     }
 }
 
 impl Index<usize> for Conns {
     type Output = Connection;
     fn index(&self, slot: usize) -> &Connection {
-        self.slots[slot].as_ref().expect("slots are known as long as their connections live")
+        let conn = &self.slots[slot];
+        assert!(conn.live, "slots are known as long as their connections live");
+        conn
     }
 }
 

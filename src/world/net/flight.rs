@@ -152,8 +152,7 @@ mod tests {
     #[test]
     fn what_every_message_asks_lies_together() {
         const LINE: usize = 64;
-        assert_eq!(size_of::<Option<Connection>>(), size_of::<Connection>());
-        let text = offset_of!(Pipe, flight) + offset_of!(Flight, head) + offset_of!(Segment, data) + 1;
+        let text = offset_of!(Pipe, flight) + offset_of!(Flight, head) + offset_of!(Segment, data) + Short::TEXT;
         assert!(text + "+OK\r\n".len() <= LINE, "{text}");
         let set = "*3\r\n$3\r\nSET\r\n$12\r\n\r\n$32\r\n\r\n".len() + 12 + 32;
         assert!(text + set <= 2 * LINE, "{text} {set}");

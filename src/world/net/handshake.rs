@@ -65,6 +65,7 @@ impl Net {
         };
         self.serial = self.serial.wrapping_add(1);
         let slot = self.conns.insert(Connection {
+            live: true,
             serial: self.serial,
             ends: [
                 end(caller.owner, caller.incarnation, caller.number, from, machine, State::Connecting),
