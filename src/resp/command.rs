@@ -310,7 +310,7 @@ pub fn short_request(data: &[u8]) -> Option<([&[u8]; 3], usize)> {
 
 /// Key and value of a SET without options, if that is exactly what `data` holds, written as clients write it and with
 /// lengths of one or two digits. `None` says nothing.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn short_set(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = data.strip_prefix(b"*3\r\n$3\r\nSET\r\n")?;
@@ -320,7 +320,7 @@ pub fn short_set(data: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// An argument of less than 100 bytes and what follows it.
-#[inline]
+#[inline(always)]
 fn short_bulk(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = match data {
         [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, rest @ ..] => ((a - b'0') * 10 + (b - b'0'), rest),

@@ -1,5 +1,7 @@
 //! Periodic work (`serverCron`). Its ticks are counted, not simulated: the server wakes only for a tick that has work.
 
+use std::hint::select_unpredictable;
+
 use super::{Server, expire, persistence, replication};
 use crate::node::Outbox;
 use crate::time::{Instant, Span};
@@ -23,6 +25,7 @@ struct Needs {
 
 /// The ticks while nothing but short requests comes: [`Server::plan_cron`] for those who don't look at anything else.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Plan {
     /// The next tick.
     pub next: Instant,
@@ -40,11 +43,10 @@ impl Plan {
     /// After another request.
     #[inline(always)]
     pub(crate) fn go_on(&mut self, now: Instant) {
-        if now < self.planned + PLAN_EVERY {
-            self.due = self.due.min(self.next);
-        } else {
-            (self.planned, self.due) = (now, self.found);
-        }
+        // Nobody can foresee which.
+        let holds = now < self.planned + PLAN_EVERY;
+        self.due = select_unpredictable(holds, self.due.min(self.next), self.found);
+        self.planned = select_unpredictable(holds, self.planned, now);
     }
 }
 

@@ -6,50 +6,57 @@ use super::express::{OK, SET, WRITE_OK};
 use super::keyspace::value::EMBSTR_MAX;
 use super::{Server, cost};
 use crate::id::Fd;
-use crate::node::Outbox;
+use crate::node::{Outbox, Short};
 use crate::resp::short_set;
 use crate::time::{Instant, Now, Span, Unix};
 use crate::trace::Often;
 use crate::trace::digest::hash_pair;
 
-/// No session has this descriptor.
-const NOBODY: Fd = Fd(u32::MAX);
+/// No session that can have a streak has this descriptor.
+const NOBODY: u16 = u16::MAX;
 
-/// Where a streak stands.
+/// Where a streak stands. What each request looks at fills a cache line.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Streak {
-    /// Whose it is.
-    fd: Fd,
-    /// The database.
-    db: u32,
+    /// Whose it is: a descriptor, and the database.
+    fd: u16,
+    db: u16,
     /// How many more requests it can have before somebody has to look at more than it knows.
     left: u32,
-    /// Requests that are not yet accounted for, and their bytes.
-    count: u32,
-    bytes: u64,
-    /// What copying them cost, once for each time.
-    copied: u64,
-    now: Now,
+    /// The bytes of those that it had, and how many times 16 of them there were in one.
+    bytes: u32,
+    copied: u32,
+    /// When the newest one came.
+    mono: Instant,
     plan: Plan,
     offset: u64,
+    /// What the other clock is ahead: nobody has touched it since the streak began.
+    ahead: u64,
+    /// How many requests it can have in all.
+    longest: u32,
     /// Whose request was the newest that went the short way.
-    newest: Fd,
+    newest: Option<Fd>,
 }
+
+/// A streak has at most so many requests: their bytes can be counted.
+const LONGEST: u32 = u32::MAX / 128;
+const _: () = assert!(Short::MAX < 128);
 
 impl Default for Streak {
     fn default() -> Self {
-        let now = Now { mono: Instant::ZERO, unix: Unix(0) };
         Streak {
             fd: NOBODY,
             db: 0,
             left: 0,
-            count: 0,
             bytes: 0,
             copied: 0,
-            now,
+            mono: Instant::ZERO,
             plan: Plan::NONE,
             offset: 0,
-            newest: NOBODY,
+            ahead: 0,
+            longest: 0,
+            newest: None,
         }
     }
 }
@@ -67,20 +74,23 @@ impl Server {
     #[inline]
     pub(crate) fn quick_set(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
         let Server { streak, keyspace, .. } = self;
-        if streak.fd != fd || streak.left == 0 || now.mono >= streak.plan.next {
+        if u32::from(streak.fd) != fd.0 || streak.left == 0 || now.mono >= streak.plan.next {
             return self.first_set(now, fd, data, out);
         }
         let Some((key, text)) = short_set(data) else { return false };
-        if text.len() > EMBSTR_MAX || !keyspace.db_mut(streak.db).set_text(key, text, super::eviction::uncounted(now)) {
+        if text.len() > EMBSTR_MAX
+            || !keyspace.db_mut(streak.db.into()).set_text(key, text, super::eviction::uncounted(now))
+        {
             return false;
         }
         let copied = data.len() as u64 / 16 * cost::COPY_16;
         streak.left -= 1;
-        // Both are limited by `left`.
-        streak.count = streak.count.wrapping_add(1);
-        streak.bytes = streak.bytes.wrapping_add(data.len() as u64);
-        streak.copied = streak.copied.wrapping_add(copied);
-        streak.now = now;
+        // All are limited by `left`.
+        #[allow(clippy::cast_possible_truncation, reason = "a short message")]
+        let len = data.len() as u32;
+        streak.bytes = streak.bytes.wrapping_add(len);
+        streak.copied = streak.copied.wrapping_add(len / 16);
+        streak.mono = now.mono;
         streak.plan.go_on(now.mono);
         out.note_often(Often::Write { op: hash_pair(key, text), offset: streak.offset });
         let quick = &mut out.quick;
@@ -98,10 +108,10 @@ impl Server {
         self.end_streak();
         let done = self.swift_set(now, fd, data, out);
         if done {
-            if self.streak.newest == fd {
+            if self.streak.newest == Some(fd) {
                 self.begin_streak(fd);
             }
-            self.streak.newest = fd;
+            self.streak.newest = Some(fd);
         }
         done
     }
@@ -111,11 +121,14 @@ impl Server {
             return;
         };
         let left = changes.min((session.room / OK.len()) as u64);
-        if self.meter.is_unscaled() {
+        let number = u16::try_from(fd.0).ok().filter(|&number| number != NOBODY);
+        if let (Some(number), Ok(db), true) = (number, session.db.try_into(), self.meter.is_unscaled()) {
             let streak = &mut self.streak;
-            (streak.fd, streak.db, streak.plan) = (fd, session.db, plan);
-            streak.left = u32::try_from(left).unwrap_or(u32::MAX);
-            (streak.now, streak.offset) = (self.now, self.repl.offset());
+            (streak.fd, streak.db, streak.plan) = (number, db, plan);
+            streak.longest = u32::try_from(left).unwrap_or(u32::MAX).min(LONGEST);
+            streak.left = streak.longest;
+            (streak.mono, streak.offset) = (self.now.mono, self.repl.offset());
+            streak.ahead = self.now.unix.0.wrapping_sub(self.now.mono.0);
         }
     }
 
@@ -131,8 +144,11 @@ impl Server {
     fn account_for_streak(&mut self) {
         let newest = self.streak.newest;
         let streak = std::mem::replace(&mut self.streak, Streak { newest, ..Streak::default() });
-        let Streak { fd, bytes, copied, now, plan, offset, .. } = streak;
-        let count = u64::from(streak.count);
+        let Streak { mono, plan, offset, .. } = streak;
+        let (fd, count, bytes) =
+            (Fd(streak.fd.into()), u64::from(streak.longest - streak.left), u64::from(streak.bytes));
+        let copied = u64::from(streak.copied) * cost::COPY_16;
+        let now = Now { mono, unix: Unix(mono.0.wrapping_add(streak.ahead)) };
         if count == 0 {
             return;
         }
@@ -153,5 +169,16 @@ impl Server {
         let session = self.sessions.at_mut(fd);
         let lengths = [bytes, sent].map(|bytes| usize::try_from(bytes).expect("less than a socket has room for"));
         session.answer_swiftly(SET.spec.name, now.unix, (lengths[0], lengths[1]), offset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_request_looks_at_is_one_line() {
+        assert!(std::mem::offset_of!(Streak, ahead) <= 64);
+        assert_eq!(std::mem::offset_of!(Server, streak), 0);
     }
 }

@@ -38,15 +38,25 @@ struct Head {
 
 const EMPTY: Head = Head { hash: 0, at: NIL };
 
-/// The table. Items keep their index from insertion to removal. What finding one looks at comes first.
+/// So many empty buckets.
+fn buckets(count: usize) -> Box<[Head]> {
+    vec![EMPTY; count].into_boxed_slice()
+}
+
+/// A table that isn't there.
+fn none() -> Box<[Head]> {
+    Box::default()
+}
+
+/// The table. Items keep their index from insertion to removal. What finding one looks at comes first, in 64 bytes.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Dict<T> {
     /// By the same index as `slots`.
     items: Vec<Option<T>>,
-    /// Heads of chains; the second is the target while rehashing and empty otherwise.
-    tables: [Vec<Head>; 2],
     slots: Vec<Slot>,
+    /// Heads of chains; the second is the target while rehashing and empty otherwise.
+    tables: [Box<[Head]>; 2],
     /// Next bucket of the first table to be moved.
     rehash: Option<usize>,
     free: u32,
@@ -64,7 +74,7 @@ impl<T> Default for Dict<T> {
             items: Vec::new(),
             free: NIL,
             len: 0,
-            tables: [Vec::new(), Vec::new()],
+            tables: [none(), none()],
             rehash: None,
             held: false,
             capped: false,
@@ -141,8 +151,7 @@ impl<T> Dict<T> {
     /// An empty table with buckets for so many items (`dictExpand`).
     #[must_use]
     pub fn with_room(items: usize) -> Dict<T> {
-        let buckets = vec![EMPTY; items.next_power_of_two().max(INITIAL)];
-        Dict { tables: [buckets, Vec::new()], ..Dict::default() }
+        Dict { tables: [buckets(items.next_power_of_two().max(INITIAL)), none()], ..Dict::default() }
     }
 
     /// Buckets of both tables together (`dictSlots`).
@@ -210,14 +219,26 @@ impl<T> Dict<T> {
     #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
         let hash = low(hash);
-        // Nearly always there is one table.
-        self.find_in(&self.tables[0], hash, &same).or_else(|| match self.rehash {
-            Some(_) => self.find_in(&self.tables[1], hash, &same),
+        // Most often there is one table and the item begins its chain.
+        if let Some(&Head { hash: found, at }) = head(&self.tables[0], hash)
+            && found == hash
+            && let Some(Some(item)) = self.items.get(at as usize)
+            && same(item)
+        {
+            return Some(at);
+        }
+        self.find_behind(hash, &same)
+    }
+
+    /// The same wherever it is.
+    #[inline(never)]
+    fn find_behind(&self, hash: u32, same: &impl Fn(&T) -> bool) -> Option<u32> {
+        self.find_in(&self.tables[0], hash, same).or_else(|| match self.rehash {
+            Some(_) => self.find_in(&self.tables[1], hash, same),
             None => None,
         })
     }
 
-    #[inline]
     fn find_in(&self, table: &[Head], hash: u32, same: &impl Fn(&T) -> bool) -> Option<u32> {
         let &Head { hash: mut found, mut at } = head(table, hash)?;
         loop {
@@ -309,7 +330,7 @@ impl<T> Dict<T> {
 
     fn grow_if_needed(&mut self) {
         if self.tables[0].is_empty() {
-            self.tables[0] = vec![EMPTY; INITIAL];
+            self.tables[0] = buckets(INITIAL);
         } else if self.is_full() && (!self.capped || self.len as f64 / self.tables[0].len() as f64 > LOAD_MAX) {
             self.begin_rehash((self.len + 1).next_power_of_two());
         }
@@ -317,7 +338,7 @@ impl<T> Dict<T> {
 
     fn begin_rehash(&mut self, size: usize) {
         if size != self.tables[0].len() {
-            self.tables[1] = vec![EMPTY; size];
+            self.tables[1] = buckets(size);
             self.rehash = Some(0);
         }
     }

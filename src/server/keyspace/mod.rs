@@ -76,9 +76,9 @@ impl Entry {
     }
 }
 
-/// The tables of one database.
+/// The tables of one database. What finding a key looks at fills the first line of the cache.
 #[derive(Clone, Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 struct Tables {
     keys: Dict<Entry>,
     /// Those that have an expiry.
@@ -112,7 +112,16 @@ impl Db {
 
     #[inline]
     fn tables_mut(&mut self) -> &mut Tables {
-        Arc::make_mut(&mut self.tables)
+        if !self.tables.is_unique() {
+            self.unshare();
+        }
+        Arc::get_mut(&mut self.tables).expect("nobody else has them now")
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unshare(&mut self) {
+        self.tables = Arc::new(Tables::clone(&self.tables));
     }
 
     /// How many keys, logically expired ones included.

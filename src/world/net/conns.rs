@@ -52,12 +52,12 @@ impl Conns {
         self.at(sock.index()).filter(|conn| conn.serial == sock.serial)
     }
 
-    /// The connection of a pipe, and the end that sends over it.
+    /// The connection of a pipe, and the end that sends over it, whose side is known.
     #[inline(always)]
-    pub(super) fn by_pipe(&mut self, pipe: u32) -> Option<(Sock, &mut Connection)> {
+    pub(super) fn by_pipe(&mut self, pipe: u32, side: u8) -> Option<(Sock, &mut Connection)> {
         let slot = pipe >> 1;
         let conn = self.at(slot as usize)?;
-        Some((Sock { slot, serial: conn.serial, side: u8::from(pipe & 1 != 0) }, conn))
+        Some((Sock { slot, serial: conn.serial, side }, conn))
     }
 
     /// All of them with their slots.

@@ -164,7 +164,7 @@ impl Net {
 
     /// Segments reach the receiver's kernel. A delivery that was put off, or whose connection is no more, is nothing.
     pub(in crate::world) fn on_deliver(&mut self, pipe: u32, delivery: u32, wire: &mut Wire<'_>) {
-        let Some((sock, conn)) = self.conns.by_pipe(pipe) else { return };
+        let Some((sock, conn)) = self.conns.by_pipe(pipe, u8::from(pipe & 1 != 0)) else { return };
         let pipe = &mut conn.pipes[sock.side()];
         if pipe.delivery == Instant::NEVER || pipe.known_by != delivery {
             return;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::connection::{Connection, Pipe, Segment, Sock, State};
 use super::link::Paths;
-use super::{Alone, Due, Net, Queue, Wire};
+use super::{Alone, Net, Queue, Wire};
 use crate::id::{EventId, Fd};
 use crate::node::Short;
 use crate::time::Instant;
@@ -54,11 +54,17 @@ impl Net {
         depart(conn, &mut self.paths, sock.side(), len, (now, self.receive_buffer))
     }
 
-    /// A delivery that is due, if it is one and nothing is wrong with its connection. Nothing has happened yet.
+    /// A delivery that is due, if nothing is wrong with its connection. Nothing has happened yet. `side`: which end's pipe
+    /// it is.
     #[inline(always)]
-    pub(in crate::world) fn arrival(&mut self, due: Due, now: Instant) -> Option<Arrival<'_>> {
-        let Due::Deliver { pipe, delivery } = due else { return None };
-        let (sock, conn) = self.conns.by_pipe(pipe)?;
+    pub(in crate::world) fn arrival(
+        &mut self,
+        side: u8,
+        pipe: u32,
+        delivery: u32,
+        now: Instant,
+    ) -> Option<Arrival<'_>> {
+        let (sock, conn) = self.conns.by_pipe(pipe, side)?;
         let usual = conn.quiet || conn.look() || {
             let pipe = &conn.pipes[sock.side()];
             let waits = pipe.wants_room || pipe.shut || pipe.holes != 0;
