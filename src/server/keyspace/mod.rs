@@ -76,9 +76,10 @@ impl Entry {
     }
 }
 
-/// The tables of one database. What finding a key looks at fills the first line of the cache.
+/// The tables of one database. What finding a key looks at comes first: behind the count of those who share them it ends
+/// within a line of the cache. An allocator that gives powers of two places that are multiples of them begins with one.
 #[derive(Clone, Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 struct Tables {
     keys: Dict<Entry>,
     /// Those that have an expiry.
@@ -86,6 +87,9 @@ struct Tables {
     /// Bytes of all entries.
     memory: u64,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Tables>() > 128 && size_of::<Tables>() + size_of::<usize>() <= 256);
 
 /// One database. A clone shares the tables until either side changes.
 #[derive(Clone, Debug, Default)]
