@@ -223,6 +223,7 @@ impl World {
                 return Reached::Standstill;
             }
             self.steps += 1;
+            self.look_ahead();
             if !alone || !self.deliver_alone(at) {
                 self.happen_all();
             }

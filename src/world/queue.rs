@@ -1,5 +1,7 @@
 //! The engine's queue: what happens next, ordered by time and then by sequence (or by a seeded draw).
 
+use std::hint::select_unpredictable;
+
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -110,7 +112,7 @@ impl Near {
         self.buckets.iter().flat_map(|bucket| &bucket.0).filter(|&&key| key != NOTHING)
     }
 
-    /// The first key, and the one behind it if that is in the same bucket: nothing else is due at the same time.
+    /// The first two keys.
     #[inline(always)]
     fn first_two(&self) -> [u128; 2] {
         if self.filled == 0 {
@@ -118,9 +120,13 @@ impl Near {
         }
         #[allow(clippy::cast_possible_truncation, reason = "below 64")]
         let from = (self.reached % BUCKETS as u64) as u32;
-        let ahead = self.filled.rotate_right(from).trailing_zeros();
-        let [first, second, ..] = self.buckets[from.wrapping_add(ahead) as usize % BUCKETS].0;
-        [first, second]
+        let filled = self.filled.rotate_right(from);
+        let ahead = filled.trailing_zeros();
+        let [first, after, ..] = self.buckets[from.wrapping_add(ahead) as usize % BUCKETS].0;
+        let behind = (filled & filled.wrapping_sub(1)).trailing_zeros();
+        let [next, ..] = self.buckets[from.wrapping_add(behind) as usize % BUCKETS].0;
+        // Without another bucket this is the first key again.
+        [first, select_unpredictable(after == NOTHING && next != first, next, after)]
     }
 
     /// Takes the first key out, whose time this is.
@@ -149,6 +155,8 @@ pub(super) struct Queue {
     /// The first of all keys, if [`Queue::next`] has just found it, and whether it is in `near`.
     top: u128,
     top_is_near: bool,
+    /// What the one behind it says, as far as it is known.
+    following: u32,
     slots: Vec<Due>,
     /// Those of `slots` that hold nothing.
     free: Vec<u32>,
@@ -168,6 +176,7 @@ impl Queue {
             taken: false,
             top: NOTHING,
             top_is_near: false,
+            following: 0,
             slots: Vec::new(),
             free: Vec::new(),
             upheaval: Instant::NEVER,
@@ -364,6 +373,7 @@ impl Queue {
             return self.next_is_far(near);
         }
         self.top = near;
+        self.following = Self::place_of(after);
         let at = Self::time(near);
         Some((at, Self::time(after.min(self.far)) != at))
     }
@@ -372,10 +382,17 @@ impl Queue {
     #[inline(never)]
     fn next_is_far(&mut self, near: u128) -> Option<(Instant, bool)> {
         self.top = self.far;
+        self.following = Self::place_of(near);
         let children = self.heap.get(1..).unwrap_or_default();
         let then = children.iter().take(2).fold(near, |then, &child| then.min(child));
         let at = Self::time(self.top);
         (self.top != NOTHING).then_some((at, Self::time(then) != at))
+    }
+
+    /// The pipe over which something is delivered next but one, if that is what [`Queue::next`] has just found.
+    #[inline(always)]
+    pub(super) fn following_pipe(&self) -> Option<u32> {
+        (self.following & DELIVERY != 0).then_some(self.following & !DELIVERY)
     }
 
     /// The next event, which [`Queue::next`] has just found. [`Queue::drop_first`] takes it out.

@@ -1,6 +1,8 @@
 //! The short way of what most events are: bytes reach an idle process, and nothing else happens at this instant. The
 //! long way through inboxes and outputs, next door in `process`, comes to the same.
 
+use std::hint::black_box;
+
 use super::World;
 use super::net::Wire;
 use super::process::{Rest, STALL, Stage};
@@ -82,6 +84,17 @@ impl World {
             self.set_wake(NodeId(owner), wake);
         }
         true
+    }
+
+    /// Reads what the event behind the next one will look at first: while the next one happens it comes out of memory that
+    /// is further away. Changes nothing.
+    #[inline(always)]
+    pub(super) fn look_ahead(&self) {
+        if let Some(owner) = self.queue.following_pipe().and_then(|pipe| self.net.look_ahead(pipe))
+            && let Some(process) = self.processes.get(usize::from(owner))
+        {
+            black_box(process.busy_until);
+        }
     }
 
     /// The message of a quick turn leaves.

@@ -60,6 +60,12 @@ impl Conns {
         Some((Sock { slot, serial: conn.serial, side }, conn))
     }
 
+    /// The slot of the connection of a pipe, whatever is there, and the side that sends over it.
+    #[inline(always)]
+    pub(super) fn look_ahead(&self, pipe: u32) -> Option<(&Connection, usize)> {
+        Some((self.slots.get((pipe >> 1) as usize)?, usize::from(pipe & 1 != 0)))
+    }
+
     /// All of them with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
         self.slots.iter().enumerate().filter(|(_, conn)| conn.live)

@@ -1,6 +1,8 @@
 //! The short ways of what happens by the million: bytes leave, and reach an idle process, while nothing is wrong and
 //! nothing else happens. Everything else takes the long way of `flow`, to the same effect.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
 
 use super::connection::{Connection, Pipe, Segment, Sock, State};
@@ -52,6 +54,15 @@ impl Net {
     fn departure(&mut self, sock: Sock, len: u64, now: Instant) -> Option<(&mut Pipe, Instant)> {
         let conn = self.conns.get_quickly(sock)?;
         depart(conn, &mut self.paths, sock.side(), len, (now, self.receive_buffer))
+    }
+
+    /// Whom bytes reach over a pipe. Reads what their delivery and an answer will need.
+    #[inline(always)]
+    pub(in crate::world) fn look_ahead(&self, pipe: u32) -> Option<u16> {
+        let (conn, side) = self.conns.look_ahead(pipe)?;
+        black_box((conn.pipes[side].delivery, conn.pipes[side ^ 1].delivery));
+        self.paths.look_ahead(conn.paths[side ^ 1]);
+        Some(conn.ends[side ^ 1].owner)
     }
 
     /// A delivery that is due, if nothing is wrong with its connection. Nothing has happened yet. `side`: which end's pipe
