@@ -812,3 +812,13 @@ impl World {
         net.close_all(id.0, machine, died, &mut wire);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Process;
+
+    #[test]
+    fn what_every_turn_looks_at_is_one_line() {
+        assert!(std::mem::offset_of!(Process, cpu_milli) <= 64);
+    }
+}

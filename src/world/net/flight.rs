@@ -142,7 +142,7 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use std::mem::{offset_of, size_of};
+    use std::mem::offset_of;
 
     use super::super::connection::{Connection, Pipe};
     use super::*;
