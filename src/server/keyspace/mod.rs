@@ -21,6 +21,8 @@ mod trigonometry;
 pub mod value;
 pub mod zset;
 
+use std::ops::{Index, IndexMut};
+
 use bytes::Bytes;
 use triomphe::Arc;
 
@@ -93,6 +95,7 @@ const _: () = assert!(size_of::<Tables>() > 128 && size_of::<Tables>() + size_of
 
 /// One database. A clone shares the tables until either side changes.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Db {
     tables: Arc<Tables>,
     /// No key expires before this, in milliseconds since 1970: the active cycle has nothing to do until then.
@@ -356,18 +359,80 @@ impl Db {
     }
 }
 
+/// The databases by number. The first one, where most of what happens happens, lies in place.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Dbs {
+    first: Db,
+    others: Vec<Db>,
+}
+
+impl Dbs {
+    /// How many. There is at least one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Db> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// One after the other, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Db> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+
+    /// Exchanges two (`dbSwapDatabases`).
+    ///
+    /// # Panics
+    /// When one isn't there.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        if one == other {
+            return;
+        }
+        let taken = std::mem::take(&mut self[one]);
+        let replaced = std::mem::replace(&mut self[other], taken);
+        self[one] = replaced;
+    }
+}
+
+impl Index<usize> for Dbs {
+    type Output = Db;
+    #[inline]
+    fn index(&self, number: usize) -> &Db {
+        match number.checked_sub(1) {
+            None => &self.first,
+            Some(other) => &self.others[other],
+        }
+    }
+}
+
+impl IndexMut<usize> for Dbs {
+    #[inline]
+    fn index_mut(&mut self, number: usize) -> &mut Db {
+        match number.checked_sub(1) {
+            None => &mut self.first,
+            Some(other) => &mut self.others[other],
+        }
+    }
+}
+
 /// All databases of a server. Cloning is cheap: the clones share their tables until one changes.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Keyspace {
     /// By number.
-    pub dbs: Vec<Db>,
+    pub dbs: Dbs,
 }
 
 impl Keyspace {
-    /// That many empty databases.
+    /// That many empty databases, at least one.
     #[must_use]
     pub fn new(databases: usize) -> Keyspace {
-        Keyspace { dbs: vec![Db::new(); databases] }
+        Keyspace { dbs: Dbs { first: Db::new(), others: vec![Db::new(); databases.saturating_sub(1)] } }
     }
 
     /// The database of that number.
@@ -389,7 +454,7 @@ impl Keyspace {
 
     /// A child process begins or ceases to share the tables (`updateDictResizePolicy`). What was put off is made up for.
     pub fn hold_tables(&mut self, held: bool) {
-        for db in &mut self.dbs {
+        for db in self.dbs.iter_mut() {
             db.held = held;
             let sparse = |buckets: usize, len: usize| len * 10 < buckets;
             let (keys, expires) = (db.keys(), db.expires());

@@ -339,7 +339,7 @@ pub(crate) fn reload(s: &mut Server, how: Reload, out: &mut Outbox) -> Result<()
         return Ok(());
     }
     s.scripting.libraries.join(&staged.libraries, how.merge).map_err(|_| Unloaded::Broken)?;
-    for (number, loaded) in (0..).zip(&staged.keyspace.dbs) {
+    for (number, loaded) in (0..).zip(staged.keyspace.dbs.iter()) {
         for (entry, expire) in loaded.iter() {
             let db = s.keyspace.db_mut(number);
             match db.find(entry.key.as_slice()) {
