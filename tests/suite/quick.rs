@@ -9,7 +9,8 @@ use splitbrain::id::Fd;
 use splitbrain::node::{DiskImage, DiskOp, Input, Node, Outbox};
 use splitbrain::rng::Seed;
 use splitbrain::time::{Instant, Now, Span};
-use splitbrain::trace::Event;
+use splitbrain::trace::event::{ClientEvent, ServerEvent};
+use splitbrain::trace::{Event, Kind};
 use splitbrain::world::{World, programs};
 
 use crate::scenario_files;
@@ -154,4 +155,57 @@ proptest! {
         }
         prop_assert!(short.1 <= long.1, "{} engine events instead of {}", short.1, long.1);
     }
+}
+
+const STEADY: &str = "think = \"0s\", keys = 100, write-ratio = 1.0, value-size = \"32b\"";
+
+/// When the server executed the first write after 50 ms, in nanoseconds.
+fn a_write(text: &str) -> u64 {
+    let is_write = |event: &&Event| {
+        event.at >= Instant(50_000_000) && matches!(event.kind, Kind::Server(ServerEvent::Write { .. }))
+    };
+    watch(text, 1, true, LENGTH_US).0.iter().find(is_write).expect("the client writes all the time").at.0
+}
+
+/// An answer is sent ahead of its time unless something happens before it: whatever happens whenever, it is as if it had not been.
+#[test]
+fn what_happens_before_an_answer_leaves_is_in_time() {
+    let deployed = |faults: &[&str]| deployment("0.5ms", &[STEADY], "", faults, (false, ""));
+    let written = a_write(&deployed(&[]));
+    let mut counts = Vec::new();
+    for after in [0, 1, 500, 1_000, 2_000, 2_600, 3_000, 5_000, 20_000] {
+        let at = written + after;
+        for what in ["crash = \"r1\"", "partition = [[\"r1\"], [\"c0\"]]", "for = \"5ms\"\npause = \"r1\""] {
+            let text = deployed(&[&format!("at = \"{at}ns\"\n{what}")]);
+            let (short, long) = (watch(&text, 1, true, LENGTH_US), watch(&text, 1, false, LENGTH_US));
+            assert_eq!(short.0, long.0, "{text}");
+            if what.starts_with("crash") {
+                let ok = |event: &&Event| matches!(event.kind, Kind::Client(ClientEvent::Ok { .. }));
+                counts.push(short.0.iter().filter(ok).count());
+            }
+        }
+    }
+    assert!(counts.is_sorted() && counts[0] + 1 == counts[counts.len() - 1], "{counts:?}");
+}
+
+/// A copy of a world takes other faults only if no answer would have been sent otherwise.
+#[test]
+fn an_answer_that_is_on_its_way_refuses_faults_before_it_leaves() {
+    let scenario = |faults: &[&str]| {
+        let text = deployment("0.5ms", &[STEADY], "", faults, (false, ""));
+        let loaded = scenario_files::load(Path::new("f.toml"), &text, &[]).unwrap_or_else(|report| panic!("{report}"));
+        Arc::new(loaded.scenario)
+    };
+    let written = a_write(&deployment("0.5ms", &[STEADY], "", &[], (false, "")));
+    let mut world = World::new(scenario(&[]), Seed(1));
+    world.advance(Instant(written + 500));
+    let crash = |at: u64| scenario(&[&format!("at = \"{at}ns\"\ncrash = \"r1\"")]);
+    assert!(!world.clone().reschedule(crash(written + 1_000)), "the answer has been sent already");
+    let later = crash(written + 100_000);
+    assert!(world.reschedule(later.clone()));
+    let mut anew = World::new(later, Seed(1));
+    for world in [&mut world, &mut anew] {
+        world.advance(Instant(LENGTH_US * 1_000));
+    }
+    assert_eq!(world.fingerprint(), anew.fingerprint());
 }

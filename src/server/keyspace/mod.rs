@@ -519,3 +519,43 @@ impl Keyspace {
 
 /// A key and its database, as transactions watch them.
 pub type DbKey = (u32, Bytes);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_change_places() {
+        let mut keyspace = Keyspace::new(3);
+        for number in 0..3 {
+            keyspace.db_mut(number).add(Name::copy(&[b'k'; 20][..number as usize + 1]), Value::Int(0), 0);
+        }
+        let order = |keyspace: &Keyspace| -> Vec<usize> {
+            (0..3).map(|number| keyspace.db(number).iter().map(|(entry, _)| entry.key.len()).sum()).collect()
+        };
+        assert_eq!((keyspace.dbs.len(), order(&keyspace)), (3, vec![1, 2, 3]));
+        keyspace.dbs.swap(0, 2);
+        assert_eq!(order(&keyspace), [3, 2, 1]);
+        keyspace.dbs.swap(1, 2);
+        keyspace.dbs.swap(0, 0);
+        assert_eq!(order(&keyspace), [3, 1, 2]);
+    }
+
+    #[test]
+    fn an_expiry_comes_and_goes_with_its_entry() {
+        let mut db = Db::new();
+        let at: Vec<u32> = [b"a", b"b", b"c"].map(|key| db.add(Name::copy(key), Value::Int(1), 0)).to_vec();
+        assert_eq!(db.expiry(at[0]), NO_EXPIRY);
+        db.set_expire(at[0], 500);
+        db.set_expire(at[1], 300);
+        db.set_expire(at[0], 700);
+        assert_eq!((db.expiry(at[0]), db.expiry(at[1]), db.expires_len()), (700, 300, 2));
+        assert!(db.persist(at[1]) && !db.persist(at[1]) && !db.entry(at[1]).expires());
+        assert!(!db.set_text(b"a", &[b'x'; 30], 0), "its expiry would have to go");
+        assert!(!db.set(b"a", Value::Int(2), true, 0) && db.expiry(at[0]) == 700);
+        assert!(!db.set(b"a", Value::Int(3), false, 0) && db.expiry(at[0]) == NO_EXPIRY);
+        db.set_expire(at[2], 900);
+        db.remove(at[2]);
+        assert_eq!((db.len(), db.expires_len(), db.earliest), (2, 0, i64::MAX));
+    }
+}
