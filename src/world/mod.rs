@@ -4,6 +4,7 @@
 //! [`World::drain`] and [`World::take_outside`]. A clone goes on exactly as the original would.
 
 mod clock;
+mod cpu;
 mod deploy;
 mod disk;
 mod faults;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::World;
+use super::cpu::UNSLOWED;
 use super::disk::{Asked, Disk};
 use super::net::{Alone, Arrived, Caller, Listener, Sock, What};
 use super::queue::Due;
@@ -16,12 +17,6 @@ use crate::trace::{Kind, Via};
 
 /// Turns without input of one process at one instant before it counts as broken: a node whose `wake_at` stays in the past.
 const TURNS_MAX: u32 = 1_000_000;
-
-/// A CPU that is as fast as the table of costs says, in thousandths.
-const UNSLOWED: u32 = 1_000;
-
-/// A main thread that is occupied for so long is told; one that waits for a disk always is.
-pub(super) const STALL: Span = Span::from_ms(100);
 
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +83,11 @@ pub(super) struct Process {
     /// Call it though no timer is due: a clock was touched.
     pub(super) wake_anyway: bool,
     /// Its CPU is as fast as the table of costs says.
-    unslowed: bool,
+    pub(super) unslowed: bool,
     /// Its CPU's slowness in thousandths: the machine's and that of faults.
-    cpu_milli: u64,
+    pub(super) cpu_milli: u64,
     /// Which queued continuation is meant.
-    epoch: u32,
+    pub(super) epoch: u32,
     /// How often it was started.
     pub(super) incarnation: u32,
     /// It doesn't run because it is about to execute its own program anew.
@@ -116,12 +111,6 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Whether its CPU is as fast as the table of costs says.
-    #[inline(always)]
-    pub(super) fn is_unslowed(&self) -> bool {
-        self.unslowed
-    }
-
     /// Whether it has a job in the background.
     pub(super) fn works_in_background(&self) -> bool {
         !self.jobs.is_empty()
@@ -187,19 +176,6 @@ impl Process {
         if newest != EventId::NONE {
             self.newest = newest;
         }
-    }
-
-    /// Its CPU takes so many thousandths of what the table of costs says from now on.
-    pub(super) fn slow_down(&mut self, milli: u64) {
-        (self.unslowed, self.cpu_milli) = (milli == u64::from(UNSLOWED), milli);
-    }
-
-    fn slowed(&self, span: Span) -> Span {
-        if self.unslowed {
-            return span;
-        }
-        let ns = u128::from(span.0) * u128::from(self.cpu_milli) / 1_000;
-        Span(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 }
 
@@ -510,24 +486,6 @@ impl World {
         }
     }
 
-    /// The main thread is occupied. If nothing else in the world happens before it is free, time passes at once;
-    /// otherwise the rest of the turn is queued. Both come to the same, except to a fault that waits for an event.
-    #[inline]
-    fn pass_time(&mut self, id: NodeId) -> bool {
-        let until = self.processes[id.index()].busy_until;
-        let alone = self.time_passes(until);
-        if !alone {
-            self.occupied(id, until);
-        }
-        alone
-    }
-
-    pub(super) fn occupied(&mut self, id: NodeId, until: Instant) {
-        let process = &mut self.processes[id.index()];
-        process.epoch += 1;
-        self.queue.push(until, Due::Continue { node: id.0, epoch: process.epoch });
-    }
-
     /// The main thread is free again.
     pub(super) fn on_continue(&mut self, id: NodeId, epoch: u32) {
         let process = &self.processes[id.index()];
@@ -573,18 +531,6 @@ impl World {
         let sock = self.processes[id.index()].sock(fd);
         let (net, mut wire) = self.wire();
         net.send(sock, data, cause, &mut wire);
-    }
-
-    /// The main thread has something to do for so long. True unless that is no time at all.
-    #[inline(always)]
-    pub(super) fn occupy(&mut self, id: NodeId, span: Span) -> bool {
-        let process = &mut self.processes[id.index()];
-        let span = process.slowed(span);
-        process.busy_until = self.now + span;
-        if span >= STALL {
-            self.stall(id, true);
-        }
-        span > Span::ZERO
     }
 
     /// One output takes effect. True if the main thread is occupied from now on, or the process is gone.
@@ -644,16 +590,6 @@ impl World {
             }
         }
         false
-    }
-
-    /// Tells a process that it won't run from here to its next input; `waits`: but then it will at once.
-    fn stall(&mut self, id: NodeId, waits: bool) {
-        let process = &mut self.processes[id.index()];
-        let clock = &self.clocks[process.machine.index()];
-        let until = waits.then(|| clock.now(process.busy_until).mono);
-        if let Some(node) = &mut process.node {
-            node.stalled(clock.now(self.now).mono, until);
-        }
     }
 
     fn disk_request(&mut self, id: NodeId, op: DiskOp, done: Option<u64>) {

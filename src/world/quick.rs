@@ -4,8 +4,9 @@
 use std::hint::black_box;
 
 use super::World;
+use super::cpu::STALL;
 use super::net::Wire;
-use super::process::{Rest, STALL, Stage};
+use super::process::{Rest, Stage};
 use super::queue::Due;
 use crate::id::{EventId, Fd, NodeId};
 use crate::node::{Outbox, Short};
