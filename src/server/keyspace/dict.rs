@@ -35,7 +35,7 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark(u32);
 
-const INDEX_BITS: u32 = 26;
+const INDEX_BITS: u32 = 28;
 /// No item has this index.
 const NO_INDEX: u32 = (1 << INDEX_BITS) - 1;
 const NOBODY: Mark = Mark(u32::MAX);
@@ -168,7 +168,7 @@ fn head(table: &[Head], hash: u32) -> Option<&Head> {
 }
 
 fn index(at: usize) -> u32 {
-    u32::try_from(at).ok().filter(|&at| at < NO_INDEX).expect("a database has fewer than 67,108,863 keys")
+    u32::try_from(at).ok().filter(|&at| at < NO_INDEX).expect("a table has at most 2^28 - 1 items")
 }
 
 impl<T> Dict<T> {
