@@ -300,7 +300,7 @@ impl Cx<'_> {
         self.s.keyspace.db(self.db()).entry(at)
     }
 
-    /// When the entry at an index of the session's database expires; [`NO_EXPIRY`]: never.
+    /// When the entry at an index of the session's database expires; [`super::keyspace::NO_EXPIRY`]: never.
     #[must_use]
     pub(crate) fn expiry(&self, at: u32) -> i64 {
         self.s.keyspace.db(self.db()).expiry(at)
