@@ -5,7 +5,7 @@ use super::{Spec, lists, row, zsets};
 use crate::server::blocking::{Served, Want};
 use crate::server::call::Cx;
 use crate::server::keyspace::list::End;
-use crate::server::keyspace::{Key, Type};
+use crate::server::keyspace::{Element, Type};
 use crate::server::notify::Classes;
 use crate::server::reply::encode_command;
 
@@ -91,7 +91,7 @@ fn wait_or_take(cx: &mut Cx<'_>, want: Want, keys: std::ops::Range<usize>, timeo
 
 /// Takes one or up to so many elements of the list at an index, and answers the key at argument `i` and them.
 fn take_with_key(cx: &mut Cx<'_>, i: usize, at: u32, end: End, count: Option<usize>) -> usize {
-    let one: fn(&mut Cx<'_>, &[Key]) = |cx, taken| cx.add_bulk(taken[0].as_slice());
+    let one: fn(&mut Cx<'_>, &[Element]) = |cx, taken| cx.add_bulk(taken[0].as_slice());
     cx.add_array(2);
     cx.add_bulk_arg(i);
     lists::take(cx, i, at, (end, count.unwrap_or(1)), if count.is_some() { lists::add_texts } else { one })

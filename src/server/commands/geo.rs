@@ -9,7 +9,7 @@ use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::keyspace::geohash::{self, LATITUDE_MAX, LONGITUDE_MAX, Point, Shape};
 use crate::server::keyspace::zset::ZSet;
-use crate::server::keyspace::{Key, Type, Value};
+use crate::server::keyspace::{Element, Type, Value};
 use crate::server::notify::Classes;
 use crate::server::partial_sort;
 
@@ -195,7 +195,7 @@ struct Hit {
     distance: f64,
     score: f64,
     point: Point,
-    member: Key,
+    member: Element,
 }
 
 /// What a search command asks for.
@@ -426,7 +426,7 @@ fn answer(cx: &mut Cx<'_>, request: &Request, hits: &[Hit]) {
 }
 
 /// Stores members under argument `target`, or deletes that key when there are none; answers how many.
-fn store(cx: &mut Cx<'_>, kind: Kind, target: usize, members: Vec<(f64, Key)>) {
+fn store(cx: &mut Cx<'_>, kind: Kind, target: usize, members: Vec<(f64, Element)>) {
     let count = members.len();
     if members.is_empty() {
         if cx.delete_and_notify(target) {

@@ -8,7 +8,7 @@ use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
 use crate::server::keyspace::list::{End, List};
-use crate::server::keyspace::{Key, Type, Value};
+use crate::server::keyspace::{Element, Type, Value};
 use crate::server::notify::Classes;
 
 /// The rows of this group.
@@ -209,7 +209,7 @@ fn lset(cx: &mut Cx<'_>) {
     cx.dirty(1);
 }
 
-pub(super) fn add_texts(cx: &mut Cx<'_>, texts: &[Key]) {
+pub(super) fn add_texts(cx: &mut Cx<'_>, texts: &[Element]) {
     cx.add_array(texts.len());
     cx.s.meter.add(texts.len() as u64 * cost::ELEMENT);
     for text in texts {
@@ -224,7 +224,7 @@ pub(super) fn take(
     i: usize,
     at: u32,
     (end, count): (End, usize),
-    answer: fn(&mut Cx<'_>, &[Key]),
+    answer: fn(&mut Cx<'_>, &[Element]),
 ) -> usize {
     let (taken, empty) = cx.change_list(at, |list| {
         let len = list.len();
@@ -255,7 +255,7 @@ fn pop(cx: &mut Cx<'_>, end: End) {
         None => cx.add_null(),
         Some(_) if count == 0 => cx.add_array(0),
         Some(at) => {
-            let one: fn(&mut Cx<'_>, &[Key]) = |cx, taken| cx.add_bulk(taken[0].as_slice());
+            let one: fn(&mut Cx<'_>, &[Element]) = |cx, taken| cx.add_bulk(taken[0].as_slice());
             take(cx, 1, at, (end, count), if counted { add_texts } else { one });
         }
     }

@@ -10,7 +10,7 @@ use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::db::Answered;
 use crate::server::keyspace::set::Set;
-use crate::server::keyspace::{Key, Type, Value};
+use crate::server::keyspace::{Element, Type, Value};
 use crate::server::notify::Classes;
 use crate::server::reply::encode_command;
 
@@ -260,7 +260,7 @@ fn sets(cx: &mut Cx<'_>, from: usize, to: usize) -> Result<Vec<Option<Arc<Set>>>
 }
 
 /// Stores a result under the key at argument 1, or deletes it when the result is empty; answers its size.
-fn store(cx: &mut Cx<'_>, members: &[Key]) {
+fn store(cx: &mut Cx<'_>, members: &[Element]) {
     let ints_max = cx.s.config.set_max_intset_entries;
     if members.is_empty() {
         cx.add_integer(0);
@@ -284,7 +284,7 @@ fn delete_target(cx: &mut Cx<'_>) {
     }
 }
 
-fn answer(cx: &mut Cx<'_>, members: &[Key]) {
+fn answer(cx: &mut Cx<'_>, members: &[Element]) {
     cx.add_set(members.len());
     for member in members {
         cx.add_bulk(member.as_slice());
@@ -292,12 +292,12 @@ fn answer(cx: &mut Cx<'_>, members: &[Key]) {
 }
 
 /// The members that all sets have, at most `limit` (`sinterGenericCommand`).
-fn intersection(cx: &mut Cx<'_>, sets: Vec<Option<Arc<Set>>>, limit: usize) -> Vec<Key> {
+fn intersection(cx: &mut Cx<'_>, sets: Vec<Option<Arc<Set>>>, limit: usize) -> Vec<Element> {
     let Some(mut sets) = sets.into_iter().collect::<Option<Vec<_>>>() else { return Vec::new() };
     sets.sort_by_key(|set| set.len());
     let Some((first, rest)) = sets.split_first() else { return Vec::new() };
     cx.s.meter.add((first.len() * sets.len()) as u64 * cost::ELEMENT);
-    let shared = |member: &Key| rest.iter().all(|set| set.contains(member.as_slice()));
+    let shared = |member: &Element| rest.iter().all(|set| set.contains(member.as_slice()));
     first.iter().filter(shared).take(limit).collect()
 }
 
@@ -348,7 +348,7 @@ fn sintercard(cx: &mut Cx<'_>) {
 }
 
 /// The members that any set has, or those of the first that no other has (`sunionDiffGenericCommand`).
-fn combination(cx: &mut Cx<'_>, sets: &[Option<Arc<Set>>], union: bool) -> Vec<Key> {
+fn combination(cx: &mut Cx<'_>, sets: &[Option<Arc<Set>>], union: bool) -> Vec<Element> {
     let total: usize = sets.iter().flatten().map(|set| set.len()).sum();
     cx.s.meter.add(total as u64 * cost::ELEMENT);
     if union {
@@ -359,7 +359,7 @@ fn combination(cx: &mut Cx<'_>, sets: &[Option<Arc<Set>>], union: bool) -> Vec<K
         return all.iter().collect();
     }
     let Some((Some(first), rest)) = sets.split_first() else { return Vec::new() };
-    let alone = |member: &Key| !rest.iter().flatten().any(|set| set.contains(member.as_slice()));
+    let alone = |member: &Element| !rest.iter().flatten().any(|set| set.contains(member.as_slice()));
     first.iter().filter(alone).collect()
 }
 
@@ -390,7 +390,7 @@ fn sscan(cx: &mut Cx<'_>) {
     let Some(cursor) = scans::cursor(cx) else { return };
     let Ok(found) = cx.read_set(1) else { return };
     let Some(set) = found else { return scans::add_empty(cx) };
-    let element = |member: &Key| scans::Element::from_iter([member.to_bytes()]);
+    let element = |member: &Element| scans::Element::from_iter([member.to_bytes()]);
     let step = |cursor, found: &mut Vec<_>| {
         set.table().map(|table| table.scan(cursor, |at| found.push(element(table.get(at)))))
     };

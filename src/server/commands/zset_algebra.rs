@@ -10,7 +10,7 @@ use crate::server::cost;
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::set::Set;
 use crate::server::keyspace::zset::ZSet;
-use crate::server::keyspace::{Key, Value};
+use crate::server::keyspace::{Element, Value};
 
 /// The rows of this group.
 #[rustfmt::skip]
@@ -66,7 +66,7 @@ impl Source {
         }
     }
 
-    fn members(&self) -> Box<dyn Iterator<Item = (f64, Key)> + '_> {
+    fn members(&self) -> Box<dyn Iterator<Item = (f64, Element)> + '_> {
         match self {
             Source::Absent => Box::new(std::iter::empty()),
             Source::Set(set) => Box::new(set.iter().map(|member| (1.0, member))),
@@ -192,10 +192,10 @@ fn aggregate(cx: &mut Cx<'_>, i: usize) -> Option<Aggregate> {
 }
 
 /// The result, in the order of sorted sets.
-fn compute(op: Op, request: &Request) -> Vec<(f64, Key)> {
+fn compute(op: Op, request: &Request) -> Vec<(f64, Element)> {
     let never = Packing { entries: 0, value: 0 };
     let mut result = ZSet::default();
-    let join = |member: &Key, from: f64, others: &[(Source, f64)]| {
+    let join = |member: &Element, from: f64, others: &[(Source, f64)]| {
         others.iter().try_fold(from, |score, (source, weight)| {
             Some(request.aggregate.join(score, source.score(member.as_slice())? * weight))
         })

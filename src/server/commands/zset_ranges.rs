@@ -8,7 +8,7 @@ use crate::server::call::Cx;
 use crate::server::cost;
 use crate::server::keyspace::double;
 use crate::server::keyspace::zset::ZSet;
-use crate::server::keyspace::{Key, Type, Value};
+use crate::server::keyspace::{Element, Type, Value};
 use crate::server::notify::Classes;
 
 /// The rows of this group.
@@ -229,7 +229,7 @@ fn range(cx: &mut Cx<'_>, request: Request) {
     let (low, high) = (request.key + 1 + usize::from(turned), request.key + 2 - usize::from(turned));
     let Some(bounds) = Bounds::read(cx, by, low, high) else { return };
     let Ok(found) = cx.read_zset(request.key) else { return };
-    let members: Vec<(f64, Key)> = found.map_or_else(Vec::new, |set| {
+    let members: Vec<(f64, Element)> = found.map_or_else(Vec::new, |set| {
         let (mut from, mut to) = bounds.ranks(&set, options.reverse);
         if let Bounds::Texts(low, high) = &bounds
             && set.is_packed()
@@ -256,7 +256,7 @@ fn range(cx: &mut Cx<'_>, request: Request) {
 }
 
 /// Answers members, with their scores if these are wanted: in RESP3 as pairs.
-pub(super) fn add_members(cx: &mut Cx<'_>, members: &[(f64, Key)], with_scores: bool) {
+pub(super) fn add_members(cx: &mut Cx<'_>, members: &[(f64, Element)], with_scores: bool) {
     let nested = with_scores && cx.session().resp > 2;
     cx.add_array(if with_scores && !nested { members.len() * 2 } else { members.len() });
     for (score, member) in members {
@@ -271,7 +271,7 @@ pub(super) fn add_members(cx: &mut Cx<'_>, members: &[(f64, Key)], with_scores: 
 }
 
 /// Stores members under argument 1, or deletes that key when there are none; answers how many.
-pub(super) fn store(cx: &mut Cx<'_>, members: &[(f64, Key)]) {
+pub(super) fn store(cx: &mut Cx<'_>, members: &[(f64, Element)]) {
     if members.is_empty() {
         cx.add_integer(0);
         if cx.delete_and_notify(1) {

@@ -11,7 +11,7 @@ use crate::server::db::Answered;
 use crate::server::keyspace::double;
 use crate::server::keyspace::packing::Packing;
 use crate::server::keyspace::zset::ZSet;
-use crate::server::keyspace::{Key, Type, Value};
+use crate::server::keyspace::{Element, Type, Value};
 use crate::server::notify::Classes;
 
 /// The rows of this group.
@@ -293,7 +293,7 @@ fn take(
     let (taken, empty) = cx.change_zset(at, |set| {
         let count = count.min(set.len());
         let from = if max { set.len() - 1 } else { 0 };
-        let taken: Vec<(f64, Key)> = set.range(from, count, max).map(|(score, key)| (score, key.clone())).collect();
+        let taken: Vec<(f64, Element)> = set.range(from, count, max).map(|(score, key)| (score, key.clone())).collect();
         for (_, member) in &taken {
             set.remove(member.as_slice());
         }
@@ -336,7 +336,7 @@ fn pop(cx: &mut Cx<'_>, max: bool) {
     take(cx, 1, at, (max, count), nested, head);
 }
 
-fn add_pairs(cx: &mut Cx<'_>, pairs: &[(f64, Key)], nested: bool) {
+fn add_pairs(cx: &mut Cx<'_>, pairs: &[(f64, Element)], nested: bool) {
     for (score, member) in pairs {
         if nested {
             cx.add_array(2);
@@ -399,7 +399,7 @@ fn zrandmember(cx: &mut Cx<'_>) {
     if random::overflows(cx, count) {
         return;
     }
-    let own = |(score, member): (f64, &Key)| (score, member.clone());
+    let own = |(score, member): (f64, &Element)| (score, member.clone());
     let one = |rng: &mut Rng| own(set.random(rng).expect("a key's sorted set is not empty"));
     let all = || set.iter().map(own).collect();
     let picked = random::pick(&mut cx.s.rng, count, set.len(), one, all, |pair| pair.1.as_slice());
@@ -418,8 +418,9 @@ fn zscan(cx: &mut Cx<'_>) {
     let Some(cursor) = scans::cursor(cx) else { return };
     let Ok(found) = cx.read_zset(1) else { return };
     let Some(set) = found else { return scans::add_empty(cx) };
-    let element =
-        |score: f64, member: &Key| scans::Element::from([member.to_bytes(), double::print(score).into_bytes().into()]);
+    let element = |score: f64, member: &Element| {
+        scans::Element::from([member.to_bytes(), double::print(score).into_bytes().into()])
+    };
     let step = |cursor, found: &mut Vec<_>| set.scan(cursor, |score, member| found.push(element(score, member)));
     scans::answer(cx, cursor, step, || set.iter().map(|(score, member)| element(score, member)).collect());
 }

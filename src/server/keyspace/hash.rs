@@ -3,7 +3,7 @@
 use super::alloc;
 use super::dict::{Dict, hash_key};
 use super::packing::Packing;
-use super::text::Key;
+use super::text::Element;
 use super::value::ValueText;
 use crate::rng::Rng;
 
@@ -11,7 +11,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// The field.
-    pub field: Key,
+    pub field: Element,
     /// Its value.
     pub value: ValueText,
 }
@@ -131,7 +131,7 @@ impl Hash {
             Form::Packed(pairs) => match pairs.iter_mut().find(|pair| pair.field.as_slice() == field) {
                 Some(pair) => Some(std::mem::replace(&mut pair.value, value)),
                 None => {
-                    pairs.push(Pair { field: Key::copy(field), value });
+                    pairs.push(Pair { field: Element::copy(field), value });
                     None
                 }
             },
@@ -142,7 +142,7 @@ impl Hash {
                     None => {
                         // The search for it was a step too.
                         table.step();
-                        table.insert(hash, Pair { field: Key::copy(field), value });
+                        table.insert(hash, Pair { field: Element::copy(field), value });
                         None
                     }
                 }

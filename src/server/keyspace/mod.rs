@@ -28,7 +28,7 @@ use triomphe::Arc;
 
 pub use dict::{Dict, hash_key};
 pub use name::Name;
-pub use text::Key;
+pub use text::Element;
 pub use value::{Type, Value};
 
 use crate::trace::Digest;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::alloc;
 use super::dict::{Dict, hash_key};
 use super::packing::pick;
-use super::text::Key;
+use super::text::Element;
 use crate::resp::{format_i64, parse_i64};
 use crate::rng::Rng;
 
@@ -17,7 +17,7 @@ enum Form {
     /// Ascending (`intset`).
     Ints(Vec<i64>),
     /// `hashtable`
-    Table(Dict<Key>),
+    Table(Dict<Element>),
 }
 
 /// Distinct texts.
@@ -144,7 +144,7 @@ impl Set {
         if table.find(hash, |key| key.as_slice() == member).is_some() {
             return false;
         }
-        table.insert(hash, Key::copy(member));
+        table.insert(hash, Element::copy(member));
         self.bytes += alloc::string(member.len());
         true
     }
@@ -172,15 +172,15 @@ impl Set {
             let mut buffer = [0; 20];
             let text = format_i64(n, &mut buffer);
             self.bytes += alloc::string(text.len());
-            table.insert(hash_key(text), Key::copy(text));
+            table.insert(hash_key(text), Element::copy(text));
         }
         self.form = Form::Table(table);
     }
 
     /// All members, in a fixed order.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = Key> + '_> {
+    pub fn iter(&self) -> Box<dyn Iterator<Item = Element> + '_> {
         match &self.form {
-            Form::Ints(ints) => Box::new(ints.iter().map(|&n| Key::copy(format_i64(n, &mut [0; 20])))),
+            Form::Ints(ints) => Box::new(ints.iter().map(|&n| Element::copy(format_i64(n, &mut [0; 20])))),
             Form::Table(table) => Box::new(table.iter().cloned()),
         }
     }
@@ -196,7 +196,7 @@ impl Set {
 
     /// The table behind it, if it is one.
     #[must_use]
-    pub fn table(&self) -> Option<&Dict<Key>> {
+    pub fn table(&self) -> Option<&Dict<Element>> {
         match &self.form {
             Form::Ints(_) => None,
             Form::Table(table) => Some(table),

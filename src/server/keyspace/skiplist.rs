@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use smallvec::{SmallVec, smallvec};
 
 use super::dict::hash_key;
-use super::text::Key;
+use super::text::Element;
 
 const NIL: u32 = u32::MAX;
 /// Highest node (`ZSKIPLIST_MAXLEVEL`).
@@ -24,7 +24,7 @@ struct Hop {
 #[derive(Clone, Debug)]
 struct Node {
     score: f64,
-    member: Key,
+    member: Element,
     before: u32,
     hops: SmallVec<[Hop; 2]>,
 }
@@ -66,7 +66,7 @@ impl SkipList {
     }
 
     /// The member and score at an index.
-    pub(super) fn at(&self, index: u32) -> (f64, &Key) {
+    pub(super) fn at(&self, index: u32) -> (f64, &Element) {
         let node = &self.nodes[index as usize];
         (node.score, &node.member)
     }
@@ -134,7 +134,7 @@ impl SkipList {
     }
 
     /// Adds a member that isn't there; returns its index.
-    pub(super) fn insert(&mut self, score: f64, member: Key) -> u32 {
+    pub(super) fn insert(&mut self, score: f64, member: Element) -> u32 {
         let height = height(member.as_slice());
         while self.head.len() < height {
             self.head.push(Hop { next: NIL, span: self.len });
@@ -197,7 +197,7 @@ impl SkipList {
         while self.head.len() > 1 && self.head.last().is_some_and(|hop| hop.next == NIL) {
             self.head.pop();
         }
-        self.nodes[index as usize].member = Key::copy(b"");
+        self.nodes[index as usize].member = Element::copy(b"");
         self.free.push(index);
         self.len -= 1;
         index
@@ -232,7 +232,7 @@ mod tests {
                 let found = model.iter().position(|(_, other)| *other == member);
                 match (add, found) {
                     (true, None) => {
-                        list.insert(score as f64, Key::copy(&member));
+                        list.insert(score as f64, Element::copy(&member));
                         model.push((score, member));
                         model.sort();
                     }

@@ -1,4 +1,4 @@
-//! Short texts without an allocation: keys and small values lie where their entry lies.
+//! Short texts without an allocation: elements of collections and small values lie where their entry lies.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ pub enum Text<const N: usize> {
     Heap(Bytes),
 }
 
-/// A key: 23 bytes in place make it as large as the shared form.
-pub type Key = Text<23>;
+/// A member, a field or an item of a collection: 23 bytes in place make it as large as the shared form.
+pub type Element = Text<23>;
 
 impl<const N: usize> Text<N> {
     /// Copies the bytes.
@@ -47,21 +47,6 @@ impl<const N: usize> Text<N> {
         match self {
             Text::Inline(len, data) => &data[..usize::from(*len)],
             Text::Heap(bytes) => bytes,
-        }
-    }
-
-    /// Whether it is these bytes. Most keys have 8 to 16, which two words hold.
-    #[inline]
-    #[must_use]
-    pub fn is(&self, other: &[u8]) -> bool {
-        match (self, other.first_chunk::<8>(), other.last_chunk::<8>()) {
-            (Text::Inline(len, data), Some(first), Some(last)) if other.len() <= 16 => {
-                let end = usize::from(*len);
-                let words = |first: &[u8; 8], last: &[u8; 8]| (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-                let own = data.first_chunk::<8>().zip(data.get(..end).and_then(|text| text.last_chunk::<8>()));
-                end == other.len() && own.is_some_and(|(head, tail)| words(head, tail) == words(first, last))
-            }
-            _ => self.as_slice() == other,
         }
     }
 

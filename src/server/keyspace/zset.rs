@@ -6,14 +6,14 @@ use super::alloc;
 use super::dict::{Dict, hash_key};
 use super::packing::{Packing, pick};
 use super::skiplist::{SkipList, order};
-use super::text::Key;
+use super::text::Element;
 use crate::rng::Rng;
 
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a sorted set lies behind a pointer of its own already")]
 enum Form {
     /// Ascending (`listpack`).
-    Packed(Vec<(f64, Key)>),
+    Packed(Vec<(f64, Element)>),
     /// `skiplist`
     Ordered {
         list: SkipList,
@@ -124,11 +124,11 @@ impl ZSet {
         } else if self.is_packed() && (packing.too_long(member) || packing.too_many(self.len() + 1)) {
             self.become_ordered();
         }
-        self.put(Key::copy(member), score);
+        self.put(Element::copy(member), score);
         old
     }
 
-    fn put(&mut self, member: Key, score: f64) {
+    fn put(&mut self, member: Element, score: f64) {
         self.bytes += self.size(member.as_slice(), score);
         match &mut self.form {
             Form::Packed(items) => {
@@ -169,7 +169,7 @@ impl ZSet {
 
     /// Removes the members at ranks `from..to`; returns how many.
     pub fn remove_ranks(&mut self, from: usize, to: usize) -> usize {
-        let gone: Vec<(f64, Key)> =
+        let gone: Vec<(f64, Element)> =
             self.range(from, to.saturating_sub(from), false).map(|(s, m)| (s, m.clone())).collect();
         for (score, member) in &gone {
             self.take_out(member.as_slice(), *score);
@@ -193,7 +193,7 @@ impl ZSet {
         if self.is_packed() || packing.too_many(self.len()) {
             return;
         }
-        let items: Vec<(f64, Key)> = self.iter().map(|(score, member)| (score, member.clone())).collect();
+        let items: Vec<(f64, Element)> = self.iter().map(|(score, member)| (score, member.clone())).collect();
         if items.iter().all(|(_, member)| !packing.too_long(member.as_slice())) {
             let sizes = items.iter().map(|(score, key)| alloc::packed(key.as_slice()) + alloc::packed_score(*score));
             self.bytes = sizes.sum();
@@ -231,7 +231,7 @@ impl ZSet {
     }
 
     /// A random member with its score; `None` of none.
-    pub fn random(&self, rng: &mut Rng) -> Option<(f64, &Key)> {
+    pub fn random(&self, rng: &mut Rng) -> Option<(f64, &Element)> {
         match &self.form {
             Form::Packed(items) if items.is_empty() => None,
             Form::Packed(items) => items.get(pick(rng, items.len())).map(|(score, key)| (*score, key)),
@@ -256,7 +256,7 @@ impl ZSet {
     }
 
     /// One step of an iteration over the table behind it (see [`Dict::scan`]); `None` when it isn't one.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(f64, &Key)) -> Option<u64> {
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(f64, &Element)) -> Option<u64> {
         let Form::Ordered { list, members } = &self.form else { return None };
         Some(members.scan(cursor, |at| {
             let (score, member) = list.at(*members.get(at));
@@ -286,7 +286,7 @@ pub struct Range<'a> {
 }
 
 impl<'a> Iterator for Range<'a> {
-    type Item = (f64, &'a Key);
+    type Item = (f64, &'a Element);
 
     fn next(&mut self) -> Option<Self::Item> {
         let at = self.at?;

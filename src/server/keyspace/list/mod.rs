@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use self::nodes::Node;
 use super::alloc;
 use super::listpack;
-use super::text::Key;
+use super::text::Element;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Default for Cut {
 /// Texts in an order.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    items: VecDeque<Key>,
+    items: VecDeque<Element>,
     /// Each has some of the items; together they have all, in order.
     nodes: VecDeque<Node>,
     /// What the nodes take.
@@ -150,8 +150,8 @@ impl List {
         let last = self.nodes.len().checked_sub(1);
         let at = if end == End::Head { last.map(|_| 0) } else { last };
         match end {
-            End::Head => self.items.push_front(Key::copy(text)),
-            End::Tail => self.items.push_back(Key::copy(text)),
+            End::Head => self.items.push_front(Element::copy(text)),
+            End::Tail => self.items.push_back(Element::copy(text)),
         }
         match at.filter(|&at| self.takes(at, text.len(), large)) {
             Some(at) => self.nodes[at].grow(1, alloc::packed(text), &mut self.memory),
@@ -164,13 +164,13 @@ impl List {
     /// Adds a node with these elements at the tail (`quicklistAppendListpack`).
     pub fn push_node(&mut self, items: &[bytes::Bytes], plain: bool) {
         let size = if plain { items.iter().map(bytes::Bytes::len).sum() } else { nodes::pack_of(items) };
-        self.items.extend(items.iter().map(|item| Key::share(item.clone())));
+        self.items.extend(items.iter().map(|item| Element::share(item.clone())));
         let last = self.nodes.len().checked_sub(1);
         self.link(last, Node::new(items.len(), size, plain), true);
     }
 
     /// Takes an element from an end.
-    pub fn pop(&mut self, end: End) -> Option<Key> {
+    pub fn pop(&mut self, end: End) -> Option<Element> {
         let (item, at) = match end {
             End::Head => (self.items.pop_front()?, 0),
             End::Tail => (self.items.pop_back()?, self.nodes.len() - 1),
@@ -190,7 +190,7 @@ impl List {
     /// The element at a place.
     #[must_use]
     pub fn get(&self, place: usize) -> Option<&[u8]> {
-        self.items.get(place).map(Key::as_slice)
+        self.items.get(place).map(Element::as_slice)
     }
 
     /// Replaces the element at a place (`quicklistReplaceEntry`).
@@ -202,7 +202,7 @@ impl List {
         self.unpack(at);
         match (self.nodes[at].plain, text.len() >= large) {
             (plain @ true, true) | (plain @ false, false) => {
-                let old = std::mem::replace(&mut self.items[place], Key::copy(text));
+                let old = std::mem::replace(&mut self.items[place], Element::copy(text));
                 let size = match plain {
                     true => text.len(),
                     false => self.nodes[at].size - alloc::packed(old.as_slice()) + alloc::packed(text),
@@ -246,7 +246,7 @@ impl List {
         // What is behind the place, or before it, is cut off when the element fits neither here nor there.
         let cut = (!edge && !room && !self.nodes[at].plain).then(|| self.split(at, offset, after));
         let (place, bytes) = (pivot + usize::from(after), alloc::packed(text));
-        self.items.insert(place, Key::copy(text));
+        self.items.insert(place, Element::copy(text));
         if text.len() >= large {
             match cut {
                 Some(cut) => self.link_two(at, [Node::of(text, large), cut], after),
@@ -381,12 +381,12 @@ impl List {
     }
 
     /// Takes up to `count` elements from an end, in the order in which they leave.
-    pub fn take(&mut self, end: End, count: usize) -> Vec<Key> {
+    pub fn take(&mut self, end: End, count: usize) -> Vec<Element> {
         (0..count.min(self.len())).filter_map(|_| self.pop(end)).collect()
     }
 
     /// All elements from the head.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Key> + ExactSizeIterator {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Element> + ExactSizeIterator {
         self.items.iter()
     }
 

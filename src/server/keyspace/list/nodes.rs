@@ -2,7 +2,7 @@
 
 use super::{List, alloc, listpack};
 use crate::server::keyspace::lzf::Compressor;
-use crate::server::keyspace::text::Key;
+use crate::server::keyspace::text::Element;
 
 /// Bytes that a node may have, by the negative values of `list-max-listpack-size`.
 const LEVELS: [usize; 5] = [4_096, 8_192, 16_384, 32_768, 65_536];
@@ -67,10 +67,10 @@ impl Node {
     }
 
     /// Its bytes, made of its elements.
-    pub(super) fn encode<'a>(&self, mut items: impl Iterator<Item = &'a Key>) -> Vec<u8> {
+    pub(super) fn encode<'a>(&self, mut items: impl Iterator<Item = &'a Element>) -> Vec<u8> {
         match self.plain {
             true => items.next().map_or_else(Vec::new, |item| item.as_slice().to_vec()),
-            false => listpack::pack(items.map(Key::as_slice)),
+            false => listpack::pack(items.map(Element::as_slice)),
         }
     }
 
@@ -382,7 +382,7 @@ mod tests {
             let (mut list, mut model) = (List::new(Cut::of(fill, depth)), Vec::new());
             for change in changes {
                 apply(&mut list, &mut model, change, large);
-                let items: Vec<&[u8]> = list.iter().map(Key::as_slice).collect();
+                let items: Vec<&[u8]> = list.iter().map(Element::as_slice).collect();
                 prop_assert_eq!(&items, &model.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 let written: Vec<_> = list.written().collect();
                 prop_assert_eq!(written.iter().map(|node| node.bytes.len()).sum::<usize>(), list.bytes());
