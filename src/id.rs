@@ -111,6 +111,14 @@ impl Addr {
         u64::from(self.ip.0) << 16 | u64::from(self.port)
     }
 
+    /// What [`Addr::word`] has made a word of.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "48 bits are in use: 32 and 16")]
+    pub fn from_word(word: u64) -> Addr {
+        Addr { ip: Ip((word >> 16) as u32), port: word as u16 }
+    }
+
     /// From an address and a port.
     #[must_use]
     pub const fn new(ip: Ip, port: u16) -> Addr {

@@ -102,11 +102,11 @@ impl Tracer {
     /// [`Tracer::record`] for the few events that come by the million.
     #[inline(always)]
     pub fn record_often(&mut self, node: Option<NodeId>, cause: EventId, via: Via, event: Often) -> EventId {
-        let about = About { at: self.at, node, cause, via };
-        event.feed(about, &mut self.digest);
-        if !self.batch.push(about, event) {
+        let words = event.words(About { at: self.at, node, cause, via });
+        words.feed(&mut self.digest);
+        if !self.batch.push(words) {
             self.settle();
-            assert!(self.batch.push(about, event), "there is room now");
+            assert!(self.batch.push(words), "there is room now");
         }
         // 64 bits never overflow by counting.
         self.last = EventId(self.last.0.wrapping_add(1));

@@ -54,28 +54,72 @@ pub(super) struct About {
     pub(super) via: Via,
 }
 
+/// An event in the words that go into a digest, two at a time, without a loss. The number is not among them: events are
+/// taken in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Words([u64; 6]);
+
+/// What the first word says besides, from its lowest bits on: the form of the kind (5 bits), how the cause reached the
+/// node (3), and that node (17). The kind has the rest.
+const VIA_AT: u32 = 5;
+const NODE_AT: u32 = 8;
+const KIND_AT: u32 = 25;
+/// Stands for no node.
+const NO_NODE: u64 = 1 << 16;
+
+const INVOKE: u64 = 1;
+const OK: u64 = 2;
+const WRITE: u64 = 3;
+
+/// What three bits say of how a cause reached a node.
+const VIAS: [Via; 8] =
+    [Via::Start, Via::Message, Via::Timer, Via::Completion, Via::Fault, Via::World, Via::World, Via::World];
+
 impl About {
-    /// Adds it to a digest: 5 bits for the form of the kind, 3 of how the cause reached the node, 17 of that, then what
-    /// the kind has to say; and the time. The cause comes with the next word.
+    /// The first of the words of an event with this form, of whose kind `what` is known.
     #[inline(always)]
-    fn feed(self, form: u64, what: u64, digest: &mut Digest) {
-        let node = self.node.map_or(1 << 16, |node| u64::from(node.0));
-        digest.pair(form | u64::from(self.via as u8) << 5 | node << 8 | what << 25, self.at.0);
+    fn head(self, form: u64, what: u64) -> u64 {
+        let node = self.node.map_or(NO_NODE, |node| u64::from(node.0));
+        form | (self.via as u64) << VIA_AT | node << NODE_AT | what << KIND_AT
+    }
+}
+
+impl Words {
+    #[inline(always)]
+    pub(super) fn feed(&self, digest: &mut Digest) {
+        let [head, at, cause, op, third, fourth] = self.0;
+        digest.pair(head, at);
+        digest.pair(cause, op);
+        digest.pair(third, fourth);
+    }
+
+    /// The event, as it is in the trace.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "each has as many bits as were put there")]
+    fn event(&self, id: EventId) -> Event {
+        let [head, at, cause, op, third, fourth] = self.0;
+        let what = head >> KIND_AT;
+        let kind = match head & ((1 << VIA_AT) - 1) {
+            INVOKE => {
+                let f = if what >> 32 & 1 == OpKind::Write as u64 { OpKind::Write } else { OpKind::Read };
+                Kind::Client(ClientEvent::Invoke { op, f, key: what as u32, value: third, hash: fourth })
+            }
+            OK => {
+                let value = (what & 1 != 0).then_some(third);
+                let replicas = (what >> 17 & 1 != 0).then_some((what >> 1) as u16);
+                Kind::Client(ClientEvent::Ok { op, value, server: Addr::from_word(fourth), replicas })
+            }
+            _ => Kind::Server(ServerEvent::Write { op, offset: third }),
+        };
+        let node = head >> NODE_AT & ((1 << (KIND_AT - NODE_AT)) - 1);
+        let node = (node != NO_NODE).then_some(NodeId(node as u16));
+        let via = VIAS[(head >> VIA_AT) as usize % VIAS.len()];
+        Event { id, at: Instant(at), node, cause: EventId(cause), via, kind }
     }
 }
 
 impl Often {
-    /// As it is in the trace.
-    #[inline(always)]
-    fn kind(self) -> Kind {
-        match self {
-            Often::Invoke { op, f, key, value, hash } => Kind::Client(ClientEvent::Invoke { op, f, key, value, hash }),
-            Often::Ok { op, value, server, replicas } => Kind::Client(ClientEvent::Ok { op, value, server, replicas }),
-            Often::Write { op, offset } => Kind::Server(ServerEvent::Write { op, offset }),
-        }
-    }
-
-    /// The reverse.
+    /// The reverse of what [`Words::event`] makes of it.
     fn of(kind: &Kind) -> Option<Often> {
         if let Kind::Client(ClientEvent::Invoke { op, f, key, value, hash }) = *kind {
             Some(Often::Invoke { op, f, key, value, hash })
@@ -88,38 +132,32 @@ impl Often {
         }
     }
 
-    /// Adds it to a digest, without a loss, in as few words as it has.
+    /// In as few words as it has.
     #[inline(always)]
-    pub(super) fn feed(self, about: About, digest: &mut Digest) {
-        match self {
+    pub(super) fn words(self, about: About) -> Words {
+        let (head, op, third, fourth) = match self {
             Often::Invoke { op, f, key, value, hash } => {
-                about.feed(1, u64::from(key) | u64::from(f as u8) << 32, digest);
-                digest.pair(about.cause.0, op);
-                digest.pair(value, hash);
+                (about.head(INVOKE, u64::from(key) | (f as u64) << 32), op, value, hash)
             }
             Often::Ok { op, value, server, replicas } => {
                 let counted = replicas.map_or(0, |n| 1 << 16 | u64::from(n));
-                about.feed(2, u64::from(value.is_some()) | counted << 1, digest);
-                digest.pair(about.cause.0, op);
-                digest.pair(value.unwrap_or_default(), server.word());
+                let what = u64::from(value.is_some()) | counted << 1;
+                (about.head(OK, what), op, value.unwrap_or_default(), server.word())
             }
-            Often::Write { op, offset } => {
-                about.feed(3, 0, digest);
-                digest.pair(about.cause.0, op);
-                digest.pair(offset, 0);
-            }
-        }
+            Often::Write { op, offset } => (about.head(WRITE, 0), op, offset, 0),
+        };
+        Words([head, about.at.0, about.cause.0, op, third, fourth])
     }
 }
 
-/// Adds an event of any kind to a digest. That is taken in order, so the number is in it without being hashed.
+/// Adds an event of any kind to a digest.
 pub(super) fn feed(event: &Event, digest: &mut Digest) {
     let Event { at, node, cause, via, .. } = *event;
     let about = About { at, node, cause, via };
     match Often::of(&event.kind) {
-        Some(often) => often.feed(about, digest),
+        Some(often) => often.words(about).feed(digest),
         None => {
-            about.feed(0, 0, digest);
+            digest.pair(about.head(0, 0), at.0);
             digest.write_u64(cause.0);
             event.kind.hash(digest);
         }
@@ -129,18 +167,16 @@ pub(super) fn feed(event: &Event, digest: &mut Digest) {
 /// How many wait at most: as many as those who look at events let pile up (`run::limits`), and those of one more turn.
 const ROOM: usize = 32;
 
-/// Some of them in a row, with the number of the last one. A value without a destructor is written where it will lie; one
-/// that has one is copied twice.
+/// Some of them in a row.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    events: Box<[(About, Often); ROOM]>,
+    events: Box<[Words; ROOM]>,
     len: usize,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        let about = About { at: Instant::ZERO, node: None, cause: EventId::NONE, via: Via::World };
-        Batch { events: Box::new([(about, Often::Write { op: 0, offset: 0 }); ROOM]), len: 0 }
+        Batch { events: Box::new([Words([0; 6]); ROOM]), len: 0 }
     }
 }
 
@@ -152,9 +188,9 @@ impl Batch {
 
     /// Adds one. False if there is no room.
     #[inline(always)]
-    pub(super) fn push(&mut self, about: About, often: Often) -> bool {
+    pub(super) fn push(&mut self, words: Words) -> bool {
         let Some(place) = self.events.get_mut(self.len) else { return false };
-        *place = (about, often);
+        *place = words;
         self.len += 1;
         true
     }
@@ -179,9 +215,45 @@ impl Batch {
     #[inline]
     fn events(&self, last: EventId) -> impl Iterator<Item = Event> {
         let first = last.0 + 1 - self.len as u64;
-        self.events[..self.len].iter().zip(first..).map(|(&(about, often), id)| {
-            let About { at, node, cause, via } = about;
-            Event { id: EventId(id), at, node, cause, via, kind: often.kind() }
-        })
+        self.events[..self.len].iter().zip(first..).map(|(words, id)| words.event(EventId(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::Ip;
+
+    fn anything() -> impl Strategy<Value = Often> {
+        let f = prop_oneof![Just(OpKind::Read), Just(OpKind::Write)];
+        let server = (any::<u32>(), any::<u16>()).prop_map(|(ip, port)| Addr::new(Ip(ip), port));
+        prop_oneof![
+            (any::<u64>(), f, any::<u32>(), any::<u64>(), any::<u64>())
+                .prop_map(|(op, f, key, value, hash)| Often::Invoke { op, f, key, value, hash }),
+            (any::<u64>(), any::<Option<u64>>(), server, any::<Option<u16>>())
+                .prop_map(|(op, value, server, replicas)| Often::Ok { op, value, server, replicas }),
+            (any::<u64>(), any::<u64>()).prop_map(|(op, offset)| Often::Write { op, offset }),
+        ]
+    }
+
+    proptest! {
+        /// Its words say all that there is to say of an event: they are what becomes an event later.
+        #[test]
+        fn words_lose_nothing(
+            often in anything(),
+            node in any::<Option<u16>>(),
+            (at, cause) in any::<(u64, u64)>(),
+            via in prop::sample::select(&VIAS[..6]),
+        ) {
+            let about = About { at: Instant(at), node: node.map(NodeId), cause: EventId(cause), via };
+            let words = often.words(about);
+            let event = words.event(EventId(7));
+            let kept = (event.id, event.at, event.node, event.cause, event.via);
+            prop_assert_eq!(kept, (EventId(7), about.at, about.node, about.cause, about.via));
+            prop_assert_eq!(format!("{:?}", Often::of(&event.kind)), format!("{:?}", Some(often)));
+            prop_assert_eq!(Often::of(&event.kind).expect("one of them").words(about), words);
+        }
     }
 }

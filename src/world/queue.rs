@@ -64,21 +64,52 @@ struct Near {
     filled: u64,
     /// The number of the bucket that time has reached, counted from the beginning of time.
     reached: u64,
+    /// The bits of a tie that [`NearKey`] has no room for. They are the same for all keys here.
+    era: u64,
 }
 
 const BUCKETS: usize = 64;
 const BUCKET_BITS: u32 = 14;
-/// As many as fill a cache line. What finds no room goes to the heap.
+/// As many as fill half a cache line. What finds no room goes to the heap.
 const ROOM: usize = 4;
 
-/// The keys of one stretch of time in their order, [`NOTHING`] behind them.
+/// The keys of one stretch of time in their order, [`NearKey::NONE`] behind them.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Bucket([u128; ROOM]);
+#[repr(align(32))]
+struct Bucket([NearKey; ROOM]);
+
+/// A key in 64 bits: when in its bucket's stretch of time (14), the low bits of its tie (26), and its place (24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct NearKey(u64);
+
+/// The bits of a tie that a [`NearKey`] keeps.
+const NEAR_TIE_BITS: u32 = u64::BITS - BUCKET_BITS - PLACE_BITS;
+
+impl NearKey {
+    const NONE: NearKey = NearKey(u64::MAX);
+    const TIME_AT: u32 = u64::BITS - BUCKET_BITS;
+
+    #[inline(always)]
+    fn new(at: Instant, tie: u64, place: u32) -> NearKey {
+        NearKey(at.0 << Self::TIME_AT | (tie << (u64::BITS - NEAR_TIE_BITS)) >> BUCKET_BITS | u64::from(place))
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
+    fn place(self) -> u32 {
+        self.0 as u32 & ((1 << PLACE_BITS) - 1)
+    }
+
+    /// Whether both are due at the same time of a stretch, if there are both.
+    #[inline(always)]
+    fn meets(self, other: NearKey) -> bool {
+        (self.0 ^ other.0) >> Self::TIME_AT == 0 && other != NearKey::NONE
+    }
+}
 
 impl Near {
     fn new() -> Near {
-        Near { buckets: Box::new([Bucket([NOTHING; ROOM]); BUCKETS]), filled: 0, reached: 0 }
+        Near { buckets: Box::new([Bucket([NearKey::NONE; ROOM]); BUCKETS]), filled: 0, reached: 0, era: 0 }
     }
 
     /// The bucket of a time.
@@ -88,18 +119,16 @@ impl Near {
         (at.0 >> BUCKET_BITS) as usize % BUCKETS
     }
 
-    /// Takes a key in, unless its time is too far away or there is no room.
+    /// Takes a key in, unless its time is too far away, there is no room, or its tie is of another era.
     #[inline(always)]
-    fn add(&mut self, at: Instant, key: u128) -> bool {
-        if (at.0 >> BUCKET_BITS).wrapping_sub(self.reached) >= BUCKETS as u64 {
-            return false;
-        }
+    fn add(&mut self, at: Instant, tie: u64, place: u32) -> bool {
         let bucket = Self::bucket(at);
         let keys = &mut self.buckets[bucket].0;
-        if keys[ROOM - 1] != NOTHING {
+        let ahead = (at.0 >> BUCKET_BITS).wrapping_sub(self.reached);
+        if ahead >= BUCKETS as u64 || keys[ROOM - 1] != NearKey::NONE || tie >> NEAR_TIE_BITS != self.era {
             return false;
         }
-        let mut later = key;
+        let mut later = NearKey::new(at, tie, place);
         for place in keys {
             (*place, later) = ((*place).min(later), (*place).max(later));
         }
@@ -107,26 +136,43 @@ impl Near {
         true
     }
 
-    /// All keys.
-    fn iter(&self) -> impl Iterator<Item = &u128> {
-        self.buckets.iter().flat_map(|bucket| &bucket.0).filter(|&&key| key != NOTHING)
+    /// The key of a bucket as it is elsewhere.
+    #[inline(always)]
+    fn whole(&self, bucket: usize, key: NearKey) -> u128 {
+        let ahead = (bucket as u64).wrapping_sub(self.reached) % BUCKETS as u64;
+        let at = self.reached.wrapping_add(ahead) << BUCKET_BITS | key.0 >> NearKey::TIME_AT;
+        let rest = self.era << NearKey::TIME_AT | key.0 << BUCKET_BITS >> BUCKET_BITS;
+        u128::from(at) << 64 | u128::from(rest)
     }
 
-    /// The first two keys.
+    /// All keys.
+    fn iter(&self) -> impl Iterator<Item = u128> {
+        let filled = self.buckets.iter().enumerate().flat_map(|(at, bucket)| bucket.0.map(|key| (at, key)));
+        filled.filter(|&(_, key)| key != NearKey::NONE).map(|(at, key)| self.whole(at, key))
+    }
+
+    /// The first key; [`NOTHING`]: there is none.
     #[inline(always)]
-    fn first_two(&self) -> [u128; 2] {
+    fn first(&self) -> u128 {
+        self.first_two().map_or(NOTHING, |first| first.key)
+    }
+
+    /// The first key, if there is any, and what is known of the one behind it.
+    #[inline(always)]
+    fn first_two(&self) -> Option<First> {
         if self.filled == 0 {
-            return [NOTHING; 2];
+            return None;
         }
         #[allow(clippy::cast_possible_truncation, reason = "below 64")]
         let from = (self.reached % BUCKETS as u64) as u32;
         let filled = self.filled.rotate_right(from);
-        let ahead = filled.trailing_zeros();
-        let [first, after, ..] = self.buckets[from.wrapping_add(ahead) as usize % BUCKETS].0;
+        let bucket = from.wrapping_add(filled.trailing_zeros()) as usize % BUCKETS;
+        let [first, after, ..] = self.buckets[bucket].0;
+        // Without another bucket this is the same one again.
         let behind = (filled & filled.wrapping_sub(1)).trailing_zeros();
         let [next, ..] = self.buckets[from.wrapping_add(behind) as usize % BUCKETS].0;
-        // Without another bucket this is the first key again.
-        [first, select_unpredictable(after == NOTHING && next != first, next, after)]
+        let following = select_unpredictable(after == NearKey::NONE, next, after).place();
+        Some(First { key: self.whole(bucket, first), alone: !first.meets(after), following })
     }
 
     /// Takes the first key out, whose time this is.
@@ -135,10 +181,20 @@ impl Near {
         let bucket = Self::bucket(at);
         let keys = &mut self.buckets[bucket].0;
         keys.copy_within(1.., 0);
-        keys[ROOM - 1] = NOTHING;
-        self.filled &= !(u64::from(keys[0] == NOTHING) << bucket);
+        keys[ROOM - 1] = NearKey::NONE;
+        self.filled &= !(u64::from(keys[0] == NearKey::NONE) << bucket);
         self.reached = at.0 >> BUCKET_BITS;
     }
+}
+
+/// The first key of those that are near.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    key: u128,
+    /// No other one has its time.
+    alone: bool,
+    /// The place of the one behind it, or of anything if there is none.
+    following: u32,
 }
 
 /// Keys that say when and what, sorted; what takes more than a few bits to say lies beside them.
@@ -200,12 +256,12 @@ impl Queue {
     #[cold]
     fn renew_upheaval(&mut self) {
         self.settle();
-        let upsets = |&&key: &&u128| {
+        let upsets = |&key: &u128| {
             let place = Self::place_of(key);
             place & DELIVERY == 0 && self.slots[place as usize].upsets()
         };
-        let next = self.near.iter().chain(&self.heap).filter(upsets).min();
-        self.upheaval = next.map_or(Instant::NEVER, |&key| Self::time(key));
+        let next = self.near.iter().chain(self.heap.iter().copied()).filter(upsets).min();
+        self.upheaval = next.map_or(Instant::NEVER, Self::time);
     }
 
     /// Queues an event.
@@ -216,7 +272,7 @@ impl Queue {
         }
         let tie = self.tie();
         let slot = self.slot_for(due);
-        self.place(at, Self::above(at, tie) | u128::from(slot));
+        self.place(at, tie, slot);
     }
 
     /// Queues that something reaches the other end of this pipe. What the event will be known by: [`Due::Deliver`].
@@ -224,7 +280,7 @@ impl Queue {
     pub(super) fn push_delivery(&mut self, at: Instant, pipe: u32) -> u32 {
         assert!(pipe < DELIVERY, "more than four million connections at once");
         let tie = self.tie();
-        self.place(at, Self::above(at, tie) | u128::from(DELIVERY | pipe));
+        self.place(at, tie, DELIVERY | pipe);
         Self::known_by(tie)
     }
 
@@ -263,13 +319,30 @@ impl Queue {
     }
 
     #[inline(always)]
-    fn place(&mut self, at: Instant, key: u128) {
-        if !self.near.add(at, key) {
-            self.place_far(key);
+    fn place(&mut self, at: Instant, tie: u64, place: u32) {
+        if !self.near.add(at, tie, place) {
+            self.place_elsewhere(at, tie, place);
         }
     }
 
+    /// The same where it isn't near, or a new era begins for those that are.
     #[inline(never)]
+    fn place_elsewhere(&mut self, at: Instant, tie: u64, place: u32) {
+        // Drawn ties are of all eras at once.
+        if tie >> NEAR_TIE_BITS != self.near.era && self.ties.is_none() {
+            self.begin_era(tie >> NEAR_TIE_BITS);
+            return self.place(at, tie, place);
+        }
+        self.place_far(Self::above(at, tie) | u128::from(place));
+    }
+
+    #[cold]
+    fn begin_era(&mut self, era: u64) {
+        let older: Vec<u128> = self.near.iter().collect();
+        self.near = Near { era, reached: self.near.reached, ..Near::new() };
+        older.into_iter().for_each(|key| self.place_far(key));
+    }
+
     fn place_far(&mut self, key: u128) {
         if self.taken {
             self.taken = false;
@@ -330,7 +403,7 @@ impl Queue {
     /// The smallest key.
     #[inline]
     fn first(&self) -> u128 {
-        self.near.first_two()[0].min(self.first_far())
+        self.near.first().min(self.first_far())
     }
 
     /// Closes the gap at the top of the heap.
@@ -367,24 +440,23 @@ impl Queue {
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Instant, bool)> {
         self.settle();
-        let [near, after] = self.near.first_two();
-        self.top_is_near = near < self.far;
-        if !self.top_is_near {
-            return self.next_is_far(near);
+        match self.near.first_two() {
+            Some(First { key, alone, following }) if Self::time(key) < Self::time(self.far) => {
+                (self.top, self.top_is_near, self.following) = (key, true, following);
+                Some((Self::time(key), alone))
+            }
+            near => self.next_is_far(near),
         }
-        self.top = near;
-        self.following = Self::place_of(after);
-        let at = Self::time(near);
-        Some((at, Self::time(after.min(self.far)) != at))
     }
 
-    /// The same when the next event is in the heap, if there is one at all.
+    /// The same when the next event is in the heap, or one there is due at the same time, or there is none at all.
     #[inline(never)]
-    fn next_is_far(&mut self, near: u128) -> Option<(Instant, bool)> {
-        self.top = self.far;
-        self.following = Self::place_of(near);
+    fn next_is_far(&mut self, near: Option<First>) -> Option<(Instant, bool)> {
+        let (near, following) = near.map_or((NOTHING, 0), |near| (near.key, Self::place_of(near.key)));
+        self.top_is_near = near < self.far;
+        (self.top, self.following) = (near.min(self.far), following);
         let children = self.heap.get(1..).unwrap_or_default();
-        let then = children.iter().take(2).fold(near, |then, &child| then.min(child));
+        let then = children.iter().take(2).fold(near.max(self.far), |then, &child| then.min(child));
         let at = Self::time(self.top);
         (self.top != NOTHING).then_some((at, Self::time(then) != at))
     }
@@ -411,7 +483,7 @@ impl Queue {
     pub(super) fn drop_first(&mut self) {
         let (at, place) = (Self::time(self.top), Self::place_of(self.top));
         if self.top_is_near {
-            debug_assert_eq!(self.near.first_two()[0], self.top, "nothing has been queued since it was looked at");
+            debug_assert_eq!(self.near.first(), self.top, "nothing has been queued since it was looked at");
             self.near.drop_first(at);
         } else {
             assert!(!self.taken, "an event is taken once");
@@ -429,7 +501,7 @@ impl Queue {
     /// The next event, if it is due at exactly this instant.
     pub(super) fn pop_at(&mut self, at: Instant) -> Option<Due> {
         self.settle();
-        let (near, far) = (self.near.first_two()[0], self.first_far());
+        let (near, far) = (self.near.first(), self.first_far());
         let key = near.min(far);
         if key == NOTHING || Self::time(key) != at {
             return None;
@@ -529,8 +601,10 @@ mod tests {
         #[test]
         fn a_queue_is_a_stable_sort(
             script in prop::collection::vec((0u64..20, 0u32..4, any::<bool>(), any::<bool>()), 1..300),
+            before_an_era in 1u64..300,
         ) {
             let mut queue = Queue::new(None);
+            queue.sequence = (1 << NEAR_TIE_BITS) - before_an_era;
             let (mut model, mut now): (Vec<(u64, u16)>, u64) = (Vec::new(), 0);
             for (number, (after, scale, deliver, pop)) in (0u16..).zip(script) {
                 // Within a bucket, over several of them, and beyond all.

@@ -3,13 +3,17 @@
 use crate::client::config::KeyChoice;
 use crate::rng::{Ratio, Rng};
 
+/// So many keys are drawn at a time where the choice is uniform.
+const AHEAD: u32 = 8;
+
 /// Draws key numbers below the number of keys.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Keys {
+    /// How many of those that were drawn ahead are left; the next one is last.
+    left: u32,
+    ahead: [u32; AHEAD as usize],
     keys: u32,
-    /// The commonest choice.
-    uniform: bool,
     rng: Rng,
     choice: Choice,
 }
@@ -36,22 +40,30 @@ impl Keys {
             }
             KeyChoice::Hot { keys: share, operations } => Choice::Hot { hot: share_of(share, keys), operations },
         };
-        Keys { keys, uniform: matches!(choice, Choice::Uniform), rng, choice }
+        Keys { left: 0, ahead: [0; AHEAD as usize], keys, rng, choice }
     }
 
     /// The next operation's key.
     #[inline(always)]
     pub(crate) fn draw(&mut self) -> u32 {
-        if self.uniform {
-            return narrow(self.rng.below(u64::from(self.keys)));
+        if let Some(&key) = self.left.checked_sub(1).and_then(|next| self.ahead.get(next as usize)) {
+            self.left -= 1;
+            return key;
         }
-        self.draw_otherwise()
+        self.draw_anew()
     }
 
+    /// The same when none was drawn ahead: the generator's own memory is far away, and is asked for some words at a time.
     #[inline(never)]
-    fn draw_otherwise(&mut self) -> u32 {
+    fn draw_anew(&mut self) -> u32 {
         match &mut self.choice {
-            Choice::Uniform => narrow(self.rng.below(u64::from(self.keys))),
+            Choice::Uniform => {
+                for key in self.ahead.iter_mut().rev() {
+                    *key = narrow(self.rng.below(u64::from(self.keys)));
+                }
+                self.left = AHEAD - 1;
+                self.ahead[self.left as usize]
+            }
             Choice::Zipf(zipf) => zipf.draw(&mut self.rng) - 1,
             Choice::Sequential { next, first, step } => {
                 let key = *next;
