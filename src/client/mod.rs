@@ -30,7 +30,7 @@ use workload::Pacer;
 use workload::kv::{Kv, wait_request};
 
 use crate::id::{Addr, Fd};
-use crate::node::{DiskImage, Init, Input, Node, Outbox};
+use crate::node::{DiskImage, Init, Input, Node, Outbox, Preview, bring_near};
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::trace::Kind;
@@ -378,8 +378,14 @@ impl Node for Client {
         self.finish(control, now, out);
     }
 
-    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
+    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], _: Option<&Preview>, out: &mut Outbox) -> bool {
         self.next_of_streak(now, fd, data, out)
+    }
+
+    fn look_ahead(&self, _data: &[u8]) -> Option<Preview> {
+        bring_near(&self.streak);
+        self.kv.look_ahead();
+        None
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {

@@ -2,12 +2,14 @@
 //!
 //! A node owns no socket, clock, thread, file or global. It is a plain value that can be cloned at any instant.
 
+mod near;
 mod outbox;
 mod quick;
 mod trouble;
 
+pub use near::bring_near;
 pub use outbox::{FdTable, Outbox};
-pub use quick::{Quick, Short};
+pub use quick::{Preview, Quick, Short};
 pub use trouble::{DiskError, Trouble, Troubles};
 
 use std::fmt;
@@ -52,8 +54,22 @@ pub trait Node: Send + fmt::Debug {
 
     /// The same for few bytes, if the node knows a short way for them: one without outputs, whose effects are notes and
     /// what it puts into [`Outbox::quick`]. False if it doesn't; then nothing has happened, and the long way follows.
-    fn quick_turn(&mut self, _now: Now, _fd: crate::id::Fd, _data: &[u8], _out: &mut Outbox) -> bool {
+    /// `preview`: what [`Node::look_ahead`] has made of these very bytes, if it was asked.
+    fn quick_turn(
+        &mut self,
+        _now: Now,
+        _fd: crate::id::Fd,
+        _data: &[u8],
+        _preview: Option<&Preview>,
+        _out: &mut Outbox,
+    ) -> bool {
         false
+    }
+
+    /// Few bytes are likely to be the next that reach the node: time to have near what it will need for them, while
+    /// others have their turns. Changes nothing. What it has read of them already is for [`Node::quick_turn`].
+    fn look_ahead(&self, _data: &[u8]) -> Option<Preview> {
+        None
     }
 
     /// The process does not run from this instant to the next call: it is stopped, or its main thread is blocked for

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::id::Fd;
+use crate::resp::Part;
 use crate::time::{Instant, Span};
 
 /// A short message where it lies: no allocation, and nobody counts its owners. Its length is where its bytes begin.
@@ -119,6 +120,17 @@ impl PartialEq for Short {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
     }
+}
+
+/// What a node has read of bytes that are about to reach it ([`super::Node::look_ahead`]): a SET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// Where its key and its value stand.
+    pub set: [Part; 2],
+    /// The hash of the key, by which a database finds it.
+    pub hash: u64,
+    /// Where it most likely is.
+    pub hint: u32,
 }
 
 /// What a turn that went the short way ([`super::Node::quick_turn`]) wants done, in this order, and nothing else.

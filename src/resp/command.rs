@@ -308,27 +308,46 @@ pub fn short_request(data: &[u8]) -> Option<([&[u8]; 3], usize)> {
     (at == data.len()).then_some((args, count))
 }
 
-/// Key and value of a SET without options, if that is exactly what `data` holds, written as clients write it and with
-/// lengths of one or two digits. `None` says nothing.
-#[inline(always)]
-#[must_use]
-pub fn short_set(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = data.strip_prefix(b"*3\r\n$3\r\nSET\r\n")?;
-    let (key, rest) = short_bulk(rest)?;
-    let (value, rest) = short_bulk(rest)?;
-    rest.is_empty().then_some((key, value))
+/// Where an argument stands in a short request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    at: u8,
+    len: u8,
 }
 
-/// An argument of less than 100 bytes and what follows it.
+impl Part {
+    /// The argument, in the request that it was found in.
+    ///
+    /// # Panics
+    /// In another one, if that is too short.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(self, data: &[u8]) -> &[u8] {
+        &data[usize::from(self.at)..][..usize::from(self.len)]
+    }
+}
+
+/// Where key and value of a SET without options stand, if such a one is exactly what `data` holds, written as clients
+/// write it and with lengths of one or two digits. `None` says nothing.
 #[inline(always)]
-fn short_bulk(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = match data {
-        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, rest @ ..] => ((a - b'0') * 10 + (b - b'0'), rest),
-        [b'$', a @ b'0'..=b'9', b'\r', _, rest @ ..] => (a - b'0', rest),
+#[must_use]
+pub fn short_set(data: &[u8]) -> Option<[Part; 2]> {
+    const HEADER: &[u8] = b"*3\r\n$3\r\nSET\r\n";
+    data.strip_prefix(HEADER)?;
+    let (key, at) = short_bulk(data, HEADER.len())?;
+    let (value, at) = short_bulk(data, at)?;
+    (at == data.len()).then_some([key, value])
+}
+
+/// An argument of less than 100 bytes whose header is there, and where the next one would begin.
+#[inline(always)]
+fn short_bulk(data: &[u8], header: usize) -> Option<(Part, usize)> {
+    let (len, at) = match data.get(header..)? {
+        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => ((a - b'0') * 10 + (b - b'0'), header + 5),
+        [b'$', a @ b'0'..=b'9', b'\r', _, ..] => (a - b'0', header + 4),
         _ => return None,
     };
-    let (text, rest) = rest.split_at_checked(usize::from(len))?;
-    Some((text, rest.get(2..)?))
+    Some((Part { at: u8::try_from(at).ok()?, len }, at + usize::from(len) + 2))
 }
 
 /// Numbers below this are read by [`plain`].

@@ -6,7 +6,7 @@ mod reply;
 mod split;
 mod text;
 
-pub use command::{Args, CommandReader, Limits, Partial, ProtocolError, short_request, short_set};
+pub use command::{Args, CommandReader, Limits, Part, Partial, ProtocolError, short_request, short_set};
 pub use reply::{ReplyReader, Value};
 pub use split::{quote, split_args};
 pub use text::{bytes_of, lossless};

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::commands::{self, Command};
+use super::keyspace::dict::hash_key;
 use super::keyspace::value::EMBSTR_MAX;
 use super::keyspace::{Type, Value};
 use super::notify::Classes;
@@ -90,7 +91,7 @@ impl Server {
         if !self.swift || now.mono >= self.cron.next {
             return false;
         }
-        let Some((key, text)) = short_set(data) else { return false };
+        let Some([key, text]) = short_set(data).map(|set| set.map(|part| part.of(data))) else { return false };
         // Whichever way it goes, it begins so.
         self.now = now;
         // The policy counts no accesses: it is an ordinary time.
@@ -100,7 +101,8 @@ impl Server {
         if !session.takes_swiftly(OK) || text.len() > EMBSTR_MAX {
             return false;
         }
-        if !keyspace.db_mut(session.db).set_text(key, text, access) {
+        let (hash, db) = (hash_key(key), keyspace.db_mut(session.db));
+        if !db.set_text((hash, db.look_ahead(hash)), key, text, access) {
             return false;
         }
         let len = data.len() as u64;
@@ -331,7 +333,8 @@ mod tests {
 
     /// A turn for these bytes; true if it went by in one.
     fn turn(rig: &mut Rig, swift: bool, fd: Fd, data: &[u8]) -> bool {
-        if swift && rig.server.quick_turn(rig.now, fd, data, &mut rig.out) {
+        let preview = rig.server.look_ahead(data);
+        if swift && rig.server.quick_turn(rig.now, fd, data, preview.as_ref(), &mut rig.out) {
             let quick = rig.out.quick.clone();
             assert_eq!(quick.wake, rig.server.wake_at().unwrap_or(Instant::NEVER));
             rig.out.busy(quick.busy);

@@ -59,7 +59,7 @@ use config::Config;
 use keyspace::Keyspace;
 
 use crate::id::{Fd, HexId};
-use crate::node::{DiskImage, DiskOp, Init, Input, Node, Outbox};
+use crate::node::{DiskImage, DiskOp, Init, Input, Node, Outbox, Preview};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, Unix};
 use crate::trace::Kind;
@@ -430,8 +430,12 @@ impl Node for Server {
         }
     }
 
-    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
-        self.quick_set(now, fd, data, out)
+    fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], preview: Option<&Preview>, out: &mut Outbox) -> bool {
+        self.quick_set(now, fd, data, preview, out)
+    }
+
+    fn look_ahead(&self, data: &[u8]) -> Option<Preview> {
+        self.preview_set(data)
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: bytes::Bytes, out: &mut Outbox) -> bool {

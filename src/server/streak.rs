@@ -3,10 +3,12 @@
 
 use super::cron::Plan;
 use super::express::{OK, SET, WRITE_OK};
+use super::keyspace::Db;
+use super::keyspace::dict::hash_key;
 use super::keyspace::value::EMBSTR_MAX;
 use super::{Server, cost};
 use crate::id::Fd;
-use crate::node::{Outbox, Short};
+use crate::node::{Outbox, Preview, Short};
 use crate::resp::short_set;
 use crate::time::{Instant, Now, Span, Unix};
 use crate::trace::Often;
@@ -37,6 +39,14 @@ pub(crate) struct Streak {
     longest: u32,
     /// Whose request was the newest that went the short way.
     newest: Option<Fd>,
+}
+
+/// A SET for a database, if it is one.
+#[inline(always)]
+fn read_set(db: &Db, data: &[u8]) -> Option<Preview> {
+    let set = short_set(data)?;
+    let hash = hash_key(set[0].of(data));
+    Some(Preview { set, hash, hint: db.look_ahead(hash) })
 }
 
 /// A streak has at most so many requests: their bytes can be counted.
@@ -72,15 +82,23 @@ impl Streak {
 impl Server {
     /// The whole turn of one SET ([`crate::node::Node::quick_turn`]).
     #[inline]
-    pub(crate) fn quick_set(&mut self, now: Now, fd: Fd, data: &[u8], out: &mut Outbox) -> bool {
+    pub(crate) fn quick_set(
+        &mut self,
+        now: Now,
+        fd: Fd,
+        data: &[u8],
+        preview: Option<&Preview>,
+        out: &mut Outbox,
+    ) -> bool {
         let Server { streak, keyspace, .. } = self;
         if u32::from(streak.fd) != fd.0 || streak.left == 0 || now.mono >= streak.plan.next {
             return self.first_set(now, fd, data, out);
         }
-        let Some((key, text)) = short_set(data) else { return false };
-        if text.len() > EMBSTR_MAX
-            || !keyspace.db_mut(streak.db.into()).set_text(key, text, super::eviction::uncounted(now))
-        {
+        let db = keyspace.db_mut(streak.db.into());
+        let Some(Preview { set, hash, hint }) = preview.copied().or_else(|| read_set(db, data)) else { return false };
+        debug_assert_eq!(short_set(data), Some(set), "it was made of the same bytes");
+        let [key, text] = set.map(|part| part.of(data));
+        if text.len() > EMBSTR_MAX || !db.set_text((hash, hint), key, text, super::eviction::uncounted(now)) {
             return false;
         }
         let copied = data.len() as u64 / 16 * cost::COPY_16;
@@ -100,6 +118,16 @@ impl Server {
         assert!(quick.message.set(OK), "it is short");
         quick.wake = streak.plan.due;
         true
+    }
+
+    /// What [`Server::quick_set`] will read, and has at hand then ([`crate::node::Node::look_ahead`]).
+    #[inline]
+    pub(crate) fn preview_set(&self, data: &[u8]) -> Option<Preview> {
+        let Server { streak, keyspace, .. } = self;
+        if streak.fd == NOBODY {
+            return None;
+        }
+        read_set(keyspace.db(streak.db.into()), data)
     }
 
     /// The same for one that may begin a streak.

@@ -75,6 +75,8 @@ pub struct World {
     outbound: Vec<Outside>,
     /// Lent to each call of a node; holds the trace.
     out: Outbox,
+    /// What the next delivery but one was seen to be.
+    ahead: quick::Ahead,
 }
 
 /// What stops [`World::advance_within`] early.
@@ -144,6 +146,7 @@ impl World {
             dials: DIALLED,
             outbound: Vec::new(),
             out: Outbox::default(),
+            ahead: quick::Ahead::default(),
             scenario,
             seed,
             factory,
@@ -226,6 +229,8 @@ impl World {
             self.steps += 1;
             self.look_ahead();
             if !alone || !self.deliver_alone(at) {
+                // Whatever happens may be about bytes that are on their way.
+                self.ahead = quick::Ahead::default();
                 self.happen_all();
             }
             // Also after a turn for which nothing was in an inbox: its node may have more to do at once.

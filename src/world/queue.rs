@@ -94,12 +94,6 @@ impl NearKey {
         NearKey(at.0 << Self::TIME_AT | (tie << (u64::BITS - NEAR_TIE_BITS)) >> BUCKET_BITS | u64::from(place))
     }
 
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
-    fn place(self) -> u32 {
-        self.0 as u32 & ((1 << PLACE_BITS) - 1)
-    }
-
     /// Whether both are due at the same time of a stretch, if there are both.
     #[inline(always)]
     fn meets(self, other: NearKey) -> bool {
@@ -141,8 +135,13 @@ impl Near {
     fn whole(&self, bucket: usize, key: NearKey) -> u128 {
         let ahead = (bucket as u64).wrapping_sub(self.reached) % BUCKETS as u64;
         let at = self.reached.wrapping_add(ahead) << BUCKET_BITS | key.0 >> NearKey::TIME_AT;
-        let rest = self.era << NearKey::TIME_AT | key.0 << BUCKET_BITS >> BUCKET_BITS;
-        u128::from(at) << 64 | u128::from(rest)
+        u128::from(at) << 64 | u128::from(self.rest(key))
+    }
+
+    /// The lower half of a key as it is elsewhere: all but its time.
+    #[inline(always)]
+    fn rest(&self, key: NearKey) -> u64 {
+        self.era << NearKey::TIME_AT | key.0 << BUCKET_BITS >> BUCKET_BITS
     }
 
     /// All keys.
@@ -171,7 +170,7 @@ impl Near {
         // Without another bucket this is the same one again.
         let behind = (filled & filled.wrapping_sub(1)).trailing_zeros();
         let [next, ..] = self.buckets[from.wrapping_add(behind) as usize % BUCKETS].0;
-        let following = select_unpredictable(after == NearKey::NONE, next, after).place();
+        let following = self.rest(select_unpredictable(after == NearKey::NONE, next, after));
         Some(First { key: self.whole(bucket, first), alone: !first.meets(after), following })
     }
 
@@ -193,8 +192,8 @@ struct First {
     key: u128,
     /// No other one has its time.
     alone: bool,
-    /// The place of the one behind it, or of anything if there is none.
-    following: u32,
+    /// The lower half of the one behind it, or of this one if there is none.
+    following: u64,
 }
 
 /// Keys that say when and what, sorted; what takes more than a few bits to say lies beside them.
@@ -211,8 +210,8 @@ pub(super) struct Queue {
     /// The first of all keys, if [`Queue::next`] has just found it, and whether it is in `near`.
     top: u128,
     top_is_near: bool,
-    /// What the one behind it says, as far as it is known.
-    following: u32,
+    /// The lower half of the key behind it, as far as it is known.
+    following: u64,
     slots: Vec<Due>,
     /// Those of `slots` that hold nothing.
     free: Vec<u32>,
@@ -452,7 +451,8 @@ impl Queue {
     /// The same when the next event is in the heap, or one there is due at the same time, or there is none at all.
     #[inline(never)]
     fn next_is_far(&mut self, near: Option<First>) -> Option<(Instant, bool)> {
-        let (near, following) = near.map_or((NOTHING, 0), |near| (near.key, Self::place_of(near.key)));
+        #[allow(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+        let (near, following) = near.map_or((NOTHING, 0), |near| (near.key, near.key as u64));
         self.top_is_near = near < self.far;
         (self.top, self.following) = (near.min(self.far), following);
         let children = self.heap.get(1..).unwrap_or_default();
@@ -461,10 +461,13 @@ impl Queue {
         (self.top != NOTHING).then_some((at, Self::time(then) != at))
     }
 
-    /// The pipe over which something is delivered next but one, if that is what [`Queue::next`] has just found.
+    /// The delivery, by its pipe and by what it is known by, that comes next but one, if that is what [`Queue::next`] has
+    /// just found.
     #[inline(always)]
-    pub(super) fn following_pipe(&self) -> Option<u32> {
-        (self.following & DELIVERY != 0).then_some(self.following & !DELIVERY)
+    pub(super) fn following(&self) -> Option<(u32, u32)> {
+        let key = u128::from(self.following);
+        let place = Self::place_of(key);
+        (place & DELIVERY != 0).then(|| (place & !DELIVERY, Self::known_by(Self::tie_of(key))))
     }
 
     /// The next event, which [`Queue::next`] has just found. [`Queue::drop_first`] takes it out.

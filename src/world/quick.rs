@@ -1,17 +1,43 @@
 //! The short way of what most events are: bytes reach an idle process, and nothing else happens at this instant. The
 //! long way through inboxes and outputs, next door in `process`, comes to the same.
 
-use std::hint::black_box;
-
 use super::World;
 use super::cpu::STALL;
 use super::net::Wire;
 use super::process::{Rest, Stage};
 use super::queue::Due;
 use crate::id::{EventId, Fd, NodeId};
-use crate::node::{Outbox, Short};
+use crate::node::{Outbox, Preview, Short, bring_near};
 use crate::time::Instant;
 use crate::trace::Via;
+
+/// What nodes have read of the bytes of the delivery that is next, and of the one behind it: by turns, one for each event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ahead([Seen; 2]);
+
+/// What a node has read of the bytes of a delivery that comes soon.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Which delivery: the pipe, and what it is known by.
+    pipe: u32,
+    delivery: u32,
+    preview: Option<Preview>,
+}
+
+impl Ahead {
+    /// What was read of the bytes of this delivery, which is the event of that number.
+    #[inline(always)]
+    fn of(&self, step: u64, pipe: u32, delivery: u32) -> Option<&Preview> {
+        let seen = &self.0[usize::from(step & 1 != 0)];
+        seen.preview.as_ref().filter(|_| (seen.pipe, seen.delivery) == (pipe, delivery))
+    }
+
+    /// Remembers what was read for the event behind that of this number.
+    #[inline(always)]
+    fn see(&mut self, step: u64, seen: Seen) {
+        self.0[usize::from(step & 1 == 0)] = seen;
+    }
+}
 
 impl World {
     /// Takes the next event of the queue, which is due now and alone, if it goes the short way.
@@ -30,7 +56,7 @@ impl World {
     /// The same for a delivery by an end of a connection.
     #[inline(always)]
     fn deliver_from(&mut self, side: u8, pipe: u32, delivery: u32, now: Instant) -> bool {
-        let World { net, queue, processes, inboxes, clocks, faults, out, foreseen, .. } = self;
+        let World { net, queue, processes, inboxes, clocks, faults, out, foreseen, ahead, steps, .. } = self;
         if !inboxes.none_ready() {
             return false;
         }
@@ -44,7 +70,8 @@ impl World {
         out.begin(NodeId(owner), cause, Via::Message);
         let quick = process.takes_at_once(now) && len <= Short::MAX && {
             let clock = clocks[process.machine.index()].now(now);
-            process.node().quick_turn(clock, fd, data, out)
+            let preview = if side == 0 { ahead.of(*steps, pipe, delivery) } else { None };
+            process.node().quick_turn(clock, fd, data, preview, out)
         };
         arrival.arrive(len, now, queue);
         if !quick {
@@ -90,11 +117,23 @@ impl World {
     /// Reads what the event behind the next one will look at first: while the next one happens it comes out of memory that
     /// is further away. Changes nothing.
     #[inline(always)]
-    pub(super) fn look_ahead(&self) {
-        if let Some(owner) = self.queue.following_pipe().and_then(|pipe| self.net.look_ahead(pipe))
-            && let Some(process) = self.processes.get(usize::from(owner))
+    pub(super) fn look_ahead(&mut self) {
+        let World { queue, net, processes, ahead, steps, .. } = self;
+        if let Some((pipe, delivery)) = queue.following()
+            && let Some((owner, data)) = net.look_ahead(pipe)
+            && let Some(process) = processes.get(usize::from(owner))
         {
-            black_box(process.busy_until);
+            bring_near(process);
+            if data.len() <= Short::MAX
+                && let Some(node) = &process.node
+            {
+                // Who connects asks. With two calls a processor can foresee which of them goes where.
+                if pipe & 1 == 0 {
+                    ahead.see(*steps, Seen { pipe, delivery, preview: node.look_ahead(data) });
+                } else {
+                    node.look_ahead(data);
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::keys::Keys;
 use crate::client::config::{ClientConfig, WaitAfter, Workload};
-use crate::node::Short;
+use crate::node::{Short, bring_near};
 use crate::resp::encode;
 use crate::rng::{Ratio, Rng, Seed};
 use crate::time::NS_PER_S;
@@ -16,6 +16,9 @@ use crate::trace::history::{key_name, value_tag};
 const NUMBER_BITS: u32 = 40;
 /// Bits that count operations within one life of the client; the incarnation stands above them.
 const COUNT_BITS: u32 = 32;
+
+/// The bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// One operation. Small: thousands may be in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,17 @@ impl Kv {
         // Pure workloads draw nothing.
         let write = self.write_ratio == Ratio::ONE || self.mix.chance(self.write_ratio);
         Op { number, key: self.keys.draw(), retries: 0, f: if write { OpKind::Write } else { OpKind::Read } }
+    }
+
+    /// Has what the next operation needs brought near.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self) {
+        bring_near(&self.keys);
+        for at in [0, LINE] {
+            if let Some(byte) = self.encoder.set.get(at) {
+                bring_near(byte);
+            }
+        }
     }
 
     /// Whether it makes nothing but writes, all of them as long.

@@ -3,6 +3,7 @@
 
 use std::hint::select_unpredictable;
 
+use crate::node::bring_near;
 use crate::rng::Rng;
 
 const NIL: u32 = u32::MAX;
@@ -254,17 +255,36 @@ impl<T> Dict<T> {
     /// The index of the item with this hash for which `same` holds.
     #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
+        self.find_from(self.hint(hash), hash, same)
+    }
+
+    /// [`Dict::find`] by one who knows where to look first, which [`Dict::hint`] has said at some time.
+    #[inline]
+    pub fn find_from(&self, hint: u32, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
+        if let Some(Some(item)) = self.items.get(hint as usize)
+            && same(item)
+        {
+            return Some(hint);
+        }
+        self.find_behind(low(hash), &same)
+    }
+
+    /// The index of the only item that an item with this hash most likely is, or one that no item has.
+    #[inline]
+    #[must_use]
+    pub fn hint(&self, hash: u64) -> u32 {
         let hash = low(hash);
         // Most often there is one table, and the item is one of the first two of its chain: nobody can foresee which.
-        if let Some(&Head { first, second }) = head(&self.tables[0], hash) {
-            let at = select_unpredictable(first.may_be(hash), first, second).index();
-            if let Some(Some(item)) = self.items.get(at as usize)
-                && same(item)
-            {
-                return Some(at);
-            }
+        let Head { first, second } = head(&self.tables[0], hash).copied().unwrap_or(EMPTY);
+        select_unpredictable(first.may_be(hash), first, second).index()
+    }
+
+    /// Has the item at an index brought near, if there is one. Changes nothing.
+    #[inline]
+    pub fn look_ahead(&self, at: u32) {
+        if let Some(item) = self.items.get(at as usize) {
+            bring_near(item);
         }
-        self.find_behind(hash, &same)
     }
 
     /// The same wherever it is.

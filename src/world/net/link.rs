@@ -1,10 +1,10 @@
 //! Directed paths between machines: latency, loss, bandwidth, and whether anything passes at all.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use crate::id::{EventId, MachineId};
+use crate::node::bring_near;
 use crate::rng::{Dist, Ratio, Rng, Seed, scaled};
 use crate::scenario::{LinkRule, Scenario};
 use crate::time::{Instant, NS_PER_S, Span};
@@ -176,10 +176,12 @@ impl Paths {
         &self.all[place as usize]
     }
 
-    /// Reads what the next latency of a path needs, if there is such a path.
+    /// Has what the next latency of a path needs brought near, if there is such a path.
     #[inline(always)]
     pub(super) fn look_ahead(&self, place: u32) {
-        black_box(self.all.get(place as usize).map(|path| path.left));
+        if let Some(path) = self.all.get(place as usize) {
+            bring_near(path);
+        }
     }
 
     #[inline]

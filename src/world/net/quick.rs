@@ -1,15 +1,13 @@
 //! The short ways of what happens by the million: bytes leave, and reach an idle process, while nothing is wrong and
 //! nothing else happens. Everything else takes the long way of `flow`, to the same effect.
 
-use std::hint::black_box;
-
 use bytes::Bytes;
 
 use super::connection::{Connection, Pipe, Segment, Sock, State};
 use super::link::Paths;
 use super::{Alone, Net, Queue, Wire};
 use crate::id::{EventId, Fd};
-use crate::node::Short;
+use crate::node::{Short, bring_near};
 use crate::time::Instant;
 
 /// Bytes that are about to reach an end of a connection with which nothing is wrong.
@@ -56,13 +54,14 @@ impl Net {
         depart(conn, &mut self.paths, sock.side(), len, (now, self.receive_buffer))
     }
 
-    /// Whom bytes reach over a pipe. Reads what their delivery and an answer will need.
+    /// Whom bytes reach over a pipe, and which, if there are any. Reads what their delivery and an answer will need.
     #[inline(always)]
-    pub(in crate::world) fn look_ahead(&self, pipe: u32) -> Option<u16> {
+    pub(in crate::world) fn look_ahead(&self, pipe: u32) -> Option<(u16, &[u8])> {
         let (conn, side) = self.conns.look_ahead(pipe)?;
-        black_box((conn.pipes[side].delivery, conn.pipes[side ^ 1].delivery));
+        bring_near(&conn.pipes[side ^ 1]);
         self.paths.look_ahead(conn.paths[side ^ 1]);
-        Some(conn.ends[side ^ 1].owner)
+        let bytes = conn.pipes[side].flight.front().map_or(&[][..], |head| head.data.as_slice());
+        Some((conn.ends[side ^ 1].owner, bytes))
     }
 
     /// A delivery that is due, if nothing is wrong with its connection. Nothing has happened yet. `side`: which end's pipe
