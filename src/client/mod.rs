@@ -30,7 +30,7 @@ use workload::Pacer;
 use workload::kv::{Kv, wait_request};
 
 use crate::id::{Addr, Fd};
-use crate::node::{DiskImage, Init, Input, Node, Outbox, Preview, bring_near};
+use crate::node::{DiskImage, Init, Input, Node, Outbox, Preview};
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::trace::Kind;
@@ -380,12 +380,6 @@ impl Node for Client {
 
     fn quick_turn(&mut self, now: Now, fd: Fd, data: &[u8], _: Option<&Preview>, out: &mut Outbox) -> bool {
         self.next_of_streak(now, fd, data, out)
-    }
-
-    fn look_ahead(&self, _data: &[u8]) -> Option<Preview> {
-        bring_near(&self.streak);
-        self.kv.look_ahead();
-        None
     }
 
     fn turn(&mut self, now: Now, fd: Fd, data: Bytes, out: &mut Outbox) -> bool {

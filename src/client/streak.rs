@@ -82,6 +82,7 @@ impl Client {
         let quick = &mut out.quick;
         quick.fd = Some(fd);
         let len = request.put_into(&mut quick.message);
+        kv.prepare_write();
         // Both are limited by `left`.
         #[allow(clippy::cast_possible_truncation, reason = "a short message")]
         let len = len as u32;

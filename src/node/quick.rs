@@ -8,26 +8,46 @@ use crate::id::Fd;
 use crate::resp::Part;
 use crate::time::{Instant, Span};
 
-/// A short message where it lies: no allocation, and nobody counts its owners. Its length is where its bytes begin.
+/// A short message where it lies: no allocation, and nobody counts its owners. Its length comes first, then its bytes, so
+/// that both are copied at once: what was written in larger pieces than it is read in is there at once.
 #[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Short {
-    len: u8,
-    bytes: [u8; Short::MAX],
-}
+#[repr(transparent)]
+pub struct Short([u8; Short::SIZE]);
 
 impl Short {
     /// The most bytes it holds: enough for a SET with a usual key and a value of 32 bytes.
-    pub const MAX: usize = 94;
+    pub const MAX: usize = Short::SIZE - Short::TEXT;
 
-    /// No message: the bytes are somewhere else, as [`Short::here`] tells.
-    pub(crate) const ELSEWHERE: Short = Short { len: u8::MAX, bytes: [0; Short::MAX] };
+    /// What it takes with its length.
+    pub const SIZE: usize = 96;
 
     /// Where the bytes begin, behind their length.
-    pub const TEXT: usize = std::mem::offset_of!(Short, bytes);
+    pub const TEXT: usize = 1;
+
+    /// No message: the bytes are somewhere else, as [`Short::here`] tells.
+    pub(crate) const ELSEWHERE: Short = Short([u8::MAX; Short::SIZE]);
 
     /// No bytes.
-    pub const EMPTY: Short = Short { len: 0, bytes: [0; Short::MAX] };
+    pub const EMPTY: Short = Short([0; Short::SIZE]);
+
+    /// These bytes.
+    ///
+    /// # Panics
+    /// When they are too many.
+    #[must_use]
+    pub const fn constant(text: &[u8]) -> Short {
+        assert!(text.len() <= Short::MAX, "a short message is short");
+        let mut raw = [0; Short::SIZE];
+        #[allow(clippy::cast_possible_truncation, reason = "looked at above")]
+        let len = text.len() as u8;
+        raw[0] = len;
+        let mut at = 0;
+        while at < text.len() {
+            raw[Short::TEXT + at] = text[at];
+            at += 1;
+        }
+        Short(raw)
+    }
 
     /// A copy, if it is short enough.
     #[must_use]
@@ -39,29 +59,33 @@ impl Short {
     /// Holds a copy from now on, if it is short enough; else stays as it is and says false.
     #[inline]
     pub fn set(&mut self, data: &[u8]) -> bool {
-        let (Ok(len), Some(place)) = (u8::try_from(data.len()), self.bytes.get_mut(..data.len())) else { return false };
+        let end = Short::TEXT + data.len();
+        let (Ok(len), Some(place)) = (u8::try_from(data.len()), self.0.get_mut(Short::TEXT..end)) else { return false };
         place.copy_from_slice(data);
-        self.len = len;
+        self.0[0] = len;
         true
     }
 
-    /// Holds the first `len` of these bytes from now on, at most all. A copy of known size is a few instructions.
+    /// Holds what comes behind its length here from now on. A copy of known size is a few instructions.
+    ///
+    /// # Panics
+    /// When that is no length of a short message.
     #[inline]
-    pub fn fill(&mut self, bytes: &[u8; Short::MAX], len: usize) {
-        self.bytes = *bytes;
-        self.len = u8::try_from(len.min(Short::MAX)).expect("94 fits a byte");
+    pub fn fill(&mut self, raw: &[u8; Short::SIZE]) {
+        assert!(usize::from(raw[0]) <= Short::MAX, "a short message is short");
+        self.0 = *raw;
     }
 
     /// Holds the same bytes as another one from now on. Very short ones are one step, and usual ones touch no more memory
     /// than they must.
     #[inline]
     pub fn copy_from(&mut self, other: &Short) {
-        const FEW: usize = 15;
-        const USUAL: usize = 71;
-        let len = usize::from(other.len);
-        if len <= FEW {
+        const FEW: usize = 8;
+        const USUAL: usize = 72;
+        let size = Short::TEXT + other.len();
+        if size <= FEW {
             self.copy_first::<FEW>(other);
-        } else if len <= USUAL {
+        } else if size <= USUAL {
             self.copy_first::<USUAL>(other);
         } else {
             *self = *other;
@@ -71,36 +95,34 @@ impl Short {
     /// Copies as many bytes, whether they are meant or not: a copy of known size is a few instructions.
     #[inline]
     fn copy_first<const N: usize>(&mut self, other: &Short) {
-        let (to, from) =
-            self.bytes.first_chunk_mut::<N>().zip(other.bytes.first_chunk()).expect("it has room for more");
+        let (to, from) = self.0.first_chunk_mut::<N>().zip(other.0.first_chunk()).expect("it has room for more");
         *to = *from;
-        self.len = other.len;
     }
 
     /// The bytes.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.0[Short::TEXT..][..self.len()]
     }
 
     /// The bytes, unless it is [`Short::ELSEWHERE`].
     #[inline]
     pub(crate) fn here(&self) -> Option<&[u8]> {
-        self.bytes.get(..usize::from(self.len))
+        self.0.get(Short::TEXT..Short::TEXT + self.len())
     }
 
     /// How many.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        usize::from(self.0[0])
     }
 
     /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// A copy with memory of its own.

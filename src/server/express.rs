@@ -17,7 +17,7 @@ use super::notify::Classes;
 use super::session::Flags;
 use super::{Server, cost, expire, replication};
 use crate::id::Fd;
-use crate::node::Outbox;
+use crate::node::{Outbox, Short};
 use crate::resp::{encode, short_request, short_set};
 use crate::time::{Instant, NS_PER_MS, Now, Span};
 use crate::trace::Often;
@@ -25,6 +25,8 @@ use crate::trace::digest::hash_pair;
 
 /// What SET answers.
 pub(super) const OK: &[u8] = b"+OK\r\n";
+/// The same as a message.
+pub(super) const OK_MESSAGE: Short = Short::constant(OK);
 
 /// What writing it costs.
 pub(super) const WRITE_OK: u64 = cost::WRITE + OK.len() as u64 / 16 * cost::COPY_16;
@@ -130,7 +132,7 @@ impl Server {
         let quick = &mut out.quick;
         (quick.busy, quick.busy_after) = (Span::from_ns(read + executed), Span::from_ns(written));
         quick.fd = Some(fd);
-        assert!(quick.message.set(OK), "it is short");
+        quick.message.copy_from(&OK_MESSAGE);
         quick.wake = self.wake.unwrap_or(Instant::NEVER);
         true
     }

@@ -114,26 +114,26 @@ impl World {
         true
     }
 
-    /// Reads what the event behind the next one will look at first: while the next one happens it comes out of memory that
-    /// is further away. Changes nothing.
+    /// Has what the event behind the next one will look at brought near: while the next one happens it comes out of memory
+    /// that is further away. Changes nothing else.
     #[inline(always)]
     pub(super) fn look_ahead(&mut self) {
-        let World { queue, net, processes, ahead, steps, .. } = self;
-        if let Some((pipe, delivery)) = queue.following()
-            && let Some((owner, data)) = net.look_ahead(pipe)
+        let Some((pipe, delivery)) = self.queue.following() else { return };
+        let World { net, processes, ahead, steps, .. } = self;
+        // Which of both can't be foreseen here, but then it can where the event happens.
+        if pipe & 1 == 0 {
+            // Who connects asks.
+            if let Some((owner, data)) = net.look_ahead(0, pipe)
+                && let Some(process) = processes.get(usize::from(owner))
+                && let Some(node) = &process.node
+                && data.len() <= Short::MAX
+            {
+                ahead.see(*steps, Seen { pipe, delivery, preview: node.look_ahead(data) });
+            }
+        } else if let Some((owner, _)) = net.look_ahead(1, pipe)
             && let Some(process) = processes.get(usize::from(owner))
         {
             bring_near(process);
-            if data.len() <= Short::MAX
-                && let Some(node) = &process.node
-            {
-                // Who connects asks. With two calls a processor can foresee which of them goes where.
-                if pipe & 1 == 0 {
-                    ahead.see(*steps, Seen { pipe, delivery, preview: node.look_ahead(data) });
-                } else {
-                    node.look_ahead(data);
-                }
-            }
         }
     }
 

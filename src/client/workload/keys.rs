@@ -43,10 +43,16 @@ impl Keys {
         Keys { left: 0, ahead: [0; AHEAD as usize], keys, rng, choice }
     }
 
+    /// The next operation's key, if it was drawn ahead.
+    #[inline(always)]
+    pub(crate) fn drawn(&self) -> Option<u32> {
+        self.left.checked_sub(1).and_then(|next| self.ahead.get(next as usize)).copied()
+    }
+
     /// The next operation's key.
     #[inline(always)]
     pub(crate) fn draw(&mut self) -> u32 {
-        if let Some(&key) = self.left.checked_sub(1).and_then(|next| self.ahead.get(next as usize)) {
+        if let Some(key) = self.drawn() {
             self.left -= 1;
             return key;
         }

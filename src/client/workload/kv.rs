@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::keys::Keys;
 use crate::client::config::{ClientConfig, WaitAfter, Workload};
-use crate::node::{Short, bring_near};
+use crate::node::Short;
 use crate::resp::encode;
 use crate::rng::{Ratio, Rng, Seed};
 use crate::time::NS_PER_S;
@@ -16,9 +16,6 @@ use crate::trace::history::{key_name, value_tag};
 const NUMBER_BITS: u32 = 40;
 /// Bits that count operations within one life of the client; the incarnation stands above them.
 const COUNT_BITS: u32 = 32;
-
-/// The bytes of a line of the cache.
-const LINE: usize = 64;
 
 /// One operation. Small: thousands may be in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +66,6 @@ impl Kv {
         Op { number, key: self.keys.draw(), retries: 0, f: if write { OpKind::Write } else { OpKind::Read } }
     }
 
-    /// Has what the next operation needs brought near.
-    #[inline(always)]
-    pub(crate) fn look_ahead(&self) {
-        bring_near(&self.keys);
-        for at in [0, LINE] {
-            if let Some(byte) = self.encoder.set.get(at) {
-                bring_near(byte);
-            }
-        }
-    }
-
     /// Whether it makes nothing but writes, all of them as long.
     pub(crate) fn only_writes(&self) -> bool {
         self.write_ratio == Ratio::ONE
@@ -104,6 +90,15 @@ impl Kv {
         match op.f {
             OpKind::Write => self.client | op.number,
             OpKind::Read => 0,
+        }
+    }
+
+    /// Writes what the next operation of those who make nothing but writes will be, if that is known: what was just written
+    /// in small pieces can't be read at once in large ones. Changes nothing.
+    #[inline(always)]
+    pub(crate) fn prepare_write(&mut self) {
+        if let Some(key) = self.keys.drawn() {
+            self.encoder.fill_set(key, self.client | self.next);
         }
     }
 
@@ -141,8 +136,8 @@ impl<'a> Request<'a> {
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
-            Request::Set(encoder) => &encoder.set[..encoder.set_len as usize],
-            Request::Get(encoder) => &encoder.get.text[..encoder.get.len],
+            Request::Set(encoder) => &encoder.set[Short::TEXT..][..encoder.set_len as usize],
+            Request::Get(encoder) => &encoder.get.text[Short::TEXT..][..encoder.get.len],
         }
     }
 
@@ -153,7 +148,7 @@ impl<'a> Request<'a> {
             Request::Set(encoder) => (&encoder.set, encoder.set_len as usize),
             Request::Get(encoder) => (&encoder.get.text, encoder.get.len),
         };
-        message.fill(padded.first_chunk().expect("templates are padded"), len);
+        message.fill(padded.first_chunk().expect("templates are padded"));
         len
     }
 
@@ -175,14 +170,15 @@ pub(crate) fn wait_request(wait: WaitAfter) -> Bytes {
     out.freeze()
 }
 
-/// The two requests as templates, into which key and value are written in place. Behind them are zeroes up to the size
-/// of a [`Short`], so that short ones are copied without looking at their lengths.
+/// The two requests as templates, into which key and value are written in place. Before them stands their length, if it is
+/// that of a [`Short`], and behind them are zeroes up to the size of one: they are copied without looking at their lengths.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Encoder {
     set: Vec<u8>,
-    /// The value that `set` holds now.
+    /// The value and the key that `set` holds now.
     value: u64,
+    key: u32,
     set_len: u32,
     key_len: u32,
     set_key: u32,
@@ -233,18 +229,19 @@ impl Encoder {
         for part in &parts {
             encode::bulk(&mut set, part);
             let end = set.len() - 2;
-            ends.push((end - part.len(), end));
+            ends.push((Short::TEXT + end - part.len(), Short::TEXT + end));
         }
         let mut get = BytesMut::new();
         encode::command(&mut get, &[b"GET", key.as_bytes()]);
         let padded = |request: &[u8]| {
-            let mut request = request.to_vec();
-            request.resize(request.len().max(Short::MAX), 0);
+            let len = u8::try_from(request.len()).unwrap_or(u8::MAX);
+            let mut request = [&[len; Short::TEXT], request].concat();
+            request.resize(request.len().max(Short::SIZE), 0);
             request
         };
         let short = |length: usize| u32::try_from(length).expect("a request has less than 4 GB");
         Encoder {
-            get: Box::new(Get { text: padded(&get), len: get.len(), key: get.len() - 2 - key.len() }),
+            get: Box::new(Get { text: padded(&get), len: get.len(), key: Short::TEXT + get.len() - 2 - key.len() }),
             set_len: short(set.len()),
             key_len: short(key.len()),
             set_key: short(ends[1].0),
@@ -254,6 +251,7 @@ impl Encoder {
             short: set.len().max(get.len()) <= Short::MAX,
             set: padded(&set),
             value: 0,
+            key: 0,
             few_keys: load.keys <= 10_000 && key.len() >= KEY_PREFIX + FEW_DIGITS,
         }
     }
@@ -265,17 +263,21 @@ impl Encoder {
 
     #[inline(always)]
     fn fill_set(&mut self, key: u32, value: u64) {
-        let text = &mut self.set[self.set_key as usize..][..self.key_len as usize];
-        if self.few_keys {
-            few_digits(text, key)
-        } else {
-            key_digits(&mut text[KEY_PREFIX..], key)
+        if key != self.key {
+            let text = &mut self.set[self.set_key as usize..][..self.key_len as usize];
+            if self.few_keys {
+                few_digits(text, key)
+            } else {
+                key_digits(&mut text[KEY_PREFIX..], key)
+            }
+            self.key = key;
         }
         let tag = &mut self.set[self.value_at as usize..][..TAG_DIGITS];
         // Values of one client count up, so the decimal text does too: most steps touch one digit.
         match value.checked_sub(self.value) {
+            Some(0) => {}
             Some(1) => increment(tag),
-            Some(step @ 0..=4) => (0..step).for_each(|_| increment(tag)),
+            Some(step @ 2..=4) => (0..step).for_each(|_| increment(tag)),
             Some(_) | None => tag.copy_from_slice(&value_tag(value)),
         }
         self.value = value;

@@ -60,10 +60,10 @@ impl Conns {
         Some((Sock { slot, serial: conn.serial, side }, conn))
     }
 
-    /// The slot of the connection of a pipe, whatever is there, and the side that sends over it.
+    /// The slot of the connection of a pipe, whatever is there.
     #[inline(always)]
-    pub(super) fn look_ahead(&self, pipe: u32) -> Option<(&Connection, usize)> {
-        Some((self.slots.get((pipe >> 1) as usize)?, usize::from(pipe & 1 != 0)))
+    pub(super) fn look_ahead(&self, pipe: u32) -> Option<&Connection> {
+        self.slots.get((pipe >> 1) as usize)
     }
 
     /// All of them with their slots.

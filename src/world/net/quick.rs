@@ -54,14 +54,16 @@ impl Net {
         depart(conn, &mut self.paths, sock.side(), len, (now, self.receive_buffer))
     }
 
-    /// Whom bytes reach over a pipe, and which, if there are any. Reads what their delivery and an answer will need.
+    /// Whom bytes reach over a pipe, and which, if there are any. Has brought near what their delivery and an answer will
+    /// need. `side`: which end's pipe it is.
     #[inline(always)]
-    pub(in crate::world) fn look_ahead(&self, pipe: u32) -> Option<(u16, &[u8])> {
-        let (conn, side) = self.conns.look_ahead(pipe)?;
-        bring_near(&conn.pipes[side ^ 1]);
-        self.paths.look_ahead(conn.paths[side ^ 1]);
+    pub(in crate::world) fn look_ahead(&self, side: usize, pipe: u32) -> Option<(u16, &[u8])> {
+        let conn = self.conns.look_ahead(pipe)?;
+        let far = side ^ 1;
+        conn.pipes.iter().for_each(bring_near);
+        self.paths.look_ahead(conn.paths[far]);
         let bytes = conn.pipes[side].flight.front().map_or(&[][..], |head| head.data.as_slice());
-        Some((conn.ends[side ^ 1].owner, bytes))
+        Some((conn.ends[far].owner, bytes))
     }
 
     /// A delivery that is due, if nothing is wrong with its connection. Nothing has happened yet. `side`: which end's pipe
