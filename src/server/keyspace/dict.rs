@@ -276,7 +276,23 @@ impl<T> Dict<T> {
         let hash = low(hash);
         // Most often there is one table, and the item is one of the first two of its chain: nobody can foresee which.
         let Head { first, second } = head(&self.tables[0], hash).copied().unwrap_or(EMPTY);
+        if !first.may_be(hash) && !second.may_be(hash) {
+            return self.hint_behind(second, hash);
+        }
         select_unpredictable(first.may_be(hash), first, second).index()
+    }
+
+    /// The same for the items of a chain behind its second one.
+    #[inline(never)]
+    fn hint_behind(&self, second: Mark, hash: u32) -> u32 {
+        let mut at = second.at();
+        while let Some(slot) = self.slots.get(at as usize) {
+            if slot.hash == hash {
+                return at;
+            }
+            at = slot.next;
+        }
+        NO_INDEX
     }
 
     /// Has the item at an index brought near, if there is one. Changes nothing.
