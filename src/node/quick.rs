@@ -175,3 +175,26 @@ impl Default for Quick {
         Quick { busy: Span::ZERO, fd: None, message: Short::EMPTY, busy_after: Span::ZERO, wake: Instant::NEVER }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever was there before, a copy of any length is what was copied, and nothing else.
+    #[test]
+    fn short_messages_of_all_lengths_are_copied() {
+        let text: Vec<u8> = (0..=u8::MAX).collect();
+        for len in 0..=Short::MAX {
+            let short = Short::copy(&text[..len]).expect("it is short enough");
+            assert_eq!((short.as_slice(), short.len(), short.is_empty()), (&text[..len], len, len == 0));
+            let mut other = Short::constant(&[b'x'; Short::MAX]);
+            other.copy_from(&short);
+            assert_eq!(other, short, "{len}");
+            other.fill(&short.0);
+            assert_eq!(other.here(), Some(&text[..len]));
+        }
+        assert!(Short::copy(&text[..=Short::MAX]).is_none());
+        assert!(Short::ELSEWHERE.here().is_none());
+        assert_eq!(Short::constant(b"+OK\r\n"), Short::copy(b"+OK\r\n").expect("short"));
+    }
+}

@@ -250,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::node::{Input, Node as _};
+    use crate::node::{Input, Node as _, Preview};
     use crate::server::rig::Rig;
     use crate::trace::Event;
 
@@ -310,7 +310,18 @@ mod tests {
         "ACL SETUSER bob on nopass ~b +@all",
         "AUTH bob x",
         "ACL DELUSER bob",
+        "RANDOMKEY",
+        "SCAN 0 COUNT 3",
+        "SET c some-text-that-is-longer-than-20",
+        "SET d some-text-that-is-longer-than-20",
+        "SET e some-text-that-is-longer-than-20",
+        "SET f some-text-that-is-longer-than-20",
+        "SET g 5",
+        "SET h 5",
+        "SET i 5",
     ];
+    /// Where those begin with which a table grows.
+    const MANY: usize = WORDS.len() - 9;
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -319,7 +330,11 @@ mod tests {
     }
 
     fn request(word: usize) -> Vec<u8> {
-        let parts: Vec<&[u8]> = WORDS[word].split(' ').map(|part| part.trim_matches('"').as_bytes()).collect();
+        request_of(&WORDS[word].split(' ').map(|part| part.trim_matches('"')).collect::<Vec<&str>>())
+    }
+
+    fn request_of(parts: &[&str]) -> Vec<u8> {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let mut data = bytes::BytesMut::new();
         crate::resp::encode::command(&mut data, &parts);
         data.to_vec()
@@ -331,11 +346,12 @@ mod tests {
         Short,
         /// Whole turns where they can be had.
         Swift,
+        /// The same with requests that were seen before their time.
+        Foreseen,
     }
 
     /// A turn for these bytes; true if it went by in one.
-    fn turn(rig: &mut Rig, swift: bool, fd: Fd, data: &[u8]) -> bool {
-        let preview = rig.server.look_ahead(data);
+    fn turn(rig: &mut Rig, swift: bool, fd: Fd, data: &[u8], preview: Option<Preview>) -> bool {
         if swift && rig.server.quick_turn(rig.now, fd, data, preview.as_ref(), &mut rig.out) {
             let quick = rig.out.quick.clone();
             assert_eq!(quick.wake, rig.server.wake_at().unwrap_or(Instant::NEVER));
@@ -361,10 +377,13 @@ mod tests {
                 Step::Say(who, words, cut) => {
                     let all: Vec<u8> = words.iter().flat_map(|&word| request(word)).collect();
                     let cut = cut.map_or(all.len(), |cut| cut % all.len()).max(1);
-                    for part in [&all[..cut], &all[cut..]] {
+                    let parts = [&all[..cut], &all[cut..]];
+                    // The second one is seen before the first one has its turn.
+                    let foreseen = (way == Way::Foreseen).then(|| parts.map(|part| rig.server.look_ahead(part)));
+                    for (part, preview) in parts.into_iter().zip(foreseen.unwrap_or_default()) {
                         let fd = rig.fd(&format!("c{who}"));
                         if !part.is_empty() {
-                            turn(&mut rig, way == Way::Swift, fd, part);
+                            turn(&mut rig, matches!(way, Way::Swift | Way::Foreseen), fd, part, preview);
                         }
                     }
                 }
@@ -377,9 +396,13 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let usual = prop::collection::vec(0usize..8, 1..3).prop_map(|words| (words, None));
+        let many = prop::collection::vec(MANY..WORDS.len(), 1..3).prop_map(|words| {
+            let first = request(words[0]).len();
+            (words, Some(first))
+        });
         let any = (prop::collection::vec(0usize..WORDS.len(), 1..3), prop::option::weighted(0.2, any::<usize>()));
-        let say =
-            (0u8..3, prop_oneof![3 => usual, 2 => any]).prop_map(|(who, (words, cut))| Step::Say(who, words, cut));
+        let say = (0u8..3, prop_oneof![3 => usual, 2 => many, 2 => any]);
+        let say = say.prop_map(|(who, (words, cut))| Step::Say(who, words, cut));
         let pass = prop_oneof![0u64..3, 50u64..1_200].prop_map(Step::Pass);
         prop::collection::vec(prop_oneof![5 => say, 1 => pass], 1..60)
     }
@@ -390,7 +413,7 @@ mod tests {
         fn the_short_way_is_the_long_way(steps in steps(), logs in prop::bool::weighted(0.3)) {
             let conf = if logs { "appendonly yes\n" } else { "" };
             let (long, expected) = watch(Way::Long, conf, &steps);
-            for way in [Way::Short, Way::Swift] {
+            for way in [Way::Short, Way::Swift, Way::Foreseen] {
                 let (short, seen) = watch(way, conf, &steps);
                 prop_assert_eq!(&seen, &expected);
                 prop_assert_eq!(&short.received, &long.received);
@@ -415,12 +438,36 @@ mod tests {
         assert!(!watch(Way::Short, "", &[Step::Say(0, vec![19], None)]).0.server.plain, "MONITOR is no ordinary time");
     }
 
+    /// What was seen of a request holds for it, whatever happened to its key in between.
+    #[test]
+    fn a_set_that_was_foreseen_finds_its_key() {
+        let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
+        let fd = rig.fd("a");
+        let set = |key: u32| request_of(&["SET", &format!("key:{key}"), "some-text-that-is-longer-than-20"]);
+        for key in 0..40 {
+            turn(&mut rig, true, fd, &set(key % 30), None);
+            rig.pass(1);
+        }
+        let seen: Vec<Option<Preview>> = (0..90).map(|key| rig.server.look_ahead(&set(key))).collect();
+        assert!(seen.iter().all(Option::is_some), "there is a streak");
+        rig.ask("b", "DEL key:3 key:4 key:5 key:29");
+        for key in [28, 27, 60, 28] {
+            turn(&mut rig, true, fd, &set(key), None);
+            rig.pass(1);
+        }
+        for key in (0..90).chain(0..90) {
+            assert!(turn(&mut rig, true, fd, &set(key), seen[key as usize]), "{key} takes the short way");
+        }
+        rig.server.end_streak();
+        assert_eq!(rig.ask("b", "DBSIZE"), ":90\r\n");
+    }
+
     #[test]
     fn a_set_takes_a_whole_turn() {
         let mut rig = Rig::with("", 1_700_000_000_000, 1_000);
         let fd = rig.fd("a");
-        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"));
-        assert!(!turn(&mut rig, true, fd, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), "only SET does");
-        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"), "after it, too");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", None));
+        assert!(!turn(&mut rig, true, fd, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", None), "only SET does");
+        assert!(turn(&mut rig, true, fd, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", None), "after it, too");
     }
 }

@@ -277,22 +277,16 @@ impl<T> Dict<T> {
         // Most often there is one table, and the item is one of the first two of its chain: nobody can foresee which.
         let Head { first, second } = head(&self.tables[0], hash).copied().unwrap_or(EMPTY);
         if !first.may_be(hash) && !second.may_be(hash) {
-            return self.hint_behind(second, hash);
+            return self.hint_behind(hash);
         }
         select_unpredictable(first.may_be(hash), first, second).index()
     }
 
-    /// The same for the items of a chain behind its second one.
+    /// The same wherever it is: chains know as much of a hash as chooses a bucket.
     #[inline(never)]
-    fn hint_behind(&self, second: Mark, hash: u32) -> u32 {
-        let mut at = second.at();
-        while let Some(slot) = self.slots.get(at as usize) {
-            if slot.hash == hash {
-                return at;
-            }
-            at = slot.next;
-        }
-        NO_INDEX
+    fn hint_behind(&self, hash: u32) -> u32 {
+        let [old, new] = &self.tables;
+        self.find_in(old, hash, &|_| true).or_else(|| self.find_in(new, hash, &|_| true)).unwrap_or(NO_INDEX)
     }
 
     /// Has the item at an index brought near, if there is one. Changes nothing.
@@ -306,21 +300,18 @@ impl<T> Dict<T> {
     /// The same wherever it is.
     #[inline(never)]
     fn find_behind(&self, hash: u32, same: &impl Fn(&T) -> bool) -> Option<u32> {
-        self.find_in(&self.tables[0], hash, same).or_else(|| match self.rehash {
-            Some(_) => self.find_in(&self.tables[1], hash, same),
-            None => None,
-        })
+        let same = |at: u32| matches!(self.items.get(at as usize), Some(Some(item)) if same(item));
+        let [old, new] = &self.tables;
+        self.find_in(old, hash, &same).or_else(|| self.find_in(new, hash, &same))
     }
 
-    fn find_in(&self, table: &[Head], hash: u32, same: &impl Fn(&T) -> bool) -> Option<u32> {
+    /// The index of the first item of a chain with this hash for which `same` holds.
+    fn find_in(&self, table: &[Head], hash: u32, same: &impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = head(table, hash)?.first.at();
         loop {
             // An index of nothing is beyond all items.
             let slot = self.slots.get(at as usize)?;
-            if slot.hash == hash
-                && let Some(Some(item)) = self.items.get(at as usize)
-                && same(item)
-            {
+            if slot.hash == hash && same(at) {
                 return Some(at);
             }
             at = slot.next;
@@ -426,8 +417,9 @@ impl<T> Dict<T> {
 
     /// It has a second table, which items move to.
     #[must_use]
+    #[inline]
     pub(super) fn is_rehashing(&self) -> bool {
-        self.rehash.is_some()
+        !self.tables[1].is_empty()
     }
 
     /// Moves one bucket, as every change of the table does.
@@ -690,6 +682,10 @@ mod tests {
                     _ => {}
                 }
                 prop_assert_eq!(find(&dict, item), model.get(&item).copied());
+                // Wherever one looks first.
+                let hash = hash_key(&item.to_le_bytes());
+                let found = [0, item, NO_INDEX].map(|hint| dict.find_from(hint, hash, |&other| other == item));
+                prop_assert_eq!(found, [model.get(&item).copied(); 3]);
                 prop_assert_eq!(dict.len(), model.len());
                 prop_assert!(heads_are_true(&dict));
             }

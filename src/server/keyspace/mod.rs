@@ -90,6 +90,17 @@ struct Tables {
     memory: u64,
 }
 
+impl Tables {
+    /// A key was looked up to be changed: where there are two tables, a bucket is moved, as for every change.
+    #[inline]
+    fn step(&mut self, held: bool) {
+        if self.keys.is_rehashing() {
+            self.keys.hold(held);
+            self.keys.step();
+        }
+    }
+}
+
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Tables>() > 128 && size_of::<Tables>() + size_of::<usize>() <= 256);
 
@@ -225,7 +236,9 @@ impl Db {
     pub fn set_found(&mut self, found: Option<u32>, key: &[u8], value: Value, keep_ttl: bool, seconds: u32) -> bool {
         match found {
             Some(at) => {
+                let held = self.held;
                 let tables = self.tables_mut();
+                tables.step(held);
                 let entry = tables.keys.get_mut(at);
                 let (old, new) = (entry.value.memory(), value.memory());
                 if old != new {
@@ -256,8 +269,9 @@ impl Db {
 
     /// Sets a key to a short string, whatever was there. False if it has an expiry; then nothing has changed. The key's
     /// hash is known, and what [`Db::look_ahead`] has said of it at some time.
-    #[inline]
+    #[inline(always)]
     pub fn set_text(&mut self, (hash, hint): (u64, u32), key: &[u8], text: &[u8], access: u32) -> bool {
+        let held = self.held;
         let tables = self.tables_mut();
         let Some(at) = tables.keys.find_from(hint, hash, |entry| entry.key.is(key)) else {
             self.add(Name::copy(key), Value::string_copy(text), access);
@@ -273,6 +287,7 @@ impl Db {
             && old.overwrite(text)
         {
             entry.touched = access;
+            tables.step(held);
         } else {
             self.set_found(Some(at), key, Value::string_copy(text), false, access);
         }

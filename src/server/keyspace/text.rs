@@ -51,7 +51,7 @@ impl<const N: usize> Text<N> {
     }
 
     /// Replaces bytes in place by as many others; false if they don't lie here or are of another number.
-    #[inline]
+    #[inline(always)]
     pub fn overwrite(&mut self, text: &[u8]) -> bool {
         match self {
             Text::Inline(len, data) if usize::from(*len) == text.len() => {
