@@ -6,7 +6,6 @@ use std::hint::select_unpredictable;
 use crate::node::bring_near;
 use crate::rng::Rng;
 
-const NIL: u32 = u32::MAX;
 /// Smallest table (`DICT_HT_INITIAL_SIZE`).
 const INITIAL: usize = 4;
 /// Empty buckets that one step of rehashing passes at most.
@@ -24,12 +23,13 @@ const BUCKET_BYTES: usize = 8;
 /// Lengths of chains that statistics tell apart (`DICT_STATS_VECTLEN`).
 const LENGTHS: usize = 50;
 
-/// What chains are made of. Apart from the items and small, so that walking a chain touches few cache lines.
+/// What chains are made of. Apart from the items and small, so that walking a chain touches few cache lines: one fewer than
+/// it passes items, as each has the mark of the next one.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// The low half of the item's hash: all that chooses a bucket.
     hash: u32,
-    next: u32,
+    next: Mark,
 }
 
 /// An item of a chain in 32 bits: its index, and the highest bits of its hash, which choose no bucket.
@@ -57,12 +57,6 @@ impl Mark {
     #[inline]
     fn index(self) -> u32 {
         self.0 & NO_INDEX
-    }
-
-    /// Its index, or [`NIL`].
-    #[inline]
-    fn at(self) -> u32 {
-        if self == NOBODY { NIL } else { self.index() }
     }
 }
 
@@ -96,7 +90,8 @@ pub struct Dict<T> {
     slots: Vec<Slot>,
     /// Next bucket of the first table to be moved.
     rehash: Option<usize>,
-    free: u32,
+    /// The first of a chain of those that hold nothing.
+    free: Mark,
     /// A child process shares the memory: what would copy much of it is put off (`DICT_RESIZE_AVOID`).
     held: bool,
     /// There is no memory for a larger table (`expandAllowed`).
@@ -109,7 +104,7 @@ impl<T> Default for Dict<T> {
         Dict {
             slots: Vec::new(),
             items: Vec::new(),
-            free: NIL,
+            free: NOBODY,
             len: 0,
             tables: [none(), none()],
             rehash: None,
@@ -282,11 +277,21 @@ impl<T> Dict<T> {
         select_unpredictable(first.may_be(hash), first, second).index()
     }
 
-    /// The same wherever it is: chains know as much of a hash as chooses a bucket.
+    /// The same wherever it is.
     #[inline(never)]
     fn hint_behind(&self, hash: u32) -> u32 {
         let [old, new] = &self.tables;
-        self.find_in(old, hash, &|_| true).or_else(|| self.find_in(new, hash, &|_| true)).unwrap_or(NO_INDEX)
+        self.hint_in(old, hash).or_else(|| self.hint_in(new, hash)).unwrap_or(NO_INDEX)
+    }
+
+    fn hint_in(&self, table: &[Head], hash: u32) -> Option<u32> {
+        let &Head { first, second } = head(table, hash)?;
+        let mut mark = if first.may_be(hash) { first } else { second };
+        // Each slot says enough of the next one.
+        while !mark.may_be(hash) {
+            mark = self.slots.get(mark.index() as usize)?.next;
+        }
+        Some(mark.index()).filter(|&at| at != NO_INDEX)
     }
 
     /// Has the item at an index brought near, if there is one. Changes nothing.
@@ -307,14 +312,15 @@ impl<T> Dict<T> {
 
     /// The index of the first item of a chain with this hash for which `same` holds.
     fn find_in(&self, table: &[Head], hash: u32, same: &impl Fn(u32) -> bool) -> Option<u32> {
-        let mut at = head(table, hash)?.first.at();
+        let mut mark = head(table, hash)?.first;
         loop {
             // An index of nothing is beyond all items.
+            let at = mark.index();
             let slot = self.slots.get(at as usize)?;
             if slot.hash == hash && same(at) {
                 return Some(at);
             }
-            at = slot.next;
+            mark = slot.next;
         }
     }
 
@@ -326,13 +332,13 @@ impl<T> Dict<T> {
         let table = usize::from(self.rehash.is_some());
         let head = bucket(hash, self.tables[table].len());
         let before = self.tables[table][head].first;
-        let slot = Slot { hash, next: before.at() };
-        let at = if self.free == NIL {
+        let slot = Slot { hash, next: before };
+        let at = if self.free == NOBODY {
             self.slots.push(slot);
             self.items.push(Some(item));
             index(self.slots.len() - 1)
         } else {
-            let at = self.free;
+            let at = self.free.index();
             self.free = std::mem::replace(&mut self.slots[at as usize], slot).next;
             self.items[at as usize] = Some(item);
             at
@@ -352,7 +358,7 @@ impl<T> Dict<T> {
         self.unlink(hash, at);
         let slot = &mut self.slots[at as usize];
         slot.next = self.free;
-        self.free = at;
+        self.free = Mark::new(0, at);
         self.len -= 1;
         let item = self.items[at as usize].take().expect("indices are used only while their item lives");
         self.shrink_if_sparse();
@@ -374,18 +380,18 @@ impl<T> Dict<T> {
                 break;
             }
             let bucket = bucket(hash, self.tables[table].len());
-            let mut first = self.tables[table][bucket].first.at();
-            if first == at {
+            let mut first = self.tables[table][bucket].first;
+            if first.index() == at {
                 first = next;
             } else {
-                let mut before = first;
-                while before != NIL && self.slots[before as usize].next != at {
-                    before = self.slots[before as usize].next;
+                let mut before = first.index();
+                while let Some(slot) = self.slots.get(before as usize)
+                    && slot.next.index() != at
+                {
+                    before = slot.next.index();
                 }
-                if before == NIL {
-                    continue;
-                }
-                self.slots[before as usize].next = next;
+                let Some(slot) = self.slots.get_mut(before as usize) else { continue };
+                slot.next = next;
             }
             self.tables[table][bucket] = self.head_of(first);
             return;
@@ -394,10 +400,9 @@ impl<T> Dict<T> {
     }
 
     /// The head of a chain that begins with this item, or with none.
-    fn head_of(&self, first: u32) -> Head {
-        let mark = |at: u32| self.slots.get(at as usize).map_or(NOBODY, |slot| Mark::new(slot.hash, at));
-        let second = self.slots.get(first as usize).map_or(NIL, |slot| slot.next);
-        Head { first: mark(first), second: mark(second) }
+    fn head_of(&self, first: Mark) -> Head {
+        let second = self.slots.get(first.index() as usize).map_or(NOBODY, |slot| slot.next);
+        Head { first, second }
     }
 
     fn grow_if_needed(&mut self) {
@@ -437,14 +442,13 @@ impl<T> Dict<T> {
             }
         }
         if from < self.tables[0].len() {
-            let mut at = std::mem::replace(&mut self.tables[0][from], EMPTY).first.at();
+            let mut mark = std::mem::replace(&mut self.tables[0][from], EMPTY).first;
             let size = self.tables[1].len();
-            while at != NIL {
-                let slot = &mut self.slots[at as usize];
+            while let Some(slot) = self.slots.get_mut(mark.index() as usize) {
                 let head = &mut self.tables[1][bucket(slot.hash, size)];
-                let next = std::mem::replace(&mut slot.next, head.first.at());
-                *head = Head { first: Mark::new(slot.hash, at), second: head.first };
-                at = next;
+                let next = std::mem::replace(&mut slot.next, head.first);
+                *head = Head { first: mark, second: head.first };
+                mark = next;
             }
             if empty > 0 {
                 from += 1;
@@ -465,10 +469,10 @@ impl<T> Dict<T> {
     }
 
     fn chain(&self, table: usize, head: usize, visit: &mut impl FnMut(u32)) {
-        let mut at = self.tables[table][head].first.at();
-        while at != NIL {
-            visit(at);
-            at = self.slots[at as usize].next;
+        let mut mark = self.tables[table][head].first;
+        while let Some(slot) = self.slots.get(mark.index() as usize) {
+            visit(mark.index());
+            mark = slot.next;
         }
     }
 
@@ -649,7 +653,13 @@ mod tests {
 
     /// Heads say what their chains say.
     fn heads_are_true(dict: &Dict<u32>) -> bool {
-        dict.tables.iter().flatten().all(|head| *head == dict.head_of(head.first.at()))
+        let marked = |mark: &Mark| match dict.slots.get(mark.index() as usize) {
+            Some(slot) => *mark == Mark::new(slot.hash, mark.index()),
+            None => *mark == NOBODY,
+        };
+        let chained = |at: u32| marked(&dict.slots[at as usize].next);
+        let heads = dict.tables.iter().flatten().all(|head| *head == dict.head_of(head.first) && marked(&head.first));
+        heads && dict.indexed().all(|(at, _)| chained(at))
     }
 
     proptest! {
