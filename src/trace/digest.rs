@@ -82,10 +82,11 @@ impl Digest {
 
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Both halves of a product, in one.
+/// Both halves of a product, in one: every bit of either factor counts for every bit of it.
 #[inline(always)]
+#[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]
-fn fold(a: u64, b: u64) -> u64 {
+pub fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
     (wide as u64) ^ ((wide >> 64) as u64)
 }
