@@ -8,8 +8,9 @@ use crate::id::Fd;
 use crate::resp::Part;
 use crate::time::{Instant, Span};
 
-/// A short message where it lies: no allocation, and nobody counts its owners. Its length comes first, then its bytes, so
-/// that both are copied at once: what was written in larger pieces than it is read in is there at once.
+/// A short message where it lies: no allocation, and nobody counts its owners. Its length comes first, then its bytes, and
+/// both are copied together, in the same pieces everywhere: a processor has at hand what it has just written only for who
+/// reads it in pieces that are no larger.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Short([u8; Short::SIZE]);

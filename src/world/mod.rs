@@ -75,7 +75,7 @@ pub struct World {
     outbound: Vec<Outside>,
     /// Lent to each call of a node; holds the trace.
     out: Outbox,
-    /// What the next delivery but one was seen to be.
+    /// What nodes have read of deliveries that come next. It can be forgotten at any time.
     ahead: quick::Ahead,
 }
 

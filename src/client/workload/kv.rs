@@ -93,8 +93,8 @@ impl Kv {
         }
     }
 
-    /// Writes what the next operation of those who make nothing but writes will be, if that is known: what was just written
-    /// in small pieces can't be read at once in large ones. Changes nothing.
+    /// Writes the next operation of those who make nothing but writes into its template, if it is known already: a
+    /// processor can't read at once in large pieces what it has just written in small ones. Changes nothing.
     #[inline(always)]
     pub(crate) fn prepare_write(&mut self) {
         if let Some(key) = self.keys.drawn() {
