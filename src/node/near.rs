@@ -1,6 +1,7 @@
 //! Memory that will be looked at soon.
 
-/// Begins to read a value out of memory that may be far away, without waiting for it. Changes nothing.
+/// Begins to read the line of the cache in which a value begins, which may be far away, without waiting for it. Changes
+/// nothing.
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 pub fn bring_near<T>(value: &T) {

@@ -9,8 +9,8 @@ use crate::resp::Part;
 use crate::time::{Instant, Span};
 
 /// A short message where it lies: no allocation, and nobody counts its owners. Its length comes first, then its bytes, and
-/// both are copied together, in the same pieces everywhere: a processor has at hand what it has just written only for who
-/// reads it in pieces that are no larger.
+/// both are copied together, from where a piece of 16 bytes begins: a processor has at hand what it has just written only for
+/// who reads no more of it at once than was written at once.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Short([u8; Short::SIZE]);
@@ -145,7 +145,8 @@ impl PartialEq for Short {
     }
 }
 
-/// What a node has read of bytes that are about to reach it ([`super::Node::look_ahead`]): a SET.
+/// What a node has read of bytes that are about to reach it ([`super::Node::look_ahead`]): a SET. What it means is the
+/// business of that node, a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preview {
     /// Where its key and its value stand.
@@ -191,8 +192,9 @@ mod tests {
             let mut other = Short::constant(&[b'x'; Short::MAX]);
             other.copy_from(&short);
             assert_eq!(other, short, "{len}");
-            other.fill(&short.0);
-            assert_eq!(other.here(), Some(&text[..len]));
+            let mut filled = Short::constant(&[b'x'; Short::MAX]);
+            filled.fill(&short.0);
+            assert_eq!(filled.here(), Some(&text[..len]));
         }
         assert!(Short::copy(&text[..=Short::MAX]).is_none());
         assert!(Short::ELSEWHERE.here().is_none());

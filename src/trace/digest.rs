@@ -82,7 +82,7 @@ impl Digest {
 
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Both halves of a product, in one: every bit of either factor counts for every bit of it.
+/// Both halves of a product, in one: every bit of either factor counts for every bit of it, unless the other one is zero.
 #[inline(always)]
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "folding both halves is the point")]

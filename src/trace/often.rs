@@ -71,6 +71,8 @@ const INVOKE: u64 = 1;
 const OK: u64 = 2;
 const WRITE: u64 = 3;
 
+const _: () = assert!(Via::World as usize == 5, "each way has its bits below");
+
 /// What three bits say of how a cause reached a node.
 const VIAS: [Via; 8] =
     [Via::Start, Via::Message, Via::Timer, Via::Completion, Via::Fault, Via::World, Via::World, Via::World];
@@ -119,7 +121,7 @@ impl Words {
 }
 
 impl Often {
-    /// The reverse of what [`Words::event`] makes of it.
+    /// A kind in this form, if it has one: the way back from [`Words::event`].
     fn of(kind: &Kind) -> Option<Often> {
         if let Kind::Client(ClientEvent::Invoke { op, f, key, value, hash }) = *kind {
             Some(Often::Invoke { op, f, key, value, hash })

@@ -229,8 +229,6 @@ impl World {
             self.steps += 1;
             self.look_ahead();
             if !alone || !self.deliver_alone(at) {
-                // Whatever happens may be about bytes that are on their way.
-                self.ahead = quick::Ahead::default();
                 self.happen_all();
             }
             // Also after a turn for which nothing was in an inbox: its node may have more to do at once.

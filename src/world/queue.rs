@@ -56,7 +56,7 @@ const NOTHING: u128 = u128::MAX;
 
 /// Events of the next millisecond by their time, a bucket for each 16 microseconds. Most events are messages, which arrive
 /// soon: here they cost the same however many there are, as long as the buckets have room. How full a bucket is can't be
-/// foreseen, so nothing here branches on it.
+/// foreseen, so nothing here branches on it. Where the order of simultaneous events is drawn, nothing is here.
 #[derive(Clone, Debug)]
 struct Near {
     buckets: Box<[Bucket; BUCKETS]>,
@@ -64,7 +64,7 @@ struct Near {
     filled: u64,
     /// The number of the bucket that time has reached, counted from the beginning of time.
     reached: u64,
-    /// The bits of a tie that [`NearKey`] has no room for. They are the same for all keys here.
+    /// The bits of a tie that [`NearKey`] has no room for: the same for all keys here. [`NO_ERA`]: none is taken in.
     era: u64,
 }
 
@@ -81,6 +81,9 @@ struct Bucket([NearKey; ROOM]);
 /// A key in 64 bits: when in its bucket's stretch of time (14), the low bits of its tie (26), and its place (24).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct NearKey(u64);
+
+/// No tie is of this era.
+const NO_ERA: u64 = u64::MAX;
 
 /// The bits of a tie that a [`NearKey`] keeps.
 const NEAR_TIE_BITS: u32 = u64::BITS - BUCKET_BITS - PLACE_BITS;
@@ -102,8 +105,8 @@ impl NearKey {
 }
 
 impl Near {
-    fn new() -> Near {
-        Near { buckets: Box::new([Bucket([NearKey::NONE; ROOM]); BUCKETS]), filled: 0, reached: 0, era: 0 }
+    fn new(era: u64) -> Near {
+        Near { buckets: Box::new([Bucket([NearKey::NONE; ROOM]); BUCKETS]), filled: 0, reached: 0, era }
     }
 
     /// The bucket of a time.
@@ -167,7 +170,7 @@ impl Near {
         let filled = self.filled.rotate_right(from);
         let bucket = from.wrapping_add(filled.trailing_zeros()) as usize % BUCKETS;
         let [first, after, ..] = self.buckets[bucket].0;
-        // Without another bucket this is the same one again.
+        // Without another bucket this is any.
         let behind = (filled & filled.wrapping_sub(1)).trailing_zeros();
         let [next, ..] = self.buckets[from.wrapping_add(behind) as usize % BUCKETS].0;
         let following = self.rest(select_unpredictable(after == NearKey::NONE, next, after));
@@ -192,7 +195,7 @@ struct First {
     key: u128,
     /// No other one has its time.
     alone: bool,
-    /// The lower half of the one behind it, or of this one if there is none.
+    /// The lower half of the one behind it, or of anything if there is none.
     following: u64,
 }
 
@@ -210,7 +213,7 @@ pub(super) struct Queue {
     /// The first of all keys, if [`Queue::next`] has just found it, and whether it is in `near`.
     top: u128,
     top_is_near: bool,
-    /// The lower half of the key behind it, as far as it is known.
+    /// The lower half of the key behind it, as far as it is known: it may be another one's, or none.
     following: u64,
     slots: Vec<Due>,
     /// Those of `slots` that hold nothing.
@@ -225,7 +228,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(ties: Option<Rng>) -> Queue {
         Queue {
-            near: Near::new(),
+            near: Near::new(if ties.is_none() { 0 } else { NO_ERA }),
             heap: Vec::new(),
             far: NOTHING,
             taken: false,
@@ -328,7 +331,6 @@ impl Queue {
     /// The same where it isn't near, or a new era begins for those that are.
     #[inline(never)]
     fn place_elsewhere(&mut self, at: Instant, tie: u64, place: u32) {
-        // Drawn ties are of all eras at once.
         if tie >> NEAR_TIE_BITS != self.near.era && self.ties.is_none() {
             self.begin_era(tie >> NEAR_TIE_BITS);
             return self.place(at, tie, place);
@@ -339,7 +341,7 @@ impl Queue {
     #[cold]
     fn begin_era(&mut self, era: u64) {
         let older: Vec<u128> = self.near.iter().collect();
-        self.near = Near { era, reached: self.near.reached, ..Near::new() };
+        self.near = Near { reached: self.near.reached, ..Near::new(era) };
         older.into_iter().for_each(|key| self.place_far(key));
     }
 
@@ -462,8 +464,8 @@ impl Queue {
         (self.top != NOTHING).then_some((at, Self::time(then) != at))
     }
 
-    /// The delivery, by its pipe and by what it is known by, that comes next but one, if that is what [`Queue::next`] has
-    /// just found.
+    /// The delivery, by its pipe and by what it is known by, that most likely comes behind the one that [`Queue::next`] has
+    /// just found, if it is one.
     #[inline(always)]
     pub(super) fn following(&self) -> Option<(u32, u32)> {
         let key = u128::from(self.following);

@@ -12,12 +12,15 @@ use crate::time::Instant;
 use crate::trace::Via;
 
 /// What nodes have read of the bytes of the delivery that is next, and of the one behind it: by turns, one for each event.
+/// It holds as long as the delivery is the one that is meant, since what is first in flight stays what it is until then.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ahead([Seen; 2]);
 
 /// What a node has read of the bytes of a delivery that comes soon.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
+    /// When it was read: the number of the event before.
+    step: u64,
     /// Which delivery: the pipe, and what it is known by.
     pipe: u32,
     delivery: u32,
@@ -28,14 +31,15 @@ impl Ahead {
     /// What was read of the bytes of this delivery, which is the event of that number.
     #[inline(always)]
     fn of(&self, step: u64, pipe: u32, delivery: u32) -> Option<&Preview> {
-        let seen = &self.0[usize::from(step & 1 != 0)];
-        seen.preview.as_ref().filter(|_| (seen.pipe, seen.delivery) == (pipe, delivery))
+        let before = step.wrapping_sub(1);
+        let seen = &self.0[usize::from(before & 1 != 0)];
+        seen.preview.as_ref().filter(|_| (seen.step, seen.pipe, seen.delivery) == (before, pipe, delivery))
     }
 
-    /// Remembers what was read for the event behind that of this number.
+    /// Remembers what was read.
     #[inline(always)]
-    fn see(&mut self, step: u64, seen: Seen) {
-        self.0[usize::from(step & 1 == 0)] = seen;
+    fn see(&mut self, seen: Seen) {
+        self.0[usize::from(seen.step & 1 != 0)] = seen;
     }
 }
 
@@ -128,7 +132,7 @@ impl World {
                 && let Some(node) = &process.node
                 && data.len() <= Short::MAX
             {
-                ahead.see(*steps, Seen { pipe, delivery, preview: node.look_ahead(data) });
+                ahead.see(Seen { step: *steps, pipe, delivery, preview: node.look_ahead(data) });
             }
         } else if let Some((owner, _)) = net.look_ahead(1, pipe)
             && let Some(process) = processes.get(usize::from(owner))

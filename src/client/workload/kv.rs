@@ -94,7 +94,7 @@ impl Kv {
     }
 
     /// Writes the next operation of those who make nothing but writes into its template, if it is known already: a
-    /// processor can't read at once in large pieces what it has just written in small ones. Changes nothing.
+    /// processor can't read at once in large pieces what it has just written in small ones. Nothing else changes.
     #[inline(always)]
     pub(crate) fn prepare_write(&mut self) {
         if let Some(key) = self.keys.drawn() {

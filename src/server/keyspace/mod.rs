@@ -91,7 +91,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// A key was looked up to be changed: where there are two tables, a bucket is moved, as for every change.
+    /// A key is changed: where there are two tables of keys, a bucket is moved.
     #[inline]
     fn step(&mut self, held: bool) {
         if self.keys.is_rehashing() {
@@ -187,7 +187,9 @@ impl Db {
 
     /// Replaces the value at an index.
     pub fn change(&mut self, at: u32, change: impl FnOnce(Value) -> Value) {
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.step(held);
         let entry = tables.keys.get_mut(at);
         tables.memory -= entry.memory();
         entry.value = change(std::mem::replace(&mut entry.value, Value::Int(0)));
@@ -196,7 +198,9 @@ impl Db {
 
     /// Changes the value at an index in place.
     pub fn update<R>(&mut self, at: u32, change: impl FnOnce(&mut Value) -> R) -> R {
+        let held = self.held;
         let tables = self.tables_mut();
+        tables.step(held);
         let entry = tables.keys.get_mut(at);
         tables.memory -= entry.memory();
         let result = change(&mut entry.value);
@@ -563,6 +567,28 @@ mod tests {
         keyspace.dbs.swap(1, 2);
         keyspace.dbs.swap(0, 0);
         assert_eq!(order(&keyspace), [3, 1, 2]);
+    }
+
+    /// Whatever changes keys, a table that has grown comes to an end of it.
+    #[test]
+    fn changes_move_what_is_left_of_a_smaller_table() {
+        let text = [b'x'; 30];
+        let changes: [fn(&mut Db, &[u8]); 4] = [
+            |db, key| _ = db.set(key, Value::Int(2), false, 0),
+            |db, key| _ = db.set_text((hash_key(key), db.look_ahead(hash_key(key))), key, &[b'y'; 30], 0),
+            |db, key| db.change(db.find(key).expect("it is there"), |value| value),
+            |db, key| db.update(db.find(key).expect("it is there"), |_| ()),
+        ];
+        for change in changes {
+            let mut db = Db::new();
+            for key in 0..=64u8 {
+                db.add(Name::copy(&[key]), Value::string_copy(&text), 0);
+            }
+            assert!(db.tables.keys.is_rehashing(), "it has just grown");
+            (0..64u8).for_each(|key| change(&mut db, &[key]));
+            assert!(!db.tables.keys.is_rehashing());
+            assert_eq!(db.len(), 65);
+        }
     }
 
     #[test]
