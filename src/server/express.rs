@@ -10,9 +10,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::commands::{self, Command};
-use super::keyspace::dict::hash_key;
 use super::keyspace::value::EMBSTR_MAX;
-use super::keyspace::{Type, Value};
+use super::keyspace::{Type, Value, hash_key};
 use super::notify::Classes;
 use super::session::Flags;
 use super::{Server, cost, expire, replication};

@@ -3,9 +3,8 @@
 
 use super::cron::Plan;
 use super::express::{OK, OK_MESSAGE, SET, WRITE_OK};
-use super::keyspace::Db;
-use super::keyspace::dict::hash_key;
 use super::keyspace::value::EMBSTR_MAX;
+use super::keyspace::{Db, hash_key};
 use super::{Server, cost};
 use crate::id::Fd;
 use crate::node::{Outbox, Preview, Short};

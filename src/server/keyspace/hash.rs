@@ -1,7 +1,8 @@
 //! Hashes: a list of pairs while it is small, a table beyond (`t_hash.c`).
 
 use super::alloc;
-use super::dict::{Dict, hash_key};
+use super::dict::Dict;
+use super::key_hash::hash_key;
 use super::packing::Packing;
 use super::text::Element;
 use super::value::ValueText;

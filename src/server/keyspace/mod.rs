@@ -7,6 +7,7 @@ pub mod float;
 pub mod geohash;
 pub mod hash;
 pub mod hll;
+mod key_hash;
 pub mod list;
 pub mod listpack;
 pub mod lzf;
@@ -26,7 +27,8 @@ use std::ops::{Index, IndexMut};
 use bytes::Bytes;
 use triomphe::Arc;
 
-pub use dict::{Dict, hash_key};
+pub use dict::Dict;
+pub use key_hash::hash_key;
 pub use name::Name;
 pub use text::Element;
 pub use value::{Type, Value};

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::alloc;
-use super::dict::{Dict, hash_key};
+use super::dict::Dict;
+use super::key_hash::hash_key;
 use super::packing::pick;
 use super::text::Element;
 use crate::resp::{format_i64, parse_i64};

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::dict::hash_key;
+use super::key_hash::hash_key;
 use super::text::Element;
 
 const NIL: u32 = u32::MAX;

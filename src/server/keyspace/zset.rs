@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use super::alloc;
-use super::dict::{Dict, hash_key};
+use super::dict::Dict;
+use super::key_hash::hash_key;
 use super::packing::{Packing, pick};
 use super::skiplist::{SkipList, order};
 use super::text::Element;
