@@ -217,7 +217,7 @@ impl<T> Dict<T> {
     /// The index of the item with this hash for which `same` holds.
     #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
-        self.find_from(self.hint(hash), hash, same)
+        self.find_from(self.front(low(hash)).index(), hash, same)
     }
 
     /// [`Dict::find`] by one who knows where to look first, which [`Dict::hint`] has said at some time.
@@ -231,17 +231,21 @@ impl<T> Dict<T> {
         self.find_behind(low(hash), &same)
     }
 
-    /// The index of the only item that an item with this hash most likely is, or one that no item has.
+    /// The likelier one of the first two items of a chain. Most often there is one table, and the item is one of them: nobody
+    /// can foresee which.
+    #[inline]
+    fn front(&self, hash: u32) -> Mark {
+        let Head { first, second } = head(&self.tables[0], hash).copied().unwrap_or(EMPTY);
+        select_unpredictable(first.may_be(hash), first, second)
+    }
+
+    /// The index of the item with this hash, as far as marks tell, or one that no item has.
     #[inline]
     #[must_use]
     pub fn hint(&self, hash: u64) -> u32 {
         let hash = low(hash);
-        // Most often there is one table, and the item is one of the first two of its chain: nobody can foresee which.
-        let Head { first, second } = head(&self.tables[0], hash).copied().unwrap_or(EMPTY);
-        if !first.may_be(hash) && !second.may_be(hash) {
-            return self.hint_behind(hash);
-        }
-        select_unpredictable(first.may_be(hash), first, second).index()
+        let mark = self.front(hash);
+        if mark.may_be(hash) { mark.index() } else { self.hint_behind(hash) }
     }
 
     /// The same wherever it is.
