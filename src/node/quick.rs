@@ -9,8 +9,8 @@ use crate::resp::Part;
 use crate::time::{Instant, Span};
 
 /// A short message where it lies: no allocation, and nobody counts its owners. Its length comes first, then its bytes, and
-/// both are copied together, from where a piece of 16 bytes begins: a processor has at hand what it has just written only for
-/// who reads no more of it at once than was written at once.
+/// both are copied together, from the length on: a processor has at hand what it has just written only for who reads no more
+/// of it at once than was written at once.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Short([u8; Short::SIZE]);
